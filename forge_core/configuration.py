@@ -1,0 +1,116 @@
+"""YAML into pydantic models, with errors that name the file, the line, the key and the value."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from forge_core.errors import ConfigError, suggest
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, which YAML forbids and PyYAML keeps silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str, source: str) -> tuple[Any, dict[Location, int]]:
+    """Load YAML safely; return the value and, for each location in it, its line (counted from 1).
+
+    Raises ConfigError naming ``source`` and the line when the text is not YAML or a key stands twice.
+    """
+    try:
+        node = yaml.compose(text, Loader=_UniqueKeyLoader)
+        value = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else source
+        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    lines: dict[Location, int] = {}
+
+    def walk(node: yaml.Node | None, location: Location) -> None:
+        if node is None:
+            return
+        lines.setdefault(location, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            for key, child in node.value:
+                lines[(*location, key.value)] = key.start_mark.line + 1
+                walk(child, (*location, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, child in enumerate(node.value):
+                walk(child, (*location, index))
+
+    walk(node, ())
+    return value, lines
+
+
+def line_of(lines: dict[Location, int], location: Location) -> int | None:
+    """Return the line of ``location`` or of the nearest enclosing location that has one."""
+    for end in range(len(location), -1, -1):
+        if location[:end] in lines:
+            return lines[location[:end]]
+    return None
+
+
+def validate_model(model: type[Model], value: Any, *, source: str, lines: dict[Location, int] | None = None) -> Model:
+    """Validate ``value`` as ``model``; raise ConfigError with a line per fault (file, line, key, value)."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{source}: a mapping of keys is expected, got {value!r}")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_fault(model, fault, source, lines or {}) for fault in error.errors())) from error
+
+
+def load_yaml_model(path: Path, model: type[Model]) -> Model:
+    """Read ``path`` and validate it as ``model``; every fault is one line of the ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    value, lines = parse_yaml(text, str(path))
+    return validate_model(model, value, source=str(path), lines=lines)
+
+
+def _fault(model: type[BaseModel], fault: Any, source: str, lines: dict[Location, int]) -> str:
+    location = tuple(fault["loc"])
+    line = line_of(lines, location)
+    where = f"{source}:{line}" if line else source
+    key = ".".join(str(part) for part in location) or "(whole file)"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(model, location[:-1])
+        hint = suggest(str(location[-1]), known) or (f"; known keys: {', '.join(sorted(known))}" if known else "")
+        return f"{where}: unknown key {key!r}{hint}"
+    if fault["type"] == "missing":
+        return f"{where}: {key} is missing"
+    got = "" if isinstance(fault["input"], dict | list) else f", got {fault['input']!r}"
+    return f"{where}: {key}: {message}{got}"
+
+
+def _known_keys(model: type[BaseModel], location: Location) -> set[str]:
+    """Return the keys allowed at ``location`` of ``model``, as far as nested models tell."""
+    current: Any = model
+    for part in location:
+        field = (
+            current.model_fields.get(str(part))
+            if isinstance(current, type) and issubclass(current, BaseModel)
+            else None
+        )
+        if field is None:
+            return set()
+        current = field.annotation
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return {field.alias or name for name, field in current.model_fields.items()}
+    return set()

@@ -1,0 +1,27 @@
+"""What trading costs: per instrument by default, or as the caller states."""
+
+from pydantic import BaseModel, ConfigDict
+
+from forge_core.market.instruments import Instrument, NonNegative
+
+
+class Costs(BaseModel):
+    """Costs of one backtest. ``bps`` are hundredths of a percent of notional; commissions are per side."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    commission_bps: NonNegative = 0.0
+    commission_per_contract: NonNegative = 0.0
+    slippage_bps: NonNegative = 0.0
+    slippage_ticks: NonNegative = 0.0
+    borrow_rate: NonNegative = 0.0  # a year, on the notional of shorts of spot and index instruments
+
+    @classmethod
+    def of(cls, instrument: Instrument) -> "Costs":
+        """The instrument's own costs."""
+        return cls(**{name: getattr(instrument, name) for name in cls.model_fields})
+
+    @classmethod
+    def zero(cls) -> "Costs":
+        """No costs at all."""
+        return cls()

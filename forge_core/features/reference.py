@@ -1,0 +1,46 @@
+"""The name of one feature column: which indicator or structure, its parameters, its output and its timeframe."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+Number = int | float
+Transform = Literal["", "streak"]
+
+
+@dataclass(frozen=True)
+class FeatureRef:
+    """One column, fully resolved: every parameter is given and in the definition's own order.
+
+    Two references are equal if and only if they name the same numbers; all code that needs a column asks for it by
+    its reference. ``transform="streak"`` is the signed run length of consecutive rises (positive) or falls
+    (negative) of the column in bars of its own timeframe; the rules ``rising n`` and ``falling n`` read it.
+    """
+
+    name: str  # "ema", "zones", "close"
+    params: tuple[tuple[str, Number], ...]
+    output: str  # "real", "upperband", "support"
+    timeframe: str  # the feature's own, "1h"
+    transform: Transform = ""
+
+    @cached_property
+    def canonical(self) -> str:
+        """One text a reference, such as ``bbands.upperband(timeperiod=20,nbdevup=2.0)@1h``."""
+        params = ",".join(f"{key}={value!r}" for key, value in self.params)
+        text = f"{self.name}.{self.output}({params})@{self.timeframe}"
+        return f"{self.transform}[{text}]" if self.transform else text
+
+    def streak(self) -> "FeatureRef":
+        """The reference of this column's streak."""
+        return FeatureRef(self.name, self.params, self.output, self.timeframe, "streak")
+
+    def __str__(self) -> str:
+        return self.canonical
+
+
+PRICE_FIELDS = ("open", "high", "low", "close", "volume")
+
+
+def price_field(name: str, timeframe: str) -> FeatureRef:
+    """The reference of a bar field itself (``close`` of ``timeframe``)."""
+    return FeatureRef(name, (), "real", timeframe)

@@ -1,0 +1,88 @@
+"""A Play in memory: frozen, fully resolved, cheap to build; YAML comes and goes through ``plays.parser``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from forge_core.features.reference import FeatureRef
+
+Comparison = Literal[">", "<", ">=", "<=", "crosses_above", "crosses_below"]
+Direction = Literal["rising", "falling"]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """``left operator right``: a column against another column or a number."""
+
+    left: FeatureRef
+    operator: Comparison
+    right: FeatureRef | float
+
+
+@dataclass(frozen=True)
+class Trend:
+    """``feature rising n``: each of the last ``bars`` steps of the column, in its own timeframe, was up (or down)."""
+
+    feature: FeatureRef
+    direction: Direction
+    bars: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """True where at least ``at_least`` of ``rules`` are: ``all`` is their number, ``any`` is one."""
+
+    at_least: int
+    rules: tuple["Compare | Trend | Group", ...]
+
+
+Rule = Compare | Trend | Group
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to trade: share of equity, money, contracts, or share of equity lost if the stop is hit."""
+
+    kind: Literal["fraction", "notional", "contracts", "risk"] = "fraction"
+    value: float = 1.0
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a level lies from its reference price.
+
+    ``percent``: ``value`` is a fraction of the price (0.03 is 3 %); ``atr``: multiples of the ATR (``timeperiod`` bars
+    of the execution timeframe) at the close that queued the order; ``ticks``: multiples of the instrument's tick.
+    """
+
+    kind: Literal["percent", "atr", "ticks"]
+    value: float
+    timeperiod: int = 14
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Size and the ways out that do not wait for a rule. ``max_bars`` and ``cooldown`` are counted in bars."""
+
+    size: Size = Size()
+    stop: Distance | None = None
+    take_profit: Distance | None = None
+    trailing: Distance | None = None
+    max_bars: int | None = None
+    cooldown: int = 0
+
+
+@dataclass(frozen=True)
+class Play:
+    """One strategy. A side that has no entry rule is never entered; ``features`` keeps the names its author gave."""
+
+    name: str
+    timeframe: str  # the execution timeframe
+    entry_long: Group | None = None
+    entry_short: Group | None = None
+    exit_long: Group | None = None
+    exit_short: Group | None = None
+    risk: Risk = Risk()
+    sides: Literal["both", "long", "short"] = "both"  # an entry of a side not allowed only closes the other
+    warmup_bars: int = 0
+    features: Mapping[str, FeatureRef] = field(default_factory=dict)
