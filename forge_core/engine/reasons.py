@@ -1,0 +1,28 @@
+"""Why a trade ended: the names of ``docs/fill_contract.md``, and the codes the kernel writes."""
+
+EXIT_REASONS = (
+    "exit",
+    "reversal",
+    "max_bars",
+    "stop",
+    "trailing_stop",
+    "take_profit",
+    "liquidation",
+    "roll",
+    "ruin",
+    "end_of_data",
+)
+
+# Codes are positions in EXIT_REASONS; plain integers, so that numba sees constants.
+(
+    EXIT,
+    REVERSAL,
+    MAX_BARS,
+    STOP,
+    TRAILING_STOP,
+    TAKE_PROFIT,
+    LIQUIDATION,
+    ROLL,
+    RUIN,
+    END_OF_DATA,
+) = range(10)
