@@ -1,0 +1,25 @@
+"""The bar fields themselves as features, so that a Play can name the close of another timeframe."""
+
+from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Params
+from forge_core.features.reference import PRICE_FIELDS
+from forge_core.features.scale import Scale
+
+
+def _price_feature(name: str) -> FeatureDefinition:
+    def identity(bars: Bars, params: Params) -> tuple[Floats, ...]:
+        return (bars[name],)
+
+    scale = Scale("volume" if name == "volume" else "price")
+    return FeatureDefinition(
+        name=name,
+        kind="price",
+        description=f"The bar's {name}.",
+        parameters=(),
+        outputs=(Output("real", scale),),
+        default_output="real",
+        function=identity,
+        bars_needed=lambda params: 0,
+    )
+
+
+PRICES = tuple(_price_feature(name) for name in PRICE_FIELDS)
