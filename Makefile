@@ -1,0 +1,73 @@
+# Forge. Every target sets up .venv by itself, once; it needs make and a Python of 3.11 or newer.
+
+VENV := .venv
+BIN := $(VENV)/bin
+MODULE := forge_pipelines.definitions
+CHECK := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+# A name may be there and not run (a pyenv shim of a version that is not active), so each is tried.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
+	if $$name -c '$(CHECK)' >/dev/null 2>&1; then echo $$name; break; fi; done)
+
+# `make evolve STUDY=sweet_spot` evolves studies/sweet_spot.yaml.
+STUDY ?= $(or $(FORGE_STUDY),quickstart)
+PYTEST := $(BIN)/python -m pytest
+
+export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
+
+.PHONY: help setup evolve ui test test-long lint bench constraints clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.compiled ## Make .venv, install, compile the kernels (the other targets do it when needed)
+
+evolve: $(VENV)/.compiled ## Evolve a study: make evolve STUDY=quickstart
+	FORGE_STUDY='$(STUDY)' $(BIN)/dagster job execute -j evolve
+	@$(BIN)/forge study status '$(STUDY)'
+	@$(BIN)/forge study front '$(STUDY)'
+
+ui: $(VENV)/.compiled ## Open the Dagster UI on port 3000
+	$(BIN)/dagster dev
+
+test: $(VENV)/.compiled ## Run the tests, but for those that take minutes
+	$(PYTEST) -n 2 --dist loadgroup -m 'not long'
+
+test-long: $(VENV)/.compiled ## Run the tests that take minutes
+	$(PYTEST) -m long
+
+lint: $(VENV)/.installed ## Check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench ## Measure against other engines
+	$(BIN)/python -m benchmarks
+
+constraints: $(VENV)/.bench ## Write constraints.txt anew from what .venv holds
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+clean: ## Remove .venv and what tools cache; data/ and .dagster/ stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build benchmarks/out
+	find forge_core forge_pipelines tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n '$(PYTHON)' || { echo 'Forge needs Python 3.11 or newer with venv (Debian: python3-venv), and none of' \
+		'python3.13, python3.12, python3.11, python3 runs here; name one: make PYTHON=/path/to/python3'; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@grep -q $(MODULE) $(BIN)/activate || printf '\n%s\nexport %s\n' "$$ACTIVATE_NOTE" '$(ACTIVATE)=$(MODULE)' >> $(BIN)/activate
+	@grep -q $(MODULE) $(BIN)/activate.fish || printf '\n%s\nset -gx %s\n' "$$ACTIVATE_NOTE" '$(ACTIVATE) $(MODULE)' >> $(BIN)/activate.fish
+	@grep -q $(MODULE) $(BIN)/activate.csh || printf '\n%s\nsetenv %s\n' "$$ACTIVATE_NOTE" '$(ACTIVATE) $(MODULE)' >> $(BIN)/activate.csh
+	@touch $@
+
+$(VENV)/.compiled: $(VENV)/.installed
+	$(BIN)/python -m forge_pipelines.preload
+	@touch $@
+
+ACTIVATE := DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME
+export ACTIVATE_NOTE := \# Forge: makes `dagster job execute -j evolve` work as written
+
+$(VENV)/.bench: $(VENV)/.compiled
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	@touch $@
