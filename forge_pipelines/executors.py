@@ -10,7 +10,7 @@ PRELOAD_MODULE = "forge_pipelines.preload"
 
 
 def worker_count() -> int:
-    """Return ``FORGE_WORKERS``, or the number of cores this process may use; raise ConfigError unless it is 1 or more."""
+    """Return ``FORGE_WORKERS`` (ConfigError unless 1 or more), or the number of cores this process may use."""
     setting = os.environ.get("FORGE_WORKERS", "").strip()
     if not setting:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,11 +16,11 @@ class JsonIOManager(dg.UPathIOManager):
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         """Write ``obj`` as JSON, whole or not at all."""
-        write_json(Path(path), obj)
+        write_json(Path(str(path)), obj)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
         """Read what ``dump_to_path`` wrote."""
-        return read_json(Path(path))
+        return read_json(Path(str(path)))
 
 
 @dg.io_manager(description="Op outputs as JSON files in the Dagster instance's storage folder.")
