@@ -1,0 +1,309 @@
+"""The catalogue of summary metrics: what each one is called, means, and is worth to the optimizer.
+
+The order of ``METRICS`` is the order of every metrics vector (``metrics.summary.summarize`` fills it).
+"""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+from forge_core.errors import ConfigError, unknown
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One summary metric.
+
+    ``better`` is the direction an optimizer takes it in, None where neither is better. An objective is told ``worst``
+    when the metric is undefined or the evaluation failed, ``cap`` when it is undefined because nothing went wrong
+    (no losing trade, no losing day), and is clipped to both. ``needs`` says what it is computed from: at least one
+    trade, at least two daily returns, or neither. ``undefined`` says when it has no value although that is given.
+    """
+
+    name: str
+    unit: str
+    better: Literal["maximize", "minimize"] | None
+    _: KW_ONLY
+    worst: float
+    cap: float | None = None
+    needs: Literal["trades", "days"] | None = None
+    description: str
+    undefined: str = ""
+    source: str = ""
+
+    @property
+    def integer(self) -> bool:
+        """Whether it counts something."""
+        return self.unit == "count"
+
+
+_NO_VARIANCE = "all daily returns are equal"
+_NO_MARGIN = "the instrument states no initial margin"
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "total_trades", "count", None, worst=0.0, description="Closed trades; each leg of a rolled position is one."
+    ),
+    Metric("wins", "count", None, worst=0.0, description="Trades with a net P&L above zero."),
+    Metric("losses", "count", None, worst=0.0, description="Trades with a net P&L below zero."),
+    Metric("win_rate", "fraction", "maximize", worst=0.0, needs="trades", description="wins / total_trades."),
+    Metric(
+        "total_return",
+        "fraction",
+        "maximize",
+        worst=-1.0,
+        cap=1e6,
+        description="final_equity / starting cash - 1.",
+    ),
+    Metric(
+        "cagr",
+        "fraction a year",
+        "maximize",
+        worst=-1.0,
+        cap=1e6,
+        description=(
+            "Compound annual growth rate, (1 + total_return)^(1 / years) - 1, in calendar years of 365.25 days "
+            "from the open of the first bar to the close of the last; -1 after ruin."
+        ),
+        undefined="the period is too short for the growth to be told by the year",
+    ),
+    Metric(
+        "average_return",
+        "fraction",
+        "maximize",
+        worst=-1.0,
+        needs="trades",
+        description="Mean over trades of net P&L / notional at entry.",
+    ),
+    Metric("expectancy", "money", "maximize", worst=-1e9, needs="trades", description="Mean net P&L of a trade."),
+    Metric(
+        "profit_factor",
+        "ratio",
+        "maximize",
+        worst=0.0,
+        cap=100.0,
+        needs="trades",
+        description="Net P&L of the wins / -(net P&L of the losses).",
+        undefined="no losing trade",
+        source="Pardo, The Evaluation and Optimization of Trading Strategies, 2008",
+    ),
+    Metric(
+        "max_drawdown",
+        "fraction",
+        "minimize",
+        worst=1.0,
+        description=(
+            "Largest fall of the equity marked at each close from its running peak, as a fraction of that peak; "
+            "above 1 when equity falls below zero."
+        ),
+        source="Magdon-Ismail and Atiya, Maximum Drawdown, Risk 17(10), 2004",
+    ),
+    Metric(
+        "longest_drawdown",
+        "days",
+        "minimize",
+        worst=36_525.0,
+        description="Longest time from a peak of marked equity to the last close below it, in calendar days.",
+    ),
+    Metric(
+        "sharpe",
+        "ratio a year",
+        "maximize",
+        worst=-20.0,
+        cap=20.0,
+        needs="days",
+        description=(
+            "mean(r) / std(r, ddof=1) * sqrt(annualization) of the daily returns r; the riskless rate is taken as zero."
+        ),
+        undefined=_NO_VARIANCE,
+        source="Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21(1), 1994",
+    ),
+    Metric(
+        "sortino",
+        "ratio a year",
+        "maximize",
+        worst=-20.0,
+        cap=100.0,
+        needs="days",
+        description=(
+            "mean(r) / sqrt(mean(min(r, 0)^2)) * sqrt(annualization) of the daily returns r; the target is zero."
+        ),
+        undefined="no losing day",
+        source=(
+            "Sortino and Price, Performance Measurement in a Downside Risk Framework, Journal of Investing 3(3), 1994"
+        ),
+    ),
+    Metric(
+        "calmar",
+        "ratio a year",
+        "maximize",
+        worst=-100.0,
+        cap=100.0,
+        description="cagr / max_drawdown, over the whole period.",
+        undefined="no drawdown",
+        source="Young, Calmar Ratio: A Smoother Tool, Futures 20, 1991",
+    ),
+    Metric(
+        "var_95",
+        "fraction",
+        "maximize",
+        worst=-1.0,
+        needs="days",
+        description=(
+            "Historical value at risk: the 5th percentile of the daily returns, interpolated linearly; a loss is "
+            "negative."
+        ),
+        source="Jorion, Value at Risk, 3rd ed., 2006",
+    ),
+    Metric(
+        "expected_shortfall_95",
+        "fraction",
+        "maximize",
+        worst=-1.0,
+        needs="days",
+        description=(
+            "Mean of the daily returns at or below the 5th percentile: the floor(0.05 (n - 1)) + 1 lowest of n. "
+            "Of returns equal to the percentile no more than that number count, or a strategy that is mostly out "
+            "of the market would dilute its losses with days of zero."
+        ),
+        source=("Acerbi and Tasche, On the Coherence of Expected Shortfall, Journal of Banking and Finance 26, 2002"),
+    ),
+    Metric(
+        "volatility",
+        "fraction a year",
+        "minimize",
+        worst=100.0,
+        needs="days",
+        description="std(r, ddof=1) * sqrt(annualization) of the daily returns r.",
+    ),
+    Metric(
+        "skew",
+        "ratio",
+        "maximize",
+        worst=-1e3,
+        needs="days",
+        description="Third standardized moment of the daily returns, m3 / m2^1.5, biased (divided by n).",
+        undefined=_NO_VARIANCE,
+        source="Joanes and Gill, Comparing Measures of Sample Skewness and Kurtosis, The Statistician 47, 1998",
+    ),
+    Metric(
+        "kurtosis",
+        "ratio",
+        "minimize",
+        worst=1e6,
+        needs="days",
+        description=(
+            "Fourth standardized moment of the daily returns, m4 / m2^2, biased and not in excess of the normal's"
+            " 3, as the deflated Sharpe ratio takes it."
+        ),
+        undefined=_NO_VARIANCE,
+        source=("Bailey and Lopez de Prado, The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), 2014"),
+    ),
+    Metric(
+        "exposure", "fraction", "minimize", worst=1.0, description="Bars at whose close a position was held / bars."
+    ),
+    Metric(
+        "average_bars_held",
+        "bars",
+        None,
+        worst=0.0,
+        needs="trades",
+        description="Mean number of bars a trade was held.",
+    ),
+    Metric(
+        "turnover",
+        "times a year",
+        "minimize",
+        worst=1e9,
+        description="Notional of all fills / starting cash / years.",
+        undefined="the period has no length",
+    ),
+    Metric(
+        "ambiguity_rate",
+        "fraction",
+        "minimize",
+        worst=1.0,
+        needs="trades",
+        description=(
+            "Ambiguous bars / total_trades. Such a bar ends a trade, so this is the share of trades whose exit "
+            "the same-bar policy decided and not the data."
+        ),
+    ),
+    Metric(
+        "total_return_contract",
+        "fraction",
+        "maximize",
+        worst=-1e6,
+        description=(
+            "Sum over trades of net P&L / (value at entry of the contracts traded): returns added up, not compounded."
+        ),
+    ),
+    Metric(
+        "average_return_contract",
+        "fraction",
+        "maximize",
+        worst=-1.0,
+        needs="trades",
+        description=(
+            "total_return_contract / total_trades (what futures traders call percent of contract; equal to "
+            "average_return)."
+        ),
+    ),
+    Metric(
+        "total_return_margin",
+        "fraction",
+        "maximize",
+        worst=-1e6,
+        description=(
+            "Sum over trades of net P&L / (initial margin of the contracts traded): returns added up, not compounded."
+        ),
+        undefined=_NO_MARGIN,
+    ),
+    Metric(
+        "average_return_margin",
+        "fraction",
+        "maximize",
+        worst=-1e3,
+        needs="trades",
+        description="total_return_margin / total_trades.",
+        undefined=_NO_MARGIN,
+    ),
+    Metric(
+        "points",
+        "price points",
+        "maximize",
+        worst=-1e9,
+        description="Sum over trades of side * (exit price - entry price).",
+    ),
+    Metric("commission", "money", "minimize", worst=1e12, description="Commissions and liquidation fees paid."),
+    Metric(
+        "financing",
+        "money",
+        "minimize",
+        worst=1e12,
+        description="Borrow and funding paid; negative if more was received.",
+    ),
+    Metric(
+        "net_profit",
+        "money",
+        "maximize",
+        worst=-1e12,
+        description="final_equity - starting cash: the sum of the net P&L of all trades.",
+    ),
+    Metric("final_equity", "money", "maximize", worst=-1e12, description="Equity after the last bar."),
+    Metric(
+        "days",
+        "count",
+        None,
+        worst=0.0,
+        description="Daily returns the metrics of risk are computed from, one a trade date.",
+    ),
+)
+
+METRIC_INDEX: dict[str, int] = {metric.name: index for index, metric in enumerate(METRICS)}
+
+
+def get_metric(name: str) -> Metric:
+    """Return the metric called ``name``, or raise ConfigError naming the nearest one."""
+    if name not in METRIC_INDEX:
+        raise ConfigError(unknown("metric", name, METRIC_INDEX))
+    return METRICS[METRIC_INDEX[name]]

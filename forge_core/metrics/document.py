@@ -1,0 +1,54 @@
+"""The page ``docs/metrics.md``, written from the catalogue.
+
+``python -m forge_core.metrics.document > docs/metrics.md`` writes it anew.
+"""
+
+from forge_core.metrics.catalog import METRICS, Metric
+
+_HEAD = """# Metrics
+
+Written from `forge_core/metrics/catalog.py` by `python -m forge_core.metrics.document > docs/metrics.md`; a test fails
+when the two differ.
+
+Every backtest ends in these numbers, in this order. Fractions are not percent: 0.05 is 5 %. Daily returns are of trade
+dates of the instrument's session, simple, never below -1; the annualization is the instrument's (365 for crypto, 252
+for shares and futures). What is undefined is null in every table, with a reason; NaN and infinity reach none.
+
+As an objective a metric is a finite number between *worst* and *cap*: an evaluation that failed, or in which the
+metric is undefined, counts as worst; one in which it is undefined because there was a gain and nothing to divide it by
+(no losing trade, no losing day, no drawdown, no variance) counts as cap. Metrics without a direction are for
+constraints and reading.
+
+| metric | unit | better | worst | cap | definition | undefined |
+|---|---|---|---|---|---|---|
+"""
+
+
+def metrics_page() -> str:
+    """Return the page as Markdown: one row a metric, then the sources."""
+    rows = "".join(_row(metric) for metric in METRICS)
+    sources = "".join(f"- {metric.name}: {metric.source}.\n" for metric in METRICS if metric.source)
+    return f"{_HEAD}{rows}\nSources\n\n{sources}"
+
+
+def _row(metric: Metric) -> str:
+    directed = metric.better is not None
+    cells = (
+        f"`{metric.name}`",
+        metric.unit,
+        {"maximize": "more", "minimize": "less", None: ""}[metric.better],
+        f"{metric.worst:g}" if directed else "",
+        "" if metric.cap is None else f"{metric.cap:g}",
+        metric.description,
+        _undefined(metric),
+    )
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def _undefined(metric: Metric) -> str:
+    missing = {"trades": "no trades", "days": "fewer than 2 daily returns", None: ""}[metric.needs]
+    return "; ".join(text for text in (missing, metric.undefined) if text)
+
+
+if __name__ == "__main__":
+    print(metrics_page(), end="")

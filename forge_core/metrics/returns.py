@@ -1,0 +1,313 @@
+"""The metrics of a series of returns or of equity, one public function each.
+
+They are the functions ``summary.summarize`` fills its vector with, for series that come from elsewhere: buy and hold,
+a benchmark, a live account. What is undefined is NaN. Input that is not one-dimensional or not finite raises DataError
+(a missing return is not a return of zero: drop it or find it).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from forge_core.errors import DataError
+from forge_core.metrics import summary as s
+
+Floats = NDArray[np.float64]
+
+
+def cagr(total_return: float, years: float) -> float:
+    """Compound annual growth rate.
+
+    .. math:: (1 + R)^{1 / years} - 1
+
+    Parameters
+    ----------
+    total_return : float
+        Return over the whole period, a fraction (0.5 is 50 %).
+    years : float
+        Calendar years of 365.25 days.
+
+    Returns
+    -------
+    float
+        Fraction a year; -1 where everything was lost (``total_return <= -1``), NaN where ``years`` is not above zero.
+    """
+    return _finite(s.growth_a_year(float(total_return), float(years)))
+
+
+def sharpe(returns: ArrayLike, annualization: float) -> float:
+    r"""Annualized Sharpe ratio over a riskless rate of zero.
+
+    .. math:: \frac{\bar r}{\sigma_r} \sqrt{A}, \quad \sigma_r^2 = \frac{1}{n - 1} \sum (r_i - \bar r)^2
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Periodic simple returns, fractions.
+    annualization : float
+        Periods in a year (365 for daily returns of crypto, 252 of shares and futures).
+
+    Returns
+    -------
+    float
+        NaN for fewer than two returns, and where all are equal (but for rounding).
+
+    References
+    ----------
+    Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21(1), 1994.
+    """
+    mean, deviation, _, _, _ = _moments(returns)
+    return _finite(s.ratio(mean, deviation) * math.sqrt(annualization))
+
+
+def sortino(returns: ArrayLike, annualization: float) -> float:
+    r"""Annualized Sortino ratio with a target of zero.
+
+    .. math:: \frac{\bar r}{\sqrt{\frac{1}{n} \sum \min(r_i, 0)^2}} \sqrt{A}
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Periodic simple returns, fractions.
+    annualization : float
+        Periods in a year.
+
+    Returns
+    -------
+    float
+        NaN for fewer than two returns, and where none is below zero.
+
+    References
+    ----------
+    Sortino and Price, Performance Measurement in a Downside Risk Framework, Journal of Investing 3(3), 1994.
+    """
+    mean, _, downside, _, _ = _moments(returns)
+    return _finite(s.ratio(mean, downside) * math.sqrt(annualization))
+
+
+def volatility(returns: ArrayLike, annualization: float) -> float:
+    r"""Annualized standard deviation, with ``n - 1`` in the denominator.
+
+    .. math:: \sigma_r \sqrt{A}
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Periodic simple returns, fractions.
+    annualization : float
+        Periods in a year.
+
+    Returns
+    -------
+    float
+        Fraction a year; NaN for fewer than two returns, 0 where all are equal (but for rounding).
+    """
+    return _finite(_moments(returns)[1] * math.sqrt(annualization))
+
+
+def skew(returns: ArrayLike) -> float:
+    r"""Third standardized moment, biased.
+
+    .. math:: m_3 / m_2^{3/2}, \quad m_k = \frac{1}{n} \sum (r_i - \bar r)^k
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Periodic simple returns, fractions.
+
+    Returns
+    -------
+    float
+        NaN for fewer than two returns, and where all are equal (but for rounding).
+
+    References
+    ----------
+    Joanes and Gill, Comparing Measures of Sample Skewness and Kurtosis, The Statistician 47, 1998 (their g1).
+    """
+    return _finite(_moments(returns)[3])
+
+
+def kurtosis(returns: ArrayLike) -> float:
+    r"""Fourth standardized moment, biased, not in excess of 3: that of the normal distribution is 3.
+
+    .. math:: m_4 / m_2^2, \quad m_k = \frac{1}{n} \sum (r_i - \bar r)^k
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Periodic simple returns, fractions.
+
+    Returns
+    -------
+    float
+        NaN for fewer than two returns, and where all are equal (but for rounding).
+
+    References
+    ----------
+    Bailey and Lopez de Prado, The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), 2014.
+    """
+    return _finite(_moments(returns)[4])
+
+
+def value_at_risk(returns: ArrayLike) -> float:
+    """Historical value at risk at 95 %: the 5th percentile of the returns, interpolated linearly.
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Periodic simple returns, fractions.
+
+    Returns
+    -------
+    float
+        A return: a loss is negative. NaN for fewer than two returns.
+
+    References
+    ----------
+    Jorion, Value at Risk, 3rd ed., 2006.
+    """
+    return _tail(returns)[0]
+
+
+def expected_shortfall(returns: ArrayLike) -> float:
+    """Historical expected shortfall at 95 %: the mean of the returns at or below the 5th percentile.
+
+    The mean is over the ``floor(0.05 (n - 1)) + 1`` lowest returns. Of several that equal the percentile no more than
+    that number count; otherwise days of exactly zero would dilute the losses of whoever is mostly out of the market.
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Periodic simple returns, fractions.
+
+    Returns
+    -------
+    float
+        A return: a loss is negative, and never above ``value_at_risk``. NaN for fewer than two returns.
+
+    References
+    ----------
+    Acerbi and Tasche, On the Coherence of Expected Shortfall, Journal of Banking and Finance 26, 2002.
+    """
+    return _tail(returns)[1]
+
+
+def drawdown(equity: ArrayLike) -> Floats:
+    r"""Return the fall of ``equity`` from its running peak at each point.
+
+    .. math:: 1 - E_i / \max_{j \le i} E_j
+
+    Parameters
+    ----------
+    equity : array-like, shape (n,)
+        Account value, money; the first is above zero.
+
+    Returns
+    -------
+    float64 array, shape (n,)
+        Fractions of the peak: 0 at a new peak, 0.25 a quarter below it, above 1 where equity is below zero.
+
+    References
+    ----------
+    Magdon-Ismail and Atiya, Maximum Drawdown, Risk 17(10), 2004.
+    """
+    values = _series(equity)
+    if values.size and not values[0] > 0:
+        raise DataError(f"the first equity is {values[0]!r}: a drawdown is a share of a peak above zero")
+    return 1.0 - values / np.maximum.accumulate(values)
+
+
+def max_drawdown(equity: ArrayLike) -> float:
+    """Return the largest ``drawdown``, a fraction of the peak; 0 where equity never fell, NaN of an empty series."""
+    falls = drawdown(equity)
+    return _finite(falls.max()) if falls.size else math.nan
+
+
+def longest_drawdown(equity: pd.Series) -> float:
+    """Return the longest time from a peak of ``equity`` to the last point below it.
+
+    Parameters
+    ----------
+    equity : Series, shape (n,)
+        Account value, money, its index a DatetimeIndex.
+
+    Returns
+    -------
+    float
+        Calendar days; 0 where equity never fell.
+    """
+    values = _series(equity)
+    time = pd.DatetimeIndex(equity.index).as_unit("us").asi8
+    new_peak = values >= np.maximum.accumulate(values)
+    since = np.maximum.accumulate(np.where(new_peak, np.arange(values.size), 0))
+    return float(np.max(time - time[since], initial=0)) / 86_400e6
+
+
+def from_daily_returns(returns: ArrayLike, annualization: float, years: float) -> dict[str, float | int | None]:
+    """Return the metrics that a series of daily returns alone can tell, by name, for comparison with a backtest's.
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Daily simple returns, fractions.
+    annualization : float
+        Daily returns in a year.
+    years : float
+        Calendar years the series covers.
+
+    Returns
+    -------
+    dict
+        total_return, cagr, max_drawdown (of equity marked once a day), sharpe, sortino, calmar, var_95,
+        expected_shortfall_95, volatility, skew, kurtosis and days; None where undefined.
+    """
+    values = _series(returns)
+    equity = np.cumprod(np.concatenate([[1.0], 1.0 + values]))
+    if not np.isfinite(equity).all():
+        raise DataError("the returns compound beyond any finite equity: fractions are expected (0.01 is 1 %)")
+    growth = float(equity[-1]) - 1.0
+    fall = max_drawdown(equity)
+    found = {
+        "total_return": growth,
+        "cagr": cagr(growth, years),
+        "max_drawdown": fall,
+        "sharpe": sharpe(values, annualization),
+        "sortino": sortino(values, annualization),
+        "calmar": _finite(s.ratio(cagr(growth, years), fall)),
+        "var_95": value_at_risk(values),
+        "expected_shortfall_95": expected_shortfall(values),
+        "volatility": volatility(values, annualization),
+        "skew": skew(values),
+        "kurtosis": kurtosis(values),
+    }
+    return {name: None if math.isnan(x) else x for name, x in found.items()} | {"days": values.size}
+
+
+def _series(values: ArrayLike) -> Floats:
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise DataError(f"a series has one dimension, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise DataError(f"value {row} of the series is {array[row]}: drop what is missing")
+    return array
+
+
+def _moments(returns: ArrayLike) -> Any:
+    values = _series(returns)
+    return s.moments(values) if values.size >= 2 else (math.nan,) * 5
+
+
+def _tail(returns: ArrayLike) -> tuple[float, float]:
+    values = _series(returns)
+    if values.size < 2:
+        return math.nan, math.nan
+    percentile, mean = s.tail(values)
+    return _finite(percentile), _finite(mean)
+
+
+def _finite(value: float) -> float:
+    return float(value) if math.isfinite(value) else math.nan

@@ -1,0 +1,296 @@
+"""Summary metrics: one float64 vector a backtest, in the order of the catalogue, NaN where a metric is undefined.
+
+Everything compiled stands in this one file: numba's on-disk cache looks only at the file of the function it compiled,
+and would go on using an old copy of a callee changed elsewhere.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from forge_core.errors import ConfigError
+from forge_core.metrics import tally as t
+from forge_core.metrics.catalog import METRIC_INDEX, METRICS, Metric, get_metric
+
+Floats = NDArray[np.float64]
+
+# The catalogue's order as constants; tests hold the two together.
+(
+    TOTAL_TRADES,
+    WINS,
+    LOSSES,
+    WIN_RATE,
+    TOTAL_RETURN,
+    CAGR,
+    AVERAGE_RETURN,
+    EXPECTANCY,
+    PROFIT_FACTOR,
+    MAX_DRAWDOWN,
+    LONGEST_DRAWDOWN,
+    SHARPE,
+    SORTINO,
+    CALMAR,
+    VAR_95,
+    EXPECTED_SHORTFALL_95,
+    VOLATILITY,
+    SKEW,
+    KURTOSIS,
+    EXPOSURE,
+    AVERAGE_BARS_HELD,
+    TURNOVER,
+    AMBIGUITY_RATE,
+    TOTAL_RETURN_CONTRACT,
+    AVERAGE_RETURN_CONTRACT,
+    TOTAL_RETURN_MARGIN,
+    AVERAGE_RETURN_MARGIN,
+    POINTS,
+    COMMISSION,
+    FINANCING,
+    NET_PROFIT,
+    FINAL_EQUITY,
+    DAYS,
+) = range(33)
+
+_TAIL = 0.05
+# A return is a ratio less one, so what differs by less than a few units in the last place of one is rounding.
+_ROUNDING = 4 * np.finfo(np.float64).eps
+
+
+@njit(cache=True, nogil=True)
+def daily_returns(equity_at_day_ends, initial, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` with the simple return of each trade date.
+
+    ``out[d] = max(equity[d] / equity[d - 1] - 1, -1)``, equity before the first day being ``initial``; 0 once equity
+    is at or below zero, for there is nothing left to lose a share of.
+
+    Parameters
+    ----------
+    equity_at_day_ends : float64 array, shape (days,)
+        Equity marked at the last close of each trade date, money.
+    initial : float
+        Equity before the first bar, money.
+    out : float64 array, shape (days,)
+        Receives the returns, fractions.
+    """
+    before = initial
+    for day in range(equity_at_day_ends.size):
+        equity = equity_at_day_ends[day]
+        out[day] = max(equity / before - 1.0, -1.0) if before > 0.0 else 0.0
+        before = equity
+
+
+@njit(cache=True, nogil=True)
+def moments(returns):  # type: ignore[no-untyped-def]
+    """Return mean, deviation (ddof 1), downside deviation, skew and kurtosis (biased, Pearson) of two returns or more.
+
+    Two passes, the second about the mean and scaled by the range: no cancellation, no overflow (Chan, Golub and
+    LeVeque, Algorithms for Computing the Sample Variance, The American Statistician 37(3), 1983). Returns that are
+    equal but for rounding have deviation 0, and NaN for skew and kurtosis; all is NaN if their range is not finite.
+    """
+    n = returns.size
+    first = returns[0]
+    shift = 0.0  # sum of differences from the first, so that the mean of nearly equal returns is exact
+    low = first
+    high = first
+    for value in returns:
+        shift += value - first
+        low = min(low, value)
+        high = max(high, value)
+    mean = first + shift / n
+    spread = high - low
+    if not (math.isfinite(mean) and math.isfinite(spread)):
+        return math.nan, math.nan, math.nan, math.nan, math.nan
+
+    downside = 0.0
+    if low < -_ROUNDING:
+        for value in returns:
+            if value < 0.0:
+                downside += (value / low) ** 2
+        downside = -low * math.sqrt(downside / n)
+
+    if spread <= _ROUNDING * max(1.0, abs(mean)):
+        return mean, 0.0, downside, math.nan, math.nan
+    scale = 1.0 / spread
+    m2 = 0.0
+    m3 = 0.0
+    m4 = 0.0
+    for value in returns:
+        z = (value - mean) * scale
+        square = z * z
+        m2 += square
+        m3 += square * z
+        m4 += square * square
+    deviation = math.sqrt(m2 / (n - 1)) * spread
+    m2 /= n
+    return mean, deviation, downside, m3 / n / m2**1.5, m4 / n / (m2 * m2)
+
+
+@njit(cache=True, nogil=True)
+def tail(returns):  # type: ignore[no-untyped-def]
+    """Return the 5th percentile (linear, as ``numpy.percentile``) and the mean of the returns at or below it.
+
+    Of ``n >= 2`` returns the mean is over the ``floor(0.05 (n - 1)) + 1`` lowest.
+    """
+    position = _TAIL * (returns.size - 1)
+    below = int(position)
+    lowest = np.partition(returns, below + 1)[: below + 2]
+    upper = lowest[below + 1]
+    lower = lowest[0]
+    total = 0.0
+    for value in lowest[: below + 1]:
+        lower = max(lower, value)
+        total += value
+    return lower + (upper - lower) * (position - below), total / (below + 1)
+
+
+@njit(cache=True, nogil=True)
+def growth_a_year(total_return, years):  # type: ignore[no-untyped-def]
+    """Return the compound annual growth rate: -1 once everything is lost, NaN where ``years`` is not above zero."""
+    if total_return <= -1.0:
+        return -1.0
+    return (1.0 + total_return) ** (1.0 / years) - 1.0 if years > 0.0 else math.nan
+
+
+@njit(cache=True, nogil=True)
+def ratio(numerator, denominator):  # type: ignore[no-untyped-def]
+    """Return ``numerator / denominator``, NaN where the denominator is zero."""
+    return numerator / denominator if denominator != 0.0 else math.nan
+
+
+@njit(cache=True, nogil=True)
+def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` with every metric of one backtest; NaN where a metric is undefined, never infinite.
+
+    The formulas stand in ``metrics.catalog``; ``metrics.returns`` has those of the daily returns one by one.
+
+    Parameters
+    ----------
+    tally : float64 array, shape (TALLY_SIZE,)
+        The kernel's running sums (``metrics.tally``).
+    daily : float64 array, shape (days,)
+        Daily returns, fractions, one a trade date.
+    years : float
+        Calendar years from the open of the first bar to the close of the last.
+    annualization : float
+        Daily returns in a year.
+    out : float64 array, shape (len(METRICS),)
+        Receives the metrics.
+    """
+    trades = tally[t.TRADES]
+    out[TOTAL_TRADES] = trades
+    out[WINS] = tally[t.WINS]
+    out[LOSSES] = tally[t.LOSSES]
+    out[WIN_RATE] = ratio(tally[t.WINS], trades)
+    out[AVERAGE_RETURN] = ratio(tally[t.RETURN_SUM], trades)
+    out[EXPECTANCY] = ratio(tally[t.GROSS_PROFIT] + tally[t.GROSS_LOSS], trades)
+    out[PROFIT_FACTOR] = ratio(tally[t.GROSS_PROFIT], -tally[t.GROSS_LOSS])
+    out[AVERAGE_BARS_HELD] = ratio(tally[t.BARS_HELD], trades)
+    out[AMBIGUITY_RATE] = ratio(tally[t.AMBIGUOUS], trades)
+    out[TOTAL_RETURN_CONTRACT] = tally[t.CONTRACT_SUM]
+    out[AVERAGE_RETURN_CONTRACT] = ratio(tally[t.CONTRACT_SUM], trades)
+    out[TOTAL_RETURN_MARGIN] = tally[t.MARGIN_SUM]
+    out[AVERAGE_RETURN_MARGIN] = ratio(tally[t.MARGIN_SUM], trades)
+    out[POINTS] = tally[t.POINTS_SUM]
+    out[COMMISSION] = tally[t.COMMISSION]
+    out[FINANCING] = tally[t.FINANCING]
+
+    total_return = tally[t.FINAL] / tally[t.INITIAL] - 1.0
+    out[TOTAL_RETURN] = total_return
+    out[NET_PROFIT] = tally[t.FINAL] - tally[t.INITIAL]
+    out[FINAL_EQUITY] = tally[t.FINAL]
+    out[CAGR] = growth_a_year(-1.0 if tally[t.RUINED] != 0.0 else total_return, years)
+    out[MAX_DRAWDOWN] = tally[t.MAX_DRAWDOWN]
+    out[LONGEST_DRAWDOWN] = tally[t.LONGEST_DRAWDOWN]
+    out[CALMAR] = ratio(out[CAGR], tally[t.MAX_DRAWDOWN])
+    out[EXPOSURE] = ratio(tally[t.EXPOSED], tally[t.BARS])
+    out[TURNOVER] = ratio(tally[t.TURNOVER] / tally[t.INITIAL], years)
+
+    out[DAYS] = daily.size
+    if daily.size >= 2:
+        mean, deviation, downside, skew, kurtosis = moments(daily)
+        year = math.sqrt(annualization)
+        out[VOLATILITY] = deviation * year
+        out[SHARPE] = ratio(mean, deviation) * year
+        out[SORTINO] = ratio(mean, downside) * year
+        out[SKEW] = skew
+        out[KURTOSIS] = kurtosis
+        out[VAR_95], out[EXPECTED_SHORTFALL_95] = tail(daily)
+    else:
+        for index in (VOLATILITY, SHARPE, SORTINO, SKEW, KURTOSIS, VAR_95, EXPECTED_SHORTFALL_95):
+            out[index] = math.nan
+
+    for index in range(out.size):
+        if not math.isfinite(out[index]):
+            out[index] = math.nan
+
+
+def metrics_mapping(vector: Floats) -> dict[str, float | int | None]:
+    """Return the metrics by name, in the catalogue's order: counts as int, None where undefined."""
+    _check(vector)
+    return {metric.name: _value(metric, float(x)) for metric, x in zip(METRICS, vector, strict=True)}
+
+
+def undefined_reasons(vector: Floats) -> dict[str, str]:
+    """Return, for each metric of ``vector`` that is undefined, why."""
+    _check(vector)
+    return {
+        metric.name: _reason(metric, vector) for metric, x in zip(METRICS, vector, strict=True) if not math.isfinite(x)
+    }
+
+
+def objective_value(vector: Floats, name: str) -> float:
+    """Return metric ``name`` as an optimizer may be told it: always finite, between ``worst`` and ``cap``.
+
+    What is undefined is ``worst``; what is undefined because nothing went wrong is ``cap``: profit factor with a win
+    and no loss, Sortino without a losing day and Calmar without a drawdown where money was made, Sharpe of a steady
+    gain. Raises ConfigError for an unknown metric or one of which neither more nor less is better.
+    """
+    metric = get_metric(name)
+    if metric.better is None:
+        known = ", ".join(m.name for m in METRICS if m.better)
+        raise ConfigError(
+            f"metric {name!r} cannot be an objective: neither more nor less is better; those that can: {known}"
+        )
+    _check(vector)
+    value = float(vector[METRIC_INDEX[name]])
+    if not math.isfinite(value):
+        return metric.cap if metric.cap is not None and _faultless(vector, name) else metric.worst
+    if metric.better == "minimize":
+        return min(value, metric.worst)
+    value = max(value, metric.worst)
+    return value if metric.cap is None else min(value, metric.cap)
+
+
+def _faultless(vector: Floats, name: str) -> bool:
+    """Whether a metric that grows without bound is undefined because there was a gain and nothing to divide it by."""
+    gained = bool(vector[TOTAL_RETURN] > 0)
+    if name == "profit_factor":
+        return bool(vector[WINS] > 0 and vector[LOSSES] == 0)
+    if name == "sharpe":
+        return gained and bool(vector[VOLATILITY] == 0)
+    if name == "sortino":
+        return gained and bool(vector[DAYS] >= 2)
+    if name == "calmar":
+        return gained and bool(vector[MAX_DRAWDOWN] == 0)
+    return gained
+
+
+def _value(metric: Metric, value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    return int(value) if metric.integer else value
+
+
+def _reason(metric: Metric, vector: Floats) -> str:
+    if metric.needs == "trades" and vector[TOTAL_TRADES] == 0:
+        return "no trades"
+    if metric.needs == "days" and vector[DAYS] < 2:
+        return "fewer than 2 daily returns"
+    return metric.undefined or "the numbers are too large"
+
+
+def _check(vector: Floats) -> None:
+    if vector.shape != (len(METRICS),):
+        raise ValueError(f"a metrics vector has shape ({len(METRICS)},), got {vector.shape}")
