@@ -2,3 +2,30 @@
 
 Nothing in this package imports dagster; ``forge_pipelines`` wires it into assets and jobs.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forge_core.engine.backtest import backtest
+    from forge_core.engine.costs import Costs
+    from forge_core.engine.result import BacktestResult
+    from forge_core.plays.parser import load_play, parse_play
+
+__all__ = ["BacktestResult", "Costs", "backtest", "load_play", "parse_play"]
+
+_HOMES = {
+    "backtest": "forge_core.engine.backtest",
+    "Costs": "forge_core.engine.costs",
+    "BacktestResult": "forge_core.engine.result",
+    "load_play": "forge_core.plays.parser",
+    "parse_play": "forge_core.plays.parser",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first asked for, so that `forge --help` need not load numba."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'forge_core' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,13 +1,18 @@
 """A feed: the execution bars of one symbol and the feature columns aligned to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from forge_core.errors import DataError
 from forge_core.features.reference import FeatureRef
 from forge_core.market.instruments import Instrument
+
+FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usual eight hours
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -58,3 +63,53 @@ class Feed:
     def years(self) -> float:
         """Calendar time from the open of bar ``start`` to the close of the last bar, in years of 365.25 days."""
         return float(self.time[-1] + self.bar_microseconds - self.time[self.start]) / (365.25 * 86_400e6)
+
+    @cached_property
+    def day_index(self) -> NDArray[np.int32]:
+        """For each bar the running number of its trade date, the date of bar ``start`` being 0 (lead-in: 0 too)."""
+        index = np.zeros(self.time.size, np.int32)
+        index[self.start + 1 :] = np.cumsum(np.diff(self.day[self.start :]) != 0)
+        return index
+
+    @property
+    def days(self) -> int:
+        """The number of trade dates from bar ``start`` on."""
+        return int(self.day_index[-1]) + 1
+
+    def with_funding(self, rates: pd.Series) -> "Feed":
+        """Return this feed with the funding ``rates`` (fractions, paid by longs) of a timestamp index."""
+        rates = rates.sort_index()
+        stamps = _microseconds(pd.DatetimeIndex(rates.index))
+        values = rates.to_numpy(np.float64)
+        return replace(self, funding=sum_funding(self.time, self.bar_microseconds, stamps, values))
+
+    def with_rolls(self, switches: pd.DatetimeIndex) -> "Feed":
+        """Return this feed with contract rolls at the ``switches``."""
+        return replace(self, rolls=mark_rolls(self.time, _microseconds(switches)))
+
+
+def _microseconds(index: pd.DatetimeIndex) -> Integers:
+    if index.tz is None:
+        raise DataError("timestamps without a time zone; localize them to UTC first")
+    return index.tz_convert("UTC").as_unit("us").asi8
+
+
+def sum_funding(time: Integers, bar_microseconds: int, stamps: Integers, rates: Floats) -> Floats:
+    """Return for each bar the sum of the ``rates`` stamped in ``(t_i, t_{i+1}]`` (of the last bar: to its close).
+
+    ``time`` and ``stamps`` are microseconds since 1970-01-01 UTC, ``stamps`` sorted; ``rates`` are fractions of
+    notional, paid by longs. Raises DataError when the series does not cover the bars.
+    """
+    if stamps.size == 0 or stamps[0] > time[0] + FUNDING_INTERVAL or stamps[-1] + FUNDING_INTERVAL < time[-1]:
+        raise DataError("the funding series does not cover the bars; import funding for the whole period")
+    edges = np.append(time, time[-1] + bar_microseconds)
+    total = np.concatenate(([0.0], np.cumsum(rates)))
+    return np.diff(total[np.searchsorted(stamps, edges, side="right")])
+
+
+def mark_rolls(time: Integers, switches: Integers) -> NDArray[np.bool_]:
+    """Return True at the first bar at or after each of the contract ``switches`` (microseconds, UTC)."""
+    rolls = np.zeros(time.size, np.bool_)
+    first = np.searchsorted(time, switches, side="left")
+    rolls[first[(first > 0) & (first < time.size)]] = True
+    return rolls

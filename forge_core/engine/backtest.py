@@ -1,0 +1,153 @@
+"""``forge_core.backtest``: one Play on one set of bars, with everything a person wants to see of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from forge_core.engine.costs import Costs
+from forge_core.engine.feed import Feed
+from forge_core.engine.result import BacktestResult
+from forge_core.engine.settings import Policy, RollMode
+from forge_core.engine.simulate import DEFAULT_CASH, simulate
+from forge_core.errors import ConfigError, DataError
+from forge_core.features.feeds import feed_from_bars, open_feed
+from forge_core.market.datasets import DatasetVersion, ensure_dataset
+from forge_core.market.instruments import Instrument, get_instrument
+from forge_core.plays.model import Play
+from forge_core.plays.parser import load_play, parse_play
+
+GENERIC_INSTRUMENT = Instrument(
+    symbol="BARS",
+    kind="spot",
+    description="bars without an instrument: unleveraged, 10 bps commission and 2 bps slippage a side",
+    tick=1e-8,
+    lot=1e-8,
+    commission_bps=10,
+    slippage_bps=2,
+)
+
+
+def backtest(
+    play: Play | str | Path | Mapping,
+    data: str | DatasetVersion | pd.DataFrame | Feed,
+    *,
+    instrument: Instrument | str | None = None,
+    costs: Costs | None = None,
+    cash: float = DEFAULT_CASH,
+    policy: Policy = "pessimistic",
+    higher: Mapping[str, pd.DataFrame] | None = None,
+    finer: pd.DataFrame | Feed | None = None,
+    funding: pd.Series | None = None,
+    switches: pd.DatetimeIndex | None = None,
+    roll_mode: RollMode = "prev_open",
+    rollover: bool = True,
+) -> BacktestResult:
+    """Backtest a Play and return trades, equity and metrics.
+
+    Parameters
+    ----------
+    play
+        A Play, a path to its YAML file, YAML text, or a mapping of the same shape.
+    data
+        A dataset's name, a dataset version, a DataFrame of execution bars (UTC index of bar open times; open, high,
+        low, close, volume), or a prebuilt feed.
+    instrument
+        For a DataFrame: an instrument or its symbol. None means ``GENERIC_INSTRUMENT``. Datasets and feeds have their
+        own, and refuse another.
+    costs
+        None means the instrument's own, which are not zero; ``Costs.zero()`` for none.
+    cash
+        Starting equity, in quote currency.
+    policy
+        A bar that touches stop and target: ``pessimistic``, ``ohlc_path`` or ``replay`` (which needs ``finer``).
+    higher
+        For a DataFrame: bars of coarser timeframes by label; those not given are resampled.
+    finer
+        Finer bars of the same symbol, for ``replay``.
+    funding
+        Funding rates of a perpetual by timestamp (fractions, paid by longs); required for perpetuals.
+    switches
+        Contract switch times of a dated future; ``roll_mode`` and ``rollover`` say what happens there.
+
+    Raises
+    ------
+    PlayError, ConfigError, DataError
+        Before any work starts, quoting what is wrong.
+
+    Examples
+    --------
+    >>> result = backtest("studies/plays/ema_cross.yaml", "SP500_FULL_CYCLE")  # doctest: +SKIP
+    >>> result.metrics["sharpe"], len(result.trades)  # doctest: +SKIP
+    """
+    resolved = _resolve_play(play)
+    feed = _resolve_feed(resolved, data, instrument, higher)
+    if funding is not None:
+        feed = feed.with_funding(funding)
+    if switches is not None:
+        feed = feed.with_rolls(switches)
+    if isinstance(finer, pd.DataFrame):
+        finer = feed_from_bars(finer, instrument=feed.instrument, timeframe=_spacing(finer))
+    simulation = simulate(
+        resolved,
+        feed,
+        costs=costs,
+        cash=cash,
+        policy=policy,
+        roll_mode=roll_mode,
+        rollover=rollover,
+        finer=finer,
+        record=True,
+    )
+    return BacktestResult.from_arrays(
+        play=resolved,
+        feed=feed,
+        costs=costs or Costs.of(feed.instrument),
+        cash=cash,
+        vector=simulation.metrics,
+        daily=simulation.daily_returns,
+        trades=simulation.trades,
+        equity=simulation.equity,
+    )
+
+
+def _resolve_play(play: Play | str | Path | Mapping) -> Play:
+    if isinstance(play, Play):
+        return play
+    if isinstance(play, Path) or (isinstance(play, str) and "\n" not in play and play.endswith((".yaml", ".yml"))):
+        return load_play(Path(play))
+    return parse_play(play)
+
+
+def _resolve_feed(
+    play: Play,
+    data: str | DatasetVersion | pd.DataFrame | Feed,
+    instrument: Instrument | str | None,
+    higher: Mapping[str, pd.DataFrame] | None,
+) -> Feed:
+    if isinstance(instrument, str):
+        instrument = get_instrument(instrument)
+    if isinstance(data, pd.DataFrame):
+        return feed_from_bars(
+            data, instrument=instrument or GENERIC_INSTRUMENT, timeframe=play.timeframe, higher=higher
+        )
+    if isinstance(data, str):
+        data = ensure_dataset(data)
+    if isinstance(data, DatasetVersion):
+        data = open_feed(data, timeframe=play.timeframe)
+    if not isinstance(data, Feed):
+        raise ConfigError(f"data is a {type(data).__name__}: give a dataset's name, a DataFrame of bars or a feed")
+    if instrument is not None and instrument != data.instrument:
+        raise ConfigError(f"the data is of {data.instrument.symbol}; instrument {instrument.symbol} does not fit it")
+    return data
+
+
+def _spacing(bars: pd.DataFrame) -> str:
+    """Return the timeframe label of the most common step between ``bars``."""
+    if len(bars) < 2:
+        raise DataError(f"{len(bars)} finer bars: at least two are needed to tell their timeframe")
+    minutes = int(bars.index.to_series().diff().mode().iloc[0] / pd.Timedelta(minutes=1))
+    for unit, label in ((10_080, "w"), (1_440, "d"), (60, "h"), (1, "m")):
+        if minutes % unit == 0 and minutes > 0:
+            return f"{minutes // unit}{label}"
+    raise DataError(f"finer bars are {minutes} minutes apart, which is no timeframe")

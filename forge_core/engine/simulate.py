@@ -1,0 +1,151 @@
+"""Run one Play on one feed: the single way into the kernel, for evolution and for ``backtest`` alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forge_core.engine import orders
+from forge_core.engine.costs import Costs
+from forge_core.engine.feed import Feed, Floats, Integers
+from forge_core.engine.kernel import run_backtest
+from forge_core.engine.program import compile_play
+from forge_core.engine.settings import Policy, RollMode, pack_settings
+from forge_core.errors import ConfigError, DataError
+from forge_core.metrics.catalog import METRICS
+from forge_core.metrics.summary import daily_returns, summarize
+from forge_core.metrics.tally import TALLY_SIZE
+from forge_core.plays.model import Play
+
+DEFAULT_CASH = 100_000.0
+ENGINE_VERSION = "1"  # raised whenever a change may alter a trade or a metric
+
+_NO_FLOATS = np.zeros(0)
+_NO_INTEGERS = np.zeros(0, np.int64)
+_NO_ROLLS = np.zeros(0, np.bool_)
+_NO_BARS = np.zeros((3, 0))
+_NO_TRADES = np.zeros((0, orders.TRADE_FLOATS))
+_NO_MARKS = np.zeros((0, orders.TRADE_INTEGERS), np.int64)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The outcome of one backtest.
+
+    ``metrics``: float64 in the order of ``metrics.catalog.METRICS``, NaN where undefined. ``daily_returns``: one per
+    trade date from the feed's ``start`` on, fractions. With ``record=True`` also ``trades``, a mapping of column name
+    to array (times in microseconds UTC, ``reason`` as code of ``engine.reasons``), and ``equity`` at each close from
+    bar ``start`` on, money.
+    """
+
+    metrics: Floats
+    daily_returns: Floats
+    trades: dict[str, NDArray] | None = None
+    equity: Floats | None = None
+
+
+def simulate(
+    play: Play,
+    feed: Feed,
+    *,
+    costs: Costs | None = None,
+    cash: float = DEFAULT_CASH,
+    policy: Policy = "pessimistic",
+    roll_mode: RollMode = "prev_open",
+    rollover: bool = True,
+    finer: Feed | None = None,
+    record: bool = False,
+) -> Simulation:
+    """Backtest ``play`` on ``feed`` by docs/fill_contract.md.
+
+    ``costs``: None means the instrument's own. ``cash``: starting equity in quote currency. ``policy``: how a bar that
+    touches stop and target is settled; ``replay`` needs ``finer``, a feed of finer bars of the same symbol.
+    ``roll_mode`` and ``rollover`` say what happens to a position at the feed's contract rolls. Raises PlayError,
+    ConfigError or DataError before any work starts; releases the GIL while the kernel runs.
+    """
+    if feed.start >= len(feed):
+        raise DataError(
+            f"{feed.instrument.symbol} {feed.timeframe}: no bar left to trade after {feed.start} lead-in bars"
+        )
+    if feed.instrument.kind == "perpetual" and feed.funding is None:
+        raise DataError(
+            f"{feed.instrument.symbol} is a perpetual and its funding series is missing; it is never taken as zero"
+        )
+    if policy == "replay" and finer is None:
+        raise ConfigError("the same-bar policy 'replay' needs finer bars of the same symbol")
+    program = compile_play(play, feed)
+    settings = pack_settings(
+        play,
+        feed,
+        costs or Costs.of(feed.instrument),
+        cash=cash,
+        policy=policy,
+        roll_mode=roll_mode,
+        rollover=rollover,
+        first_signal=program.first_signal,
+    )
+    tally = np.empty(TALLY_SIZE)
+    day_equity = np.empty(feed.days)
+    finer_ohlc = _NO_BARS if finer is None else np.stack([finer.open, finer.high, finer.low])
+
+    def run(curve: Floats, floats: Floats, integers: Integers) -> None:
+        run_backtest(
+            settings,
+            program.codes,
+            program.a,
+            program.b,
+            program.values,
+            program.bounds,
+            program.atr,
+            feed.time,
+            feed.open,
+            feed.high,
+            feed.low,
+            feed.close,
+            feed.day_index,
+            _NO_ROLLS if feed.rolls is None else feed.rolls,
+            _NO_FLOATS if feed.funding is None else feed.funding,
+            _NO_INTEGERS if finer is None else finer.time,
+            finer_ohlc,
+            tally,
+            day_equity,
+            curve,
+            floats,
+            integers,
+        )
+
+    run(_NO_FLOATS, _NO_TRADES, _NO_MARKS)
+    returns = np.empty(day_equity.size)
+    daily_returns(day_equity, cash, returns)
+    metrics = np.empty(len(METRICS))
+    summarize(tally, returns, feed.years, feed.instrument.annualization, metrics)
+    if not record:
+        return Simulation(metrics, returns)
+    # The first run has counted the trades; the second writes them down
+    trades = int(metrics[0])
+    curve = np.empty(len(feed) - feed.start)
+    floats = np.empty((trades, orders.TRADE_FLOATS))
+    integers = np.empty((trades, orders.TRADE_INTEGERS), np.int64)
+    run(curve, floats, integers)
+    return Simulation(metrics, returns, _trade_columns(floats, integers), curve)
+
+
+def _trade_columns(floats: Floats, integers: Integers) -> dict[str, NDArray]:
+    return {
+        "entry_time": integers[:, orders.ENTRY_TIME],
+        "entry_price": floats[:, orders.ENTRY_PRICE],
+        "exit_time": integers[:, orders.EXIT_TIME],
+        "exit_price": floats[:, orders.EXIT_PRICE],
+        "side": integers[:, orders.SIDE],
+        "quantity": floats[:, orders.QUANTITY],
+        "reason": integers[:, orders.REASON],
+        "bars_held": integers[:, orders.BARS_HELD],
+        "gross_pnl": floats[:, orders.GROSS],
+        "commission": floats[:, orders.COMMISSION],
+        "financing": floats[:, orders.FINANCING],
+        "net_pnl": floats[:, orders.NET],
+        "return_pct": floats[:, orders.RETURN],
+        "mae": floats[:, orders.MAE],
+        "mfe": floats[:, orders.MFE],
+        "switch": integers[:, orders.SWITCH].astype(np.bool_),
+    }
