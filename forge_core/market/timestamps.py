@@ -1,0 +1,71 @@
+"""Bar times as people write them (epoch numbers, ISO text, pandas times), read as UTC microseconds."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forge_core.errors import DataError
+
+# An epoch number tells its unit by its magnitude: each band spans 1973 to 5138 in its own unit.
+_SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 1e11, 1e14, 1e17
+_FIRST_PLAUSIBLE_EPOCH = 1e8  # 1973-03-03 in seconds; below lie 20210101 and row numbers
+_EXPECTED = "write times as 2024-01-31T12:00:00Z or as seconds, milliseconds, microseconds or nanoseconds since 1970"
+
+
+def parse_timestamps(values: "pd.Series[Any] | pd.Index[Any]", *, source: str) -> pd.DatetimeIndex:
+    """Return ``values`` as a DatetimeIndex named ``timestamp`` in UTC microseconds, in the order given.
+
+    Read are pandas times, ISO 8601 text and dates, with or without a zone (without: UTC), and epoch numbers, whose
+    unit (s, ms, us, ns) follows from each number's magnitude, so that a file which changes its unit is read right.
+    Raises DataError naming ``source``, the row and the value of the first entry that is no time.
+    """
+    if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
+        index = pd.DatetimeIndex(values)
+    elif pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
+        index = _from_epoch(pd.Series(values).to_numpy(), source)
+    else:
+        index = _from_text(pd.Series(values).reset_index(drop=True), source)
+    index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
+    if index.hasnans:
+        _refuse(source, int(np.flatnonzero(index.isna())[0]), "nothing")
+    return index.as_unit("us").rename("timestamp")
+
+
+def _from_text(values: "pd.Series[Any]", source: str) -> pd.DatetimeIndex:
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers.notna().all():
+        return _from_epoch(numbers.to_numpy(), source)
+    if pd.api.types.is_string_dtype(values.dtype):
+        values = values.str.removesuffix(" UTC")
+    times = pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce")
+    missing = np.flatnonzero(times.isna())
+    if missing.size:
+        row = int(missing[0])
+        _refuse(source, row, "nothing" if pd.isna(values.iloc[row]) else repr(values.iloc[row]))
+    return pd.DatetimeIndex(times)
+
+
+def _from_epoch(numbers: NDArray[Any], source: str) -> pd.DatetimeIndex:
+    if numbers.dtype.kind != "i":
+        numbers = numbers.astype(np.float64)
+        unreadable = np.flatnonzero(~np.isfinite(numbers))
+        if unreadable.size:
+            _refuse(source, int(unreadable[0]), repr(float(numbers[unreadable[0]])))
+    magnitude = np.abs(numbers.astype(np.float64))
+    if magnitude.size and magnitude.max() < _FIRST_PLAUSIBLE_EPOCH:
+        row = int(magnitude.argmax())
+        _refuse(source, row, f"{numbers[row]!s}, too small for a time since 1970")
+    seconds, milliseconds = magnitude < _SECONDS_BELOW, magnitude < _MILLISECONDS_BELOW
+    multiply = np.where(seconds, 1_000_000, np.where(milliseconds, 1_000, 1))
+    divide = np.where(magnitude < _MICROSECONDS_BELOW, 1, 1_000)
+    if numbers.dtype.kind == "i":
+        microseconds = numbers.astype(np.int64) * multiply // divide
+    else:
+        microseconds = np.rint(numbers * multiply / divide).astype(np.int64)
+    return pd.DatetimeIndex(microseconds.astype("datetime64[us]"))
+
+
+def _refuse(source: str, row: int, got: str) -> None:
+    raise DataError(f"{source}: row {row}: the time is {got}; {_EXPECTED}")
