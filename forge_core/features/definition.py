@@ -58,7 +58,8 @@ class FeatureDefinition:
     ``function(bars, params)`` returns the columns in the order of ``outputs``; ``bars_needed(params)`` counts the bars
     before the first value. ``ascending`` lists groups of parameters whose values must rise strictly
     (``("fastperiod", "slowperiod")``): TA-Lib swaps such periods silently, so a Play that has them the wrong way
-    round does not say what it does. ``search`` marks the features an evolution may draw from.
+    round does not say what it does. ``tied`` lists pairs (follower, leader): a search gives the follower the leader's
+    value. ``search`` marks the features an evolution may draw from.
     """
 
     name: str
@@ -70,6 +71,7 @@ class FeatureDefinition:
     function: Callable[[Bars, Params], tuple[Floats, ...]] = field(repr=False, compare=False)
     bars_needed: Callable[[Params], int] = field(repr=False, compare=False)
     ascending: tuple[tuple[str, ...], ...] = ()
+    tied: tuple[tuple[str, str], ...] = ()
     search: bool = False
 
     def resolve(self, params: Mapping[str, object]) -> tuple[tuple[str, Number], ...]:
@@ -114,17 +116,22 @@ class FeatureDefinition:
     def combinations(self) -> tuple[Params, ...]:
         """Return every valid choice of parameters from the grids, a parameter without a grid at its default.
 
-        The order is fixed, and a step along it changes one parameter to the next value of its grid, save where
+        The order is fixed, and a step along it changes one parameter to a neighbouring value of its grid, save where
         invalid choices lie between.
         """
         return tuple(dict(choice) for choice in self._combinations)
 
     @cached_property
     def _combinations(self) -> tuple[Params, ...]:
-        grids = [parameter.grid or (parameter.default,) for parameter in self.parameters]
-        names = [parameter.name for parameter in self.parameters]
-        choices = (dict(zip(names, values, strict=True)) for values in _snake(grids))
-        return tuple(c for c in choices if all(self._rises(c, group) for group in self.ascending))
+        leaders = dict(self.tied)
+        free = [parameter for parameter in self.parameters if parameter.name not in leaders]
+        choices = []
+        for values in _snake([parameter.grid or (parameter.default,) for parameter in free]):
+            choice = dict(zip([parameter.name for parameter in free], values, strict=True))
+            choice.update({follower: choice[leader] for follower, leader in self.tied})
+            if all(self._rises(choice, group) for group in self.ascending):
+                choices.append({parameter.name: choice[parameter.name] for parameter in self.parameters})
+        return tuple(choices)
 
     @staticmethod
     def _rises(params: Mapping[str, Number], group: tuple[str, ...]) -> bool:
