@@ -216,7 +216,7 @@ def drawdown(equity: ArrayLike) -> Floats:
     """
     values = _series(equity)
     if values.size and not values[0] > 0:
-        raise DataError(f"the first equity is {values[0]!r}: a drawdown is a share of a peak above zero")
+        raise DataError(f"the first equity is {values[0]:g}: a drawdown is a share of a peak above zero")
     return 1.0 - values / np.maximum.accumulate(values)
 
 
@@ -265,7 +265,8 @@ def from_daily_returns(returns: ArrayLike, annualization: float, years: float) -
         expected_shortfall_95, volatility, skew, kurtosis and days; None where undefined.
     """
     values = _series(returns)
-    equity = np.cumprod(np.concatenate([[1.0], 1.0 + values]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        equity = np.cumprod(np.concatenate([[1.0], 1.0 + values]))
     if not np.isfinite(equity).all():
         raise DataError("the returns compound beyond any finite equity: fractions are expected (0.01 is 1 %)")
     growth = float(equity[-1]) - 1.0

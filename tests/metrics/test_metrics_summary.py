@@ -1,0 +1,269 @@
+"""The compiled summary: hand-made tallies, what is undefined and why, what the optimizer is told."""
+
+import itertools
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from forge_core.errors import ConfigError
+from forge_core.metrics import returns, summary
+from forge_core.metrics import tally as t
+from forge_core.metrics.catalog import METRIC_INDEX, METRICS, get_metric
+
+
+def _tally(**entries: float) -> np.ndarray:
+    values = np.zeros(t.TALLY_SIZE)
+    values[t.INITIAL] = values[t.FINAL] = 100_000.0
+    values[t.BARS] = 1_000.0
+    values[t.MARGIN_SUM] = math.nan
+    for name, value in entries.items():
+        values[getattr(t, name)] = value
+    return values
+
+
+def _vector(tally: np.ndarray, daily=(), years: float = 2.0, annualization: float = 365.0) -> np.ndarray:
+    out = np.full(len(METRICS), 7.0)  # whatever stood there before must be gone
+    summary.summarize(tally, np.asarray(daily, np.float64), years, annualization, out)
+    return out
+
+
+TEN_TRADES = _tally(
+    TRADES=10,
+    WINS=6,
+    LOSSES=3,
+    GROSS_PROFIT=9_000.0,
+    GROSS_LOSS=-3_000.0,
+    RETURN_SUM=0.12,
+    CONTRACT_SUM=0.12,
+    MARGIN_SUM=1.5,
+    POINTS_SUM=250.0,
+    BARS_HELD=200,
+    EXPOSED=190,
+    TURNOVER=1_000_000.0,
+    COMMISSION=400.0,
+    FINANCING=-25.0,
+    AMBIGUOUS=2,
+    FINAL=106_000.0,
+    MAX_DRAWDOWN=0.04,
+    LONGEST_DRAWDOWN=12.5,
+)
+
+
+def test_ten_trades_by_hand():
+    daily = np.array([0.02, -0.01, 0.03, 0.0, 0.01])
+    found = summary.metrics_mapping(_vector(TEN_TRADES, daily))
+    cagr = 1.06**0.5 - 1
+    assert found == {
+        "total_trades": 10,
+        "wins": 6,
+        "losses": 3,
+        "win_rate": 0.6,
+        "total_return": pytest.approx(0.06),
+        "cagr": pytest.approx(cagr),
+        "average_return": pytest.approx(0.012),
+        "expectancy": 600.0,
+        "profit_factor": 3.0,
+        "max_drawdown": 0.04,
+        "longest_drawdown": 12.5,
+        "sharpe": pytest.approx(daily.mean() / daily.std(ddof=1) * 365**0.5),
+        "sortino": pytest.approx(0.01 / (0.0001 / 5) ** 0.5 * 365**0.5),
+        "calmar": pytest.approx(cagr / 0.04),
+        "var_95": pytest.approx(-0.008),
+        "expected_shortfall_95": -0.01,
+        "volatility": pytest.approx(daily.std(ddof=1) * 365**0.5),
+        "skew": pytest.approx(0.0, abs=1e-12),
+        "kurtosis": pytest.approx(1.7),
+        "exposure": 0.19,
+        "average_bars_held": 20.0,
+        "turnover": 5.0,
+        "ambiguity_rate": 0.2,
+        "total_return_contract": 0.12,
+        "average_return_contract": pytest.approx(0.012),
+        "total_return_margin": 1.5,
+        "average_return_margin": 0.15,
+        "points": 250.0,
+        "commission": 400.0,
+        "financing": -25.0,
+        "net_profit": 6_000.0,
+        "final_equity": 106_000.0,
+        "days": 5,
+    }
+    assert isinstance(found["total_trades"], int)
+    assert summary.undefined_reasons(_vector(TEN_TRADES, daily)) == {}
+
+
+def test_the_constants_are_the_catalogue_s_order():
+    for name, index in METRIC_INDEX.items():
+        assert getattr(summary, name.upper()) == index
+
+
+def test_the_vector_and_the_single_functions_agree():
+    daily = np.random.default_rng(5).standard_normal(300) * 0.01
+    found = summary.metrics_mapping(_vector(TEN_TRADES, daily, annualization=252.0))
+    alone = returns.from_daily_returns(daily, 252.0, 1.0)
+    for name in ("sharpe", "sortino", "var_95", "expected_shortfall_95", "volatility", "skew", "kurtosis", "days"):
+        assert found[name] == alone[name], name
+
+
+def test_a_play_that_never_trades():
+    vector = _vector(_tally(), np.zeros(400))
+    found = summary.metrics_mapping(vector)
+    reasons = summary.undefined_reasons(vector)
+    of_trades = {metric.name for metric in METRICS if metric.needs == "trades"}
+    assert {name for name, reason in reasons.items() if reason == "no trades"} == of_trades
+    assert reasons["sharpe"] == reasons["kurtosis"] == "all daily returns are equal"
+    assert reasons["sortino"] == "no losing day"
+    assert reasons["calmar"] == "no drawdown"
+    assert reasons["total_return_margin"] == "the instrument states no initial margin"
+    assert found["total_trades"] == 0
+    assert found["total_return"] == found["cagr"] == found["max_drawdown"] == found["volatility"] == 0.0
+    assert found["var_95"] == found["expected_shortfall_95"] == 0.0
+    for metric in METRICS:
+        if metric.better and metric.name in reasons:
+            assert summary.objective_value(vector, metric.name) == metric.worst  # doing nothing is not rewarded
+
+
+def test_nothing_went_wrong_is_the_cap():
+    """Two wins, no loss, no losing day, no drawdown: undefined, but good."""
+    tally = _tally(TRADES=2, WINS=2, GROSS_PROFIT=500.0, FINAL=100_500.0, MARGIN_SUM=0.1)
+    vector = _vector(tally, [0.002, 0.003, 0.0])
+    found, reasons = summary.metrics_mapping(vector), summary.undefined_reasons(vector)
+    assert reasons == {"profit_factor": "no losing trade", "sortino": "no losing day", "calmar": "no drawdown"}
+    for name in reasons:
+        assert found[name] is None
+        assert summary.objective_value(vector, name) == get_metric(name).cap
+    steady = _vector(tally, [0.0025, 0.0025])
+    assert summary.undefined_reasons(steady)["sharpe"] == "all daily returns are equal"
+    assert summary.objective_value(steady, "sharpe") == get_metric("sharpe").cap
+
+
+def test_only_break_even_trades_are_not_rewarded():
+    vector = _vector(_tally(TRADES=3), np.zeros(10))
+    assert summary.metrics_mapping(vector)["profit_factor"] is None
+    assert summary.objective_value(vector, "profit_factor") == 0.0
+
+
+def test_steady_loss_is_the_worst_sharpe():
+    vector = _vector(_tally(TRADES=1, LOSSES=1, GROSS_LOSS=-10.0, FINAL=99_990.0, MAX_DRAWDOWN=0.1), [-0.01, -0.01])
+    assert summary.objective_value(vector, "sharpe") == get_metric("sharpe").worst
+    assert summary.objective_value(vector, "sortino") == pytest.approx(-math.sqrt(365))
+    assert summary.objective_value(vector, "profit_factor") == 0.0
+
+
+def test_ruin():
+    tally = _tally(TRADES=1, LOSSES=1, GROSS_LOSS=-130_000.0, FINAL=-30_000.0, MAX_DRAWDOWN=1.3, RUINED=1)
+    daily = np.empty(3)
+    summary.daily_returns(np.array([50_000.0, -30_000.0, -30_000.0]), 100_000.0, daily)
+    assert daily.tolist() == [-0.5, -1.0, 0.0]
+    vector = _vector(tally, daily)
+    found = summary.metrics_mapping(vector)
+    assert found["cagr"] == -1.0
+    assert found["total_return"] == pytest.approx(-1.3)
+    assert found["calmar"] == pytest.approx(-1 / 1.3)
+    assert summary.objective_value(vector, "total_return") == -1.0
+    assert summary.objective_value(vector, "max_drawdown") == 1.0
+
+
+def test_ruin_counts_even_where_the_last_fill_left_something():
+    assert summary.metrics_mapping(_vector(_tally(FINAL=10.0, RUINED=1)))["cagr"] == -1.0
+
+
+def test_objectives_are_clipped_to_their_cap():
+    vector = _vector(_tally(TRADES=9, WINS=8, LOSSES=1, GROSS_PROFIT=1e6, GROSS_LOSS=-1.0, FINAL=1.1e6), [0.0, 0.1])
+    assert summary.metrics_mapping(vector)["profit_factor"] == 1e6
+    assert summary.objective_value(vector, "profit_factor") == 100.0
+
+
+def test_growth_too_fast_to_be_told_by_the_year():
+    vector = _vector(_tally(FINAL=1e9), years=1e-3)
+    assert summary.metrics_mapping(vector)["cagr"] is None
+    assert "too short" in summary.undefined_reasons(vector)["cagr"]
+    assert summary.objective_value(vector, "cagr") == get_metric("cagr").cap
+
+
+@pytest.mark.parametrize("daily", [[], [0.01]])
+def test_fewer_than_two_days(daily):
+    reasons = summary.undefined_reasons(_vector(TEN_TRADES, daily))
+    assert {name for name in reasons if reasons[name] == "fewer than 2 daily returns"} == {
+        metric.name for metric in METRICS if metric.needs == "days"
+    }
+
+
+_ANY = st.one_of(st.floats(-1e300, 1e300), st.sampled_from([0.0, 1.0, -1.0, math.nan, 1e-320]))
+
+
+@given(
+    st.fixed_dictionaries({name: _ANY for name in ("GROSS_PROFIT", "GROSS_LOSS", "RETURN_SUM", "MARGIN_SUM", "FINAL")}),
+    st.fixed_dictionaries(
+        {name: st.integers(0, 3) for name in ("TRADES", "WINS", "LOSSES", "EXPOSED", "BARS", "RUINED")}
+    ),
+    st.floats(0.0, 2.0),
+    arrays(np.float64, st.integers(0, 30), elements=st.floats(-1.0, 1e300)),
+    st.floats(0.0, 30.0),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_nothing_infinite_comes_out_whatever_goes_in(money, counts, fall, daily, years):
+    vector = _vector(_tally(**money, **counts, MAX_DRAWDOWN=fall), daily, years)
+    assert not np.isinf(vector).any()
+    found = summary.metrics_mapping(vector)
+    json.dumps(found, allow_nan=False)
+    reasons = summary.undefined_reasons(vector)
+    assert set(reasons) == {name for name, value in found.items() if value is None}
+    assert all(reasons.values())
+    for metric in METRICS:
+        if metric.better is not None:
+            value = summary.objective_value(vector, metric.name)
+            assert math.isfinite(value)
+            assert value >= metric.worst if metric.better == "maximize" else value <= metric.worst
+
+
+@given(
+    arrays(np.float64, st.integers(0, 30), elements=st.floats(-100.0, 1e6).map(lambda x: round(x, 2))),
+    st.floats(1.0, 1e6),
+)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_daily_returns_compound_to_the_equity(equity, initial):
+    out = np.empty(equity.size)
+    summary.daily_returns(equity, initial, out)
+    assert (out >= -1).all()
+    for value, growth, before in zip(equity, out, itertools.chain([initial], equity), strict=False):
+        if before <= 0:
+            assert growth == 0.0
+        else:
+            assert before * (1 + growth) == pytest.approx(max(value, 0.0), rel=1e-9, abs=1e-9)
+
+
+def test_two_runs_give_the_same_bits():
+    daily = np.random.default_rng(1).standard_normal(1_461) * 0.02
+    assert _vector(TEN_TRADES, daily).tobytes() == _vector(TEN_TRADES, daily.copy()).tobytes()
+
+
+def test_four_years_of_days_take_less_than_forty_microseconds():
+    daily = np.random.default_rng(1).standard_normal(1_461) * 0.02
+    out = np.empty(len(METRICS))
+    best = math.inf
+    for _ in range(20):
+        begin = time.perf_counter()
+        for _ in range(50):
+            summary.summarize(TEN_TRADES, daily, 4.0, 365.0, out)
+        best = min(best, (time.perf_counter() - begin) / 50)
+    assert best < 40e-6
+
+
+def test_an_objective_needs_a_direction_and_a_known_name():
+    vector = _vector(TEN_TRADES)
+    with pytest.raises(ConfigError, match="'total_trades' cannot be an objective"):
+        summary.objective_value(vector, "total_trades")
+    with pytest.raises(ConfigError, match="did you mean 'sharpe'"):
+        summary.objective_value(vector, "sharp")
+
+
+def test_a_vector_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="shape"):
+        summary.metrics_mapping(np.zeros(3))
