@@ -78,10 +78,11 @@ def _liquidation_price(side, entry, margin_price, maintenance):
 
 
 @njit(cache=True, nogil=True)
-def _settles_adverse(i, side, adverse, target, open_, close, time, bar, policy, finer_time, finer_ohlc):
-    """Decide an ambiguous bar: whether the adverse level is met before the target."""
+def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy, finer_time, finer_ohlc):
+    """Decide a bar that touches both levels: return (whether the adverse one fills, its price before slippage)."""
     if policy == st.OHLC_PATH:
-        return side > 0 if close[i] >= open_[i] else side < 0
+        rises = close[i] >= open_[i]
+        return (True, adverse) if rises == (side > 0) else (False, target)
     if policy == st.REPLAY:
         k = np.searchsorted(finer_time, time[i])
         while k < finer_time.size and finer_time[k] < time[i] + bar:
@@ -89,15 +90,15 @@ def _settles_adverse(i, side, adverse, target, open_, close, time, bar, policy, 
             best = finer_ohlc[1, k] if side > 0 else finer_ohlc[2, k]
             worst = finer_ohlc[2, k] if side > 0 else finer_ohlc[1, k]
             if side * (first - adverse) <= 0.0:
-                return True
+                return True, first
             if side * (first - target) >= 0.0:
-                return False
+                return False, first
             if side * (worst - adverse) <= 0.0:
-                return True
+                return True, adverse
             if side * (best - target) >= 0.0:
-                return False
+                return False, target
             k += 1
-    return True
+    return True, adverse
 
 
 @njit(cache=True, nogil=True)
@@ -121,10 +122,12 @@ def run_backtest(
     cooldown = int(cfg[st.COOLDOWN])
     policy = int(cfg[st.POLICY])
     trail_kind = int(cfg[st.TRAIL_KIND])
+    trail_value = cfg[st.TRAIL_VALUE]
     roll_at_open = rolls.size > 0 and cfg[st.ROLL_MODE] == st.PREV_OPEN
     roll_at_close = rolls.size > 0 and cfg[st.ROLL_MODE] == st.PREV_CLOSE
     rollover = cfg[st.ROLLOVER] != 0.0
     borrow = cfg[st.BORROW_PER_MICROSECOND]
+    calm = rolls.size == 0 and funding.size == 0  # nothing happens to a held position from outside
     keeps_curve = equity_curve.size > 0
     keeps_trades = trade_floats.shape[0] > 0
 
@@ -187,7 +190,7 @@ def run_backtest(
         # 2. Open
         if not rolled:
             equity = balance + exposure * (open_[i] - entry) if side != 0 else balance
-            if equity <= 0.0:
+            if equity <= 0.0 and (side == 0 or cfg[st.MAINTENANCE] == 0.0):
                 if side != 0:
                     price = slipped(open_[i], -side, cfg)
                     balance += book_trade(
@@ -219,7 +222,7 @@ def run_backtest(
                 if fresh:
                     stop_distance = distance(int(cfg[st.STOP_KIND]), cfg[st.STOP_VALUE], price, atr[0], size, i)
                     target_distance = distance(int(cfg[st.TARGET_KIND]), cfg[st.TARGET_VALUE], price, atr[1], size, i)
-                    trail = distance(trail_kind, cfg[st.TRAIL_VALUE], price, atr[2], size, i)
+                    trail = distance(trail_kind, trail_value, price, atr[2], size, i)
                     has_levels = (
                         (cfg[st.STOP_KIND] == st.NO_DISTANCE or stop_distance > 0.0)
                         and (cfg[st.TARGET_KIND] == st.NO_DISTANCE or target_distance > 0.0)
@@ -259,7 +262,7 @@ def run_backtest(
             if side != 0:
                 trailing = -side * np.inf
                 if trail_kind == st.PERCENT:
-                    trailing = extreme - side * cfg[st.TRAIL_VALUE] * abs(extreme)
+                    trailing = extreme - side * (trail_value * abs(extreme))
                 elif trail_kind != st.NO_DISTANCE:
                     trailing = extreme - side * trail
                 if side > 0:
@@ -271,27 +274,22 @@ def run_backtest(
                     hits_adverse = high[i] >= adverse
                     hits_target = low[i] <= target
                 if hits_adverse or hits_target:
-                    gapped = False
                     if side * (open_[i] - adverse) <= 0.0:
-                        hits_target = False
-                        gapped = True
+                        fires, price = True, open_[i]
                     elif side * (open_[i] - target) >= 0.0:
-                        hits_adverse = False
-                        gapped = True
+                        fires, price = False, open_[i]
                     elif hits_adverse and hits_target:
                         ambiguous += 1
-                        if _settles_adverse(
+                        fires, price = _settle_ambiguous(
                             i, side, adverse, target, open_, close, time, bar, policy, finer_time, finer_ohlc
-                        ):
-                            hits_target = False
-                        else:
-                            hits_adverse = False
-                    fee = 0.0
-                    if hits_target:
-                        reason = rs.TAKE_PROFIT
-                        price = open_[i] if gapped else target
+                        )
+                    elif hits_adverse:
+                        fires, price = True, adverse
                     else:
-                        price = open_[i] if gapped else adverse
+                        fires, price = False, target
+                    fee = 0.0
+                    reason = rs.TAKE_PROFIT
+                    if fires:
                         if adverse == stop:
                             reason = rs.STOP
                         elif adverse == trailing:
@@ -386,9 +384,12 @@ def run_backtest(
                     _load_block(exit_group, block, codes, a, b, values, bounds, size, ready, masks, stack)
                 reverses = masks[against * BLOCK + j] != 0
                 if reverses:
+                    against_exit = EXIT_SHORT if holding > 0 else EXIT_LONG
                     if ready[same] != block:
                         _load_block(same, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                    reverses = masks[same * BLOCK + j] == 0
+                    if ready[against_exit] != block:
+                        _load_block(against_exit, block, codes, a, b, values, bounds, size, ready, masks, stack)
+                    reverses = masks[same * BLOCK + j] == 0 and masks[against_exit * BLOCK + j] == 0
                 if reverses:
                     allowed = cfg[st.SHORT_ALLOWED] if holding > 0 else cfg[st.LONG_ALLOWED]
                     order = -holding if allowed != 0.0 and cooldown == 0 else CLOSE_ORDER
@@ -412,6 +413,72 @@ def run_backtest(
                 if balance >= peak:
                     peak_bar = resume - 1
                 i = resume
+
+        # A held stretch only moves equity until a level or a rule of this side is met, time is up or money may run out
+        elif side != 0 and order == NO_ORDER and calm and i > first_signal:
+            against = ENTRY_SHORT if side > 0 else ENTRY_LONG
+            own_exit = EXIT_LONG if side > 0 else EXIT_SHORT
+            floor = max(stop, liquidation) if side > 0 else target
+            ceiling = target if side > 0 else min(stop, liquidation)
+            charge = borrow * quantity * multiplier if side < 0 else 0.0
+            limit = size - 1
+            if cfg[st.MAX_BARS] < limit:
+                limit = min(limit, held_from + int(cfg[st.MAX_BARS]) - 1)
+            begun = i
+            happens = False
+            lower = floor
+            upper = ceiling
+            moved = True
+            while i < limit and not happens:
+                block = i // BLOCK
+                if ready[against] != block:
+                    _load_block(against, block, codes, a, b, values, bounds, size, ready, masks, stack)
+                if ready[own_exit] != block:
+                    _load_block(own_exit, block, codes, a, b, values, bounds, size, ready, masks, stack)
+                against_mask = against * BLOCK - block * BLOCK
+                exit_mask = own_exit * BLOCK - block * BLOCK
+                block_end = min(limit, (block + 1) * BLOCK)
+                while i < block_end:
+                    k = np.uint64(i)  # unsigned: no test for a negative index
+                    if moved and trail_kind != st.NO_DISTANCE:
+                        trailing = extreme - side * (trail_value * abs(extreme) if trail_kind == st.PERCENT else trail)
+                        if side > 0:
+                            lower = max(floor, trailing)
+                        else:
+                            upper = min(ceiling, trailing)
+                    worst = low[k] if side > 0 else high[k]
+                    if (
+                        low[k] <= lower
+                        or high[k] >= upper
+                        or masks[np.uint64(against_mask + i)] | masks[np.uint64(exit_mask + i)]
+                        or balance + exposure * (worst - entry) <= 0.0
+                    ):
+                        happens = True
+                        break
+                    best = high[k] if side > 0 else low[k]
+                    moved = side * (best - extreme) > 0.0
+                    if moved:
+                        extreme = best
+                    if charge > 0.0:
+                        paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)])
+                        balance -= paid
+                        position[P_FINANCING] += paid
+                    if keeps_trades:
+                        position[P_BEST] = max(position[P_BEST], side * (best - entry))
+                        position[P_WORST] = min(position[P_WORST], side * (worst - entry))
+                    equity = balance + exposure * (close[k] - entry)
+                    if equity >= peak:
+                        if i - 1 > peak_bar:
+                            longest = max(longest, time[i - 1] - time[peak_bar])
+                        peak = equity
+                        peak_bar = i
+                    elif peak - equity > max_drawdown * peak:
+                        max_drawdown = (peak - equity) / peak
+                    day_equity[np.uint64(day_index[k])] = equity
+                    if keeps_curve:
+                        equity_curve[i - start] = equity
+                    i += 1
+            exposed += i - begun
 
     # After ruin equity stays where it is; a drawdown that never ended lasts to the last close
     if ruined:

@@ -120,9 +120,9 @@ def book_trade(
         row[NET] = net
         row[RETURN] = 100.0 * share
         last = side * (price - entry)
-        base = abs(entry) if entry != 0.0 else np.nan
-        row[MAE] = 100.0 * min(0.0, position[P_WORST], last) / base
-        row[MFE] = 100.0 * max(0.0, position[P_BEST], last) / base
+        base = 100.0 / abs(entry) if entry != 0.0 else 0.0
+        row[MAE] = min(0.0, position[P_WORST], last) * base
+        row[MFE] = max(0.0, position[P_BEST], last) * base
         marks = integers[k]
         marks[ENTRY_TIME] = entry_time
         marks[EXIT_TIME] = exit_time
