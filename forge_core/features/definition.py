@@ -5,7 +5,7 @@ import numbers
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from forge_core.features.scale import Scale
 
 Floats = NDArray[np.float64]
 Bars = Mapping[str, Floats]  # open, high, low, close, volume, one value a bar
-Params = dict[str, Number]
+Params = dict[str, Any]  # every parameter, checked: int where whole numbers are wanted, else float
 Kind = Literal["indicator", "structure", "price"]
 
 

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 import talib
 
 from forge_core.errors import PlayError, unknown
+from forge_core.features.cutler_rsi import RSI_SMA
 from forge_core.features.definition import FeatureDefinition, Output, Parameter
+from forge_core.features.ichimoku import ICHIMOKU
 from forge_core.features.indicators import INDICATORS
 from forge_core.features.prices import PRICES
 from forge_core.features.reference import FeatureRef
+from forge_core.features.structures import STRUCTURES
 from forge_core.files import content_hash
 from forge_core.market.timeframes import Timeframe
 
@@ -25,7 +28,9 @@ __all__ = [
 
 _REVISION = 1  # raise it whenever a feature's numbers change: stored columns are then computed anew
 
-_FEATURES: dict[str, FeatureDefinition] = {definition.name: definition for definition in (*PRICES, *INDICATORS)}
+_FEATURES: dict[str, FeatureDefinition] = {
+    definition.name: definition for definition in (*PRICES, *INDICATORS, RSI_SMA, ICHIMOKU, *STRUCTURES)
+}
 
 REGISTRY_VERSION = content_hash(f"revision {_REVISION}", f"TA-Lib {talib.__version__}", length=12)
 """Changes with every change of the numbers that features compute."""
