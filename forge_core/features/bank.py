@@ -1,0 +1,218 @@
+"""The bank: every feature column of a dataset on disk, memory-mapped and shared by all processes."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from forge_core.errors import DataError
+from forge_core.features.bank_files import (
+    BankStats,
+    PruneReport,
+    StoredColumn,
+    bank_contents,
+    bank_folder,
+    bank_stats,
+    prune_bank,
+)
+from forge_core.features.columns import BarArrays, Floats, Integers, feature_timeframe, read_only
+from forge_core.features.on_demand import OnDemandColumns
+from forge_core.features.recent import RecentArrays
+from forge_core.features.reference import PRICE_FIELDS, FeatureRef
+from forge_core.features.registry import REGISTRY_VERSION, get_feature
+from forge_core.features.stored_array import Array, DamagedArray, open_array, write_array
+from forge_core.files import canonical_json, content_hash
+from forge_core.market.bars import resample_bars, trade_days
+from forge_core.market.timeframes import Timeframe
+from forge_core.paths import Home
+
+if TYPE_CHECKING:
+    from forge_core.market.datasets import DatasetVersion
+
+__all__ = [
+    "OPEN_MAPS",
+    "Bank",
+    "BankStats",
+    "BuildReport",
+    "PruneReport",
+    "StoredColumn",
+    "bank_contents",
+    "bank_stats",
+    "prune_bank",
+]
+
+logger = logging.getLogger(__name__)
+
+_REVISION = 1  # raise it whenever alignment, streaks or the stored bars change: all is then computed anew
+_PROGRESS_SECONDS = 2.0
+
+OPEN_MAPS = RecentArrays(max_bytes=64 * 2**20, max_arrays=256)
+"""The columns this process holds open, over all its banks: 60 of four years of 15m bars."""
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What ``Bank.build`` did: columns asked for, of these computed now, and how long it took."""
+
+    asked: int
+    computed: int
+    seconds: float
+
+
+class _Entry(NamedTuple):
+    """One file of the bank: where it is, and what it holds as canonical JSON."""
+
+    path: Path
+    description: str
+
+
+class Bank(OnDemandColumns):
+    """The columns of one dataset version for one execution timeframe, one file each.
+
+    A file is ``<home>/features/<dataset hash>/<feature hash>.npy``; the feature hash is that of the dataset hash, the
+    execution timeframe, the reference and the registry's version, which also stand in the file (``bank_contents``
+    lists them). Whichever process needs a column first computes it and renames its file into place. A file that turns
+    out damaged is computed again; where nothing can be written the columns stay in memory.
+
+    The execution bars and those of the coarser timeframes in use lie there too, as ``bars-<hash>.npy``. A timeframe
+    the dataset lacks is resampled from its finest.
+    """
+
+    def __init__(
+        self, version: "DatasetVersion", execution: str, home: Home | None = None, *, recent: RecentArrays = OPEN_MAPS
+    ) -> None:
+        timeframe = Timeframe.parse(execution)
+        self.folder = bank_folder(home or Home.current(), version.content_hash)
+        super().__init__(timeframe, recent, owner=(str(self.folder), timeframe))
+        self.version = version
+        self._native = {Timeframe.parse(label).microseconds: label for label in version.timeframes}
+        self._verified: set[str] = set()
+        self._warned = False
+
+    def build(self, references: Iterable[FeatureRef], log: Callable[[str], None] | None = None) -> BuildReport:
+        """Compute every column of ``references`` that is not stored yet, in order; ``log`` is told now and then.
+
+        Raises PlayError, before any work, for a feature that does not exist or is finer than the execution timeframe.
+        """
+        wanted = list(dict.fromkeys(references))
+        for reference in wanted:
+            get_feature(reference.name).output(reference.output)
+            feature_timeframe(reference, self.execution)
+        began = said = time.monotonic()
+        computed = 0
+        for number, reference in enumerate(wanted, 1):
+            with self._lock(reference):
+                if self._open_column(reference) is None:
+                    self._compute(reference)
+                    computed += 1
+            if log and (time.monotonic() - said >= _PROGRESS_SECONDS or number == len(wanted)):
+                said = time.monotonic()
+                log(f"{self.version.name} {self.execution}: {number} of {len(wanted)} columns, {computed} computed")
+        return BuildReport(len(wanted), computed, time.monotonic() - began)
+
+    def trade_days(self) -> Integers:
+        """Return the trade date of each execution bar by the instrument's session, days since 1970-01-01 (int64)."""
+        session = self.version.instrument.session
+        entry = self._bars_entry("day", self.execution, session=True)
+        days = self._open(entry, np.int64)
+        if days is None:
+            index = pd.to_datetime(self.bars(self.execution).time, unit="us", utc=True)
+            days = self._store(entry, trade_days(index, session))
+        return days
+
+    def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
+        stored = self._open_column(reference)
+        return self._compute(reference) if stored is None else {reference: stored}
+
+    def _compute(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
+        columns = super()._produce(reference)
+        return {key: self._store(self._column_entry(key), values) for key, values in columns.items()}
+
+    def _open_column(self, reference: FeatureRef) -> Floats | None:
+        return self._open(self._column_entry(reference), np.float64, size=len(self.bars(self.execution)))
+
+    def _load_bars(self, timeframe: Timeframe) -> BarArrays:
+        resampled = timeframe.microseconds not in self._native
+        entries = {field: self._bars_entry(field, timeframe, session=resampled) for field in ("time", *PRICE_FIELDS)}
+        opened = {field: self._open(entry, _bar_dtype(field)) for field, entry in entries.items()}
+        arrays = {field: array for field, array in opened.items() if array is not None}
+        if len(arrays) < len(entries):
+            loaded = BarArrays.of(self._frame(timeframe), timeframe)
+            values = {"time": loaded.time, **loaded.fields}
+            arrays = {field: self._store(entry, values[field]) for field, entry in entries.items()}
+        return BarArrays(timeframe, arrays["time"], {field: arrays[field] for field in PRICE_FIELDS})
+
+    def _frame(self, timeframe: Timeframe) -> pd.DataFrame:
+        label = self._native.get(timeframe.microseconds)
+        if label is not None:
+            return self.version.bars(label)
+        finest = self._native[min(self._native)]
+        if timeframe < Timeframe.parse(finest):
+            raise DataError(f"dataset {self.version.name} has no {timeframe} bars: its finest timeframe is {finest}")
+        return resample_bars(self.version.bars(finest), timeframe, session=self.version.instrument.session)
+
+    def _column_entry(self, reference: FeatureRef) -> _Entry:
+        used = {self.execution.microseconds, Timeframe.parse(reference.timeframe).microseconds}
+        return self._entry(
+            session=not used <= self._native.keys(),
+            execution=self.execution.label,
+            feature=reference.canonical,
+            registry=REGISTRY_VERSION,
+        )
+
+    def _bars_entry(self, field: str, timeframe: Timeframe, *, session: bool) -> _Entry:
+        return self._entry("bars-", session=session, bars=field, timeframe=timeframe.label)
+
+    def _entry(self, prefix: str = "", *, session: bool, **content: str) -> _Entry:
+        """Name a file by what it holds; the ``session`` is part of it where its numbers depend on that."""
+        description: dict[str, object] = {"dataset": self.version.content_hash, "revision": _REVISION, **content}
+        if session:
+            description["session"] = self.version.instrument.session.model_dump()
+        text = canonical_json(description)
+        return _Entry(self.folder / f"{prefix}{content_hash(text)}.npy", text)
+
+    def _open(self, entry: _Entry, dtype: type, *, size: int | None = None) -> Array | None:
+        """Map the array of ``entry``, or return None when it is missing or damaged.
+
+        The first time, its hash is checked and its use noted for pruning.
+        """
+        known = entry.path.name in self._verified
+        try:
+            values = open_array(entry.path, dtype, entry.description, size=size, verify=not known)
+        except FileNotFoundError:
+            return None
+        except (DamagedArray, OSError) as error:
+            logger.warning("%s cannot be used (%s); it is computed again", entry.path, error)
+            return None
+        if not known:
+            self._verified.add(entry.path.name)
+            with suppress(OSError):
+                os.utime(entry.path)
+        return values
+
+    def _store(self, entry: _Entry, values: Array) -> Array:
+        """Write ``values``, unless another process was faster, and return the map; on failure the values themselves."""
+        stored = self._open(entry, values.dtype.type, size=values.size)
+        if stored is not None:
+            return stored
+        try:
+            write_array(entry.path, values, entry.description)
+            stored = open_array(entry.path, values.dtype.type, entry.description, size=values.size, verify=False)
+        except (DamagedArray, OSError) as error:
+            if not self._warned:
+                self._warned = True
+                logger.warning("%s cannot be written (%s); columns stay in memory", entry.path, error)
+            return read_only(values)
+        self._verified.add(entry.path.name)
+        return stored
+
+
+def _bar_dtype(field: str) -> type:
+    return np.int64 if field == "time" else np.float64

@@ -1,0 +1,121 @@
+"""One feature column from the bars of its own timeframe, as the execution bars see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+
+from forge_core.errors import DataError, PlayError
+from forge_core.features.alignment import first_visible, take_aligned
+from forge_core.features.reference import PRICE_FIELDS, FeatureRef
+from forge_core.features.registry import get_feature
+from forge_core.market.sessions import microseconds
+from forge_core.market.timeframes import Timeframe
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BarArrays:
+    """The bars of one timeframe: ``time`` is the open time in microseconds UTC, ``fields`` open .. volume (float64)."""
+
+    timeframe: Timeframe
+    time: Integers
+    fields: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame, timeframe: Timeframe) -> "BarArrays":
+        """Copy a bars frame into read-only arrays; raises DataError when it is not one."""
+        missing = [name for name in PRICE_FIELDS if name not in bars.columns]
+        if missing:
+            raise DataError(f"{timeframe} bars lack the column {missing[0]!r}; they have {list(bars.columns)}")
+        index = bars.index
+        if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
+            raise DataError(f"{timeframe} bars need a DatetimeIndex in UTC (their open times), got {index.dtype}")
+        time = microseconds(index).copy()
+        backward = np.flatnonzero(np.diff(time) <= 0)
+        if backward.size:
+            raise DataError(f"{timeframe} bars do not ascend: {index[backward[0] + 1]} follows {index[backward[0]]}")
+        fields = {name: read_only(bars[name].to_numpy(dtype=np.float64, copy=True)) for name in PRICE_FIELDS}
+        return cls(timeframe, read_only(time), fields)
+
+    def __len__(self) -> int:
+        return self.time.size
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return ``array`` contiguous and not writable, itself untouched."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def feature_timeframe(reference: FeatureRef, execution: Timeframe) -> Timeframe:
+    """Return the reference's own timeframe; raises PlayError when it is finer than ``execution``."""
+    timeframe = Timeframe.parse(reference.timeframe)
+    if timeframe < execution:
+        raise PlayError(
+            f"{reference} is computed on {timeframe} bars, finer than the execution timeframe {execution}; "
+            f"use {execution} or a coarser one"
+        )
+    return timeframe
+
+
+def compute_columns(reference: FeatureRef, bars: BarArrays, index: Integers | None) -> dict[FeatureRef, Floats]:
+    """Compute ``reference`` and whatever comes with it, each a read-only float64 column of the execution bars.
+
+    One call of an indicator gives all its outputs, so all are returned; a streak comes alone. ``bars`` are those of
+    the reference's own timeframe, ``index`` the ``aligned_index`` to the execution bars, None where they are the same.
+    Raises PlayError for an unknown feature, parameter or output.
+    """
+    definition = get_feature(reference.name)
+    definition.output(reference.output)
+    if len(bars):
+        native = definition.compute(bars.fields, dict(reference.params))
+    else:  # none has closed yet, and a kernel may look at bar 0
+        native = {output.name: np.empty(0) for output in definition.outputs}
+    if reference.transform == "streak":
+        columns = {reference: streak(native[reference.output])}
+    else:
+        columns = {replace(reference, output=output): values for output, values in native.items()}
+    return {key: read_only(values if index is None else take_aligned(values, index)) for key, values in columns.items()}
+
+
+def first_value(reference: FeatureRef, bars: BarArrays, execution: BarArrays) -> int:
+    """Return the first execution bar at which the column's own warm-up has passed, ``len(execution)`` if it never has.
+
+    That is the bar at which as many native bars as the feature's lookback, and one more, have closed; a streak needs
+    one further bar, the predecessor of its first value.
+    """
+    before = get_feature(reference.name).lookback(dict(reference.params)) + (reference.transform == "streak")
+    if before >= len(bars):
+        return len(execution)
+    closes = int(bars.time[before]) + bars.timeframe.microseconds
+    return first_visible(execution.time, execution.timeframe.microseconds, closes)
+
+
+@njit(cache=True, nogil=True)
+def streak(values: Floats) -> Floats:
+    """Return the signed run length of consecutive rises (positive) or falls (negative) of ``values``, float64.
+
+    0 where a value equals its predecessor, NaN where either of the two is NaN.
+    """
+    run = np.empty(values.size, np.float64)
+    if values.size:
+        run[0] = np.nan
+    for i in range(1, values.size):
+        step = values[i] - values[i - 1]
+        if np.isnan(step):
+            run[i] = np.nan
+        elif step > 0:
+            run[i] = run[i - 1] + 1.0 if run[i - 1] > 0 else 1.0
+        elif step < 0:
+            run[i] = run[i - 1] - 1.0 if run[i - 1] < 0 else -1.0
+        else:
+            run[i] = 0.0
+    return run

@@ -1,0 +1,85 @@
+"""Feeds: the execution bars and their feature columns, from a stored dataset or from bars in memory."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from forge_core.engine.feed import ColumnSource, Feed, Integers
+from forge_core.errors import DataError
+from forge_core.features.bank import Bank
+from forge_core.features.columns import BarArrays, read_only
+from forge_core.features.on_demand import MemoryColumns
+from forge_core.features.recent import RecentArrays
+from forge_core.market.bars import trade_days
+from forge_core.market.instruments import Instrument
+from forge_core.market.timeframes import Timeframe
+from forge_core.paths import Home
+
+if TYPE_CHECKING:
+    from forge_core.market.datasets import DatasetVersion
+
+_MEMORY_BYTES = 256 * 2**20  # of columns computed from bars in memory
+
+
+def open_feed(version: "DatasetVersion", *, timeframe: str | None = None, home: Home | None = None) -> Feed:
+    """Return the feed of a dataset version for one execution timeframe (by default its finest).
+
+    Bars and columns are memory-mapped from the bank, read-only, so that all processes share them; ``start`` is the
+    first bar at or after ``version.start``. Raises DataError where the dataset has no such bars.
+    """
+    bank = Bank(version, timeframe or version.timeframes[0], home)
+    bars = bank.bars(bank.execution)
+    start = int(np.searchsorted(bars.time, _microseconds(version.start), side="left"))
+    if start == len(bars):
+        raise DataError(f"dataset {version.name} has no {bank.execution} bar at or after its start {version.start}")
+    return _feed(version.instrument, bars, bank.trade_days(), start, bank)
+
+
+def feed_from_bars(
+    bars: pd.DataFrame,
+    *,
+    instrument: Instrument,
+    timeframe: str,
+    higher: Mapping[str, pd.DataFrame] | None = None,
+    start: int = 0,
+) -> Feed:
+    """Return the feed of a bars frame, its columns computed in memory when asked for.
+
+    ``bars`` are those of the execution ``timeframe``, of which the first ``start`` are lead-in; ``higher`` holds bars
+    of coarser timeframes by label, and one that a feature needs and ``higher`` lacks is resampled from ``bars``.
+    The frames are copied, not changed. Raises DataError for a frame that is not bars or a ``start`` outside them.
+    """
+    if not 0 <= start < len(bars):
+        raise DataError(f"start is {start}; it must be a position among the {len(bars)} bars")
+    columns = MemoryColumns(
+        bars,
+        Timeframe.parse(timeframe),
+        session=instrument.session,
+        higher=higher or {},
+        recent=RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=10_000),
+    )
+    days = trade_days(bars.index, instrument.session)
+    return _feed(instrument, columns.bars(columns.execution), days, start, columns)
+
+
+def _feed(instrument: Instrument, bars: BarArrays, days: Integers, start: int, columns: ColumnSource) -> Feed:
+    return Feed(
+        instrument=instrument,
+        timeframe=bars.timeframe.label,
+        bar_microseconds=bars.timeframe.microseconds,
+        time=bars.time,
+        open=bars.fields["open"],
+        high=bars.fields["high"],
+        low=bars.fields["low"],
+        close=bars.fields["close"],
+        volume=bars.fields["volume"],
+        day=read_only(days),
+        start=start,
+        columns=columns,
+    )
+
+
+def _microseconds(moment: pd.Timestamp) -> int:
+    return (moment - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(1, unit="us")
