@@ -70,7 +70,8 @@ def hand_feed(
 ) -> Feed:
     """A feed of hourly bars (``hours`` since T0 where they are not one after the other)."""
     count = len(rows)
-    time = np.array([T0 + round(h * HOUR) for h in (hours or [k * bar_hours for k in range(count)])], np.int64)
+    hours = [k * bar_hours for k in range(count)] if hours is None else hours
+    time = np.array([T0 + round(h * HOUR) for h in hours], np.int64)
     prices = [np.array([row[k] for row in rows], float) for k in range(4)]
     values = {signal(x): np.array([x in row[4] for row in rows], float) for x in "LSls"}
     values[atr_reference()] = np.array(atr if atr is not None else [np.nan] * count, float)
@@ -110,7 +111,10 @@ def kernel_backtest(play: Play, feed: Feed, *, cash: float, **settings) -> Refer
     trades = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     metrics = dict(zip((metric.name for metric in METRICS), result.metrics.tolist(), strict=True))
     ambiguous = round(metrics["ambiguity_rate"] * len(trades)) if trades else 0
-    return ReferenceResult(trades, result.equity.tolist(), ambiguous, metrics["cagr"] == -1)
+    ruined = bool(result.equity[-1] <= 0)
+    if ruined:
+        assert metrics["cagr"] == -1
+    return ReferenceResult(trades, result.equity.tolist(), ambiguous, ruined)
 
 
 ENGINES: dict[str, Callable[..., ReferenceResult]] = {"reference": reference_backtest, "kernel": kernel_backtest}

@@ -213,7 +213,8 @@ class Reference:
     # ---- 2. Open ----------------------------------------------------------------------------------------------
 
     def step_open(self, i: int) -> None:
-        if self.balance + self.open_profit(self.open[i]) <= 0:
+        can_be_liquidated = self.position is not None and self.instrument.maintenance_margin_rate > 0
+        if not can_be_liquidated and self.balance + self.open_profit(self.open[i]) <= 0:
             self.ruin(i, self.open[i], "open")
             return
         order, self.order = self.order, None
@@ -380,11 +381,11 @@ class Reference:
     def evaluate_rules(self, i: int) -> Order | None:
         entries = {LONG: self.true(self.play.entry_long, i), SHORT: self.true(self.play.entry_short, i)}
         exits = {LONG: self.true(self.play.exit_long, i), SHORT: self.true(self.play.exit_short, i)}
-        if entries[LONG] and entries[SHORT]:
-            entries = {LONG: False, SHORT: False}
+        both = entries[LONG] and entries[SHORT]
+        entries = {side: entries[side] and not both and not exits[side] for side in (LONG, SHORT)}
         held = self.pending.position if self.pending is not None else self.position
         if held is None:
-            return self.order_when_flat(i, entries, exits)
+            return self.order_when_flat(i, entries)
         return self.order_when_holding(i, held, entries, exits)
 
     def order_when_holding(self, i: int, held: Position, entries: dict, exits: dict) -> Order | None:
@@ -398,11 +399,11 @@ class Reference:
             return Order(0, "max_bars")
         return None
 
-    def order_when_flat(self, i: int, entries: dict, exits: dict) -> Order | None:
+    def order_when_flat(self, i: int, entries: dict) -> Order | None:
         if self.last_exit_bar is not None and i - self.last_exit_bar < self.play.risk.cooldown:
             return None
         for side in (LONG, SHORT):
-            if entries[side] and not exits[side] and self.allowed(side):
+            if entries[side] and self.allowed(side):
                 return Order(side)
         return None
 

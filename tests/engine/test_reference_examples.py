@@ -592,6 +592,15 @@ def test_an_exit_beats_an_entry_of_the_same_side(run, signals):
     assert run([(100, 100, 100, 100, signals), QUIET, QUIET]).trades == []
 
 
+def test_an_exit_beats_a_reversal_into_the_same_side(run):
+    (trade,) = run([(100, 100, 100, 100, "L"), (100, 100, 100, 100, "Ss"), QUIET, QUIET]).trades
+    check(trade, exit_reason="end_of_data", side=1)
+
+
+def test_entries_at_once_cancel_each_other_before_an_exit_takes_one_away(run):
+    assert run([(100, 100, 100, 100, "LSs"), QUIET, QUIET]).trades == []
+
+
 def test_the_exit_of_the_other_side_does_not_matter_when_flat(run):
     assert len(run([(100, 100, 100, 100, "Ls"), QUIET, QUIET]).trades) == 1
 
@@ -706,6 +715,16 @@ def test_ruin_at_a_close(run):
     (trade,) = result.trades
     check(trade, exit_reason="ruin", exit_price=90.0, exit_time=at(2), bars_held=1, mae=-15.0)
     assert result.equity == [1000, 0, 0, 0]
+    assert result.ruined
+
+
+def test_isolated_margin_is_not_ruined_at_an_open_but_liquidated(run):
+    # all of 1000 is margin for 100 units; the gap of 20 would cost 2000, liquidation costs 1000
+    rows = [(100, 100, 100, 100, "L"), (100, 100, 99, 100, ""), (80, 85, 75, 85, ""), QUIET]
+    result = run(rows, instrument=LIQUIDATED, size=Size("fraction", 10.0))
+    (trade,) = result.trades
+    check(trade, exit_reason="liquidation", exit_price=90.0, bars_held=2)
+    assert result.equity == pytest.approx([1000, 1000, -90, -90])  # the fee: 1 % of 9000
     assert result.ruined
 
 
