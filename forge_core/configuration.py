@@ -1,7 +1,7 @@
 """YAML into pydantic models, with errors that name the file, the line, the key and the value."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -70,7 +70,8 @@ def validate_model(model: type[Model], value: Any, *, source: str, lines: dict[L
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise ConfigError("\n".join(_fault(model, fault, source, lines or {}) for fault in error.errors())) from error
+        faults = [_fault(model, value, fault, source, lines or {}) for fault in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(faults))) from error
 
 
 def load_yaml_model(path: Path, model: type[Model]) -> Model:
@@ -83,8 +84,8 @@ def load_yaml_model(path: Path, model: type[Model]) -> Model:
     return validate_model(model, value, source=str(path), lines=lines)
 
 
-def _fault(model: type[BaseModel], fault: Any, source: str, lines: dict[Location, int]) -> str:
-    location = tuple(fault["loc"])
+def _fault(model: type[BaseModel], value: Any, fault: Any, source: str, lines: dict[Location, int]) -> str:
+    location = _place(value, tuple(fault["loc"]), missing=fault["type"] == "missing")
     line = line_of(lines, location)
     where = f"{source}:{line}" if line else source
     key = ".".join(str(part) for part in location) or "(whole file)"
@@ -99,18 +100,28 @@ def _fault(model: type[BaseModel], fault: Any, source: str, lines: dict[Location
     return f"{where}: {key}: {message}{got}"
 
 
-def _known_keys(model: type[BaseModel], location: Location) -> set[str]:
-    """Return the keys allowed at ``location`` of ``model``, as far as nested models tell."""
-    current: Any = model
+def _place(value: Any, location: Location, *, missing: bool) -> Location:
+    """Return the parts of pydantic's ``location`` that the file has, without the branches of unions among them."""
+    place: list[str | int] = []
     for part in location:
-        field = (
-            current.model_fields.get(str(part))
-            if isinstance(current, type) and issubclass(current, BaseModel)
-            else None
-        )
-        if field is None:
-            return set()
-        current = field.annotation
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return {field.alias or name for name, field in current.model_fields.items()}
-    return set()
+        held: Any = dict(enumerate(value)) if isinstance(value, list) else value
+        if isinstance(held, dict) and part in held:
+            value = held[part]
+            place.append(part)
+    return (*place, location[-1]) if missing else tuple(place)
+
+
+def _known_keys(model: type[BaseModel], location: Location) -> set[str]:
+    """Return the keys allowed at ``location`` of ``model``, through optional, listed and mapped models alike."""
+    models = [model]
+    for part in location:
+        fields = [m.model_fields[part] for m in models if isinstance(part, str) and part in m.model_fields]
+        if fields:  # else the part is a list's index or a mapping's key: the models are its own already
+            models = [found for field in fields for found in _models(field.annotation)]
+    return {field.alias or name for m in models for name, field in m.model_fields.items()}
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(getattr(annotation, "__value__", annotation)) for found in _models(part)]

@@ -25,9 +25,10 @@ class StudyError(ForgeError):
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest of ``known`` to ``word``, or ``''`` when none is near."""
-    near = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.6)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    """Return `` (did you mean 'x'?)`` for the nearest of ``known`` to ``word``, in any case, or ``''``."""
+    names = {str(k).lower(): str(k) for k in known}
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return f" (did you mean {names[near[0]]!r}?)" if near else ""
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:

@@ -1,0 +1,98 @@
+"""One form for all Plays that trade alike, so that a search never pays for the same backtest twice."""
+
+from functools import lru_cache
+from typing import Any
+
+from forge_core.features.reference import FeatureRef
+from forge_core.files import canonical_json, content_hash
+from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend
+from forge_core.plays.rules import MIRROR
+
+_Form = str | list[Any]  # a rule's text, or a group: ["all", ...], ["any", ...], [2, ...]
+
+
+def canonical_play(play: Play) -> dict[str, Any]:
+    """Return what ``play`` does as JSON-able data, whatever it and its features are called.
+
+    Two Plays with the same canonical form trade identically. Not told apart: names, the order of rules, groups of one
+    rule, an ``all`` within an ``all`` (or ``any`` within ``any``), a rule given twice in one of these, the two ways to
+    write a comparison of columns, ``at_least n`` of n rules, 1 and 1.0, and a limit of ``sides`` that limits nothing.
+    """
+    risk = play.risk
+    limited = (play.sides == "long" and play.entry_short) or (play.sides == "short" and play.entry_long)
+    return {
+        "timeframe": play.timeframe,
+        "entry": [_side(play.entry_long), _side(play.entry_short)],
+        "exit": [_side(play.exit_long), _side(play.exit_short)],
+        "sides": play.sides if limited else "both",
+        "size": [risk.size.kind, _number(risk.size.value)],
+        "levels": [_distance(risk.stop), _distance(risk.take_profit), _distance(risk.trailing)],
+        "bars": [risk.max_bars, risk.cooldown, play.warmup_bars],
+    }
+
+
+def play_hash(play: Play) -> str:
+    """Return the first 16 hex digits of the SHA-256 of the canonical form."""
+    return content_hash(canonical_json(canonical_play(play)))
+
+
+def _side(group: Group | None) -> _Form | None:
+    return None if group is None else _rule(group)
+
+
+def _rule(rule: Rule) -> _Form:
+    if isinstance(rule, Compare):
+        return _compare(rule)
+    if isinstance(rule, Trend):
+        return f"{_column(rule.feature)} {rule.direction} {rule.bars}"
+    return _group(rule)
+
+
+def _compare(rule: Compare) -> str:
+    """Write a comparison; of two columns the one first in the alphabet stands left."""
+    left, right = _column(rule.left), rule.right
+    if not isinstance(right, FeatureRef):
+        return f"{left} {rule.operator} {_number(right)!r}"
+    other = _column(right)
+    if left <= other:
+        return f"{left} {rule.operator} {other}"
+    return f"{other} {MIRROR[rule.operator]} {left}"
+
+
+def _group(group: Group) -> _Form:
+    """Write a group as its kind and its rules in order; a group of one rule is that rule."""
+    forms = [_rule(rule) for rule in group.rules]
+    if len(forms) == 1 and group.at_least == 1:
+        return forms[0]
+    kind: str | int = group.at_least
+    if group.at_least == len(forms):
+        kind = "all"
+    elif group.at_least == 1:
+        kind = "any"
+    if isinstance(kind, int):
+        return [kind, *sorted(forms, key=str)]
+    unique: dict[str, _Form] = {}
+    for form in forms:
+        for inner in form[1:] if isinstance(form, list) and form[0] == kind else (form,):
+            unique[str(inner)] = inner
+    if len(unique) == 1:
+        return next(iter(unique.values()))
+    return [kind, *(unique[text] for text in sorted(unique))]
+
+
+@lru_cache(maxsize=1 << 16)
+def _column(reference: FeatureRef) -> str:
+    """Return one text for all equal references, 2 and 2.0 being equal."""
+    values = ",".join(f"{name}={_number(value)!r}" for name, value in reference.params)
+    return f"{reference.name}({values}).{reference.output}@{reference.timeframe}"
+
+
+def _number(value: float) -> float:
+    return float(value) + 0.0  # -0.0 + 0.0 is 0.0
+
+
+def _distance(distance: Distance | None) -> list[Any] | None:
+    if distance is None:
+        return None
+    period = [distance.timeperiod] if distance.kind == "atr" else []
+    return [distance.kind, _number(distance.value), *period]

@@ -1,0 +1,72 @@
+"""The JSON Schema of a Play's YAML file, by which an editor completes and checks it.
+
+``python -m forge_core.plays.json_schema > docs/play.schema.json`` renews the copy that Plays point to.
+"""
+
+import json
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from forge_core.features.definition import FeatureDefinition
+from forge_core.features.registry import all_features
+from forge_core.plays.schema import FEATURE_KINDS, FeatureShape, PlayShape
+
+
+class _Optional(GenerateJsonSchema):
+    """An optional key may be left out; null is not offered in its place."""
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        result = super().default_schema(schema)
+        if "default" in result and result["default"] is None:
+            del result["default"]
+        return result
+
+
+def play_json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a Play's file: its shape, and every feature's parameters and outputs.
+
+    What only ``check_play`` knows (scales, ways out) and the text of the rules are beyond it.
+    """
+    schema = PlayShape.model_json_schema(schema_generator=_Optional)
+    feature = schema["$defs"][FeatureShape.__name__]
+    for kind in FEATURE_KINDS:
+        feature["properties"][kind]["enum"] = sorted(d.name for d in all_features() if d.kind == kind)
+    feature["allOf"] = _feature_rules()
+    return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "Play"}
+
+
+def _feature_rules() -> list[dict[str, Any]]:
+    """Return an if-then for each set of features that take the same keys."""
+    groups: dict[str, tuple[str, dict[str, Any], list[str]]] = {}
+    for definition in all_features():
+        keys = _keys(definition)
+        groups.setdefault(json.dumps([definition.kind, keys]), (definition.kind, keys, []))[2].append(definition.name)
+    return [
+        {
+            "if": {"properties": {kind: {"enum": names}}, "required": [kind]},
+            "then": {"properties": keys, "propertyNames": {"enum": [kind, "timeframe", *keys]}},
+        }
+        for kind, keys, names in groups.values()
+    ]
+
+
+def _keys(definition: FeatureDefinition) -> dict[str, Any]:
+    keys: dict[str, Any] = {
+        parameter.name: {
+            "type": "integer" if parameter.integer else "number",
+            "minimum": parameter.low,
+            "maximum": parameter.high,
+            "default": parameter.default,
+        }
+        for parameter in definition.parameters
+    }
+    keys["output"] = {"enum": [output.name for output in definition.outputs], "default": definition.default_output}
+    return keys
+
+
+if __name__ == "__main__":
+    print(json.dumps(play_json_schema(), indent=1, allow_nan=False))

@@ -1,0 +1,150 @@
+"""Plays out of YAML: ``load_play`` and ``parse_play``; every fault is named with file, line and what would be right."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from forge_core.configuration import Location, line_of, parse_yaml, validate_model
+from forge_core.errors import ConfigError, PlayError, suggest, unknown
+from forge_core.features.reference import FeatureRef
+from forge_core.features.registry import all_features, make_reference
+from forge_core.plays.model import Group, Play, Rule
+from forge_core.plays.rules import Scope, parse_rule
+from forge_core.plays.schema import AllOf, AnyOf, AtLeast, FeatureShape, PlayShape
+from forge_core.plays.validation import Place, check_play
+from forge_core.plays.writer import play_to_dict, play_to_yaml
+
+__all__ = ["load_play", "parse_play", "play_to_dict", "play_to_yaml"]
+
+Result = TypeVar("Result")
+
+
+def load_play(path: str | Path) -> Play:
+    """Read the Play in the YAML file at ``path``; raises PlayError, one line a fault, when it does not make sense."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PlayError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise PlayError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    return parse_play(text, str(path))
+
+
+def parse_play(text_or_mapping: str | Mapping[str, Any], source: str = "") -> Play:
+    """Read a Play from YAML text or from the mapping that such text means.
+
+    ``source`` is what errors call it, usually the file. Raises PlayError with one line for each fault found.
+    """
+    source = source or "Play"
+    lines: dict[Location, int] = {}
+    try:
+        if isinstance(text_or_mapping, str):
+            value, lines = parse_yaml(text_or_mapping, source)
+        else:
+            value = dict(text_or_mapping)
+        shape = validate_model(PlayShape, value, source=source, lines=lines)
+    except ConfigError as error:
+        raise PlayError(str(error)) from error
+    return _Reader(source, lines).play(shape)
+
+
+class _Reader:
+    """Turns a shape into the model, and remembers where in the file each feature and rule stands."""
+
+    def __init__(self, source: str, lines: dict[Location, int]) -> None:
+        self.source = source
+        self.lines = lines
+        self.faults: list[str] = []
+        self.places: dict[Place, str] = {}
+
+    def play(self, shape: PlayShape) -> Play:
+        """Build the Play and check it; each stage reports all its faults before the next begins."""
+        sides = [(key, side) for key in ("entry", "exit") for side in ("long", "short")]
+        self.places = {place: self.where(place) for place in [*((key,) for key in PlayShape.model_fields), *sides]}
+        features = {name: self.feature(name, feature, shape.timeframe) for name, feature in shape.features.items()}
+        self.stop_at_faults()
+        scope = Scope(shape.timeframe, {name: reference for name, reference in features.items() if reference})
+        entry_long = self.side(("entry", "long"), shape.entry.long, scope)
+        entry_short = self.side(("entry", "short"), shape.entry.short, scope)
+        exit_long = self.side(("exit", "long"), shape.exit.long, scope)
+        exit_short = self.side(("exit", "short"), shape.exit.short, scope)
+        self.stop_at_faults()
+        play = Play(
+            name=shape.name,
+            timeframe=shape.timeframe,
+            entry_long=entry_long,
+            entry_short=entry_short,
+            exit_long=exit_long,
+            exit_short=exit_short,
+            risk=shape.risk.settings(),
+            sides=shape.sides,
+            warmup_bars=shape.warmup_bars,
+            features=scope.features,
+        )
+        check_play(play, self.places)
+        return play
+
+    def where(self, location: Location) -> str:
+        """Name a place of the file: ``ema.yaml:7: entry.long``."""
+        line = line_of(self.lines, location)
+        at = f"{self.source}:{line}" if line else self.source
+        return f"{at}: {'.'.join(str(part) for part in location if isinstance(part, str))}"
+
+    def stop_at_faults(self) -> None:
+        if self.faults:
+            raise PlayError("\n".join(self.faults))
+
+    def attempt(self, where: str, build: Callable[[], Result]) -> Result | None:
+        """Return what ``build`` makes, or note its complaint and go on."""
+        try:
+            return build()
+        except (PlayError, ConfigError) as error:
+            self.faults.append(f"{where}: {error}")
+            return None
+
+    def feature(self, name: str, shape: FeatureShape, timeframe: str) -> FeatureRef | None:
+        location = ("features", name)
+        self.places[location] = self.where(location)
+        return self.attempt(self.places[location], lambda: _feature(shape, timeframe))
+
+    def side(self, place: Place, shape: Any, scope: Scope) -> Group | None:
+        if shape is None:
+            return None
+        if isinstance(shape, str):
+            rule = self.rule(place, (*place, 0), shape, scope)
+            return Group(1, (rule,)) if rule is not None else None
+        group = self.rule(place, place, shape, scope)
+        return group if isinstance(group, Group) else None
+
+    def rule(self, location: Location, place: Place, shape: Any, scope: Scope) -> Rule | None:
+        """Read the rule or group at ``location`` of the file, which is to stand at ``place`` of the Play."""
+        self.places[place] = self.where(location)
+        match shape:
+            case str():
+                self.places[place] += f": {shape!r}"
+                return self.attempt(self.places[place], lambda: parse_rule(shape, scope))
+            case AllOf(all=inner):
+                at_least, key = len(inner), "all"
+            case AnyOf(any=inner):
+                at_least, key = 1, "any"
+            case AtLeast(at_least=at_least, of=inner):
+                key = "of"
+            case _:
+                inner, at_least, key = shape, len(shape), ""
+        base = (*location, key) if key else location
+        rules = [self.rule((*base, i), (*place, i), item, scope) for i, item in enumerate(inner)]
+        return Group(at_least, tuple(rule for rule in rules if rule is not None))
+
+
+def _feature(shape: FeatureShape, timeframe: str) -> FeatureRef:
+    kinds = {definition.name: definition.kind for definition in all_features()}
+    if shape.what not in kinds:
+        known = [name for name, kind in kinds.items() if kind == shape.kind]
+        hint = suggest(shape.what, known)
+        raise PlayError(
+            f"unknown {shape.kind} {shape.what!r}{hint}" if hint else unknown(shape.kind, shape.what, known)
+        )
+    if kinds[shape.what] != shape.kind:
+        raise PlayError(f"{shape.what} is no {shape.kind}; write {kinds[shape.what]}: {shape.what}")
+    return make_reference(shape.what, shape.parameters, output=shape.output, timeframe=shape.timeframe or timeframe)

@@ -1,0 +1,190 @@
+"""The text of one rule, ``fast crosses_above slow``, read into the model."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from forge_core.errors import PlayError, unknown
+from forge_core.features.reference import PRICE_FIELDS, FeatureRef, price_field
+from forge_core.features.registry import all_features, get_feature
+from forge_core.plays.model import Compare, Comparison, Direction, Group, Rule, Trend
+from forge_core.plays.schema import CONNECTIVES, MAX_STREAK, OPERATORS
+
+MIRROR: dict[Comparison, Comparison] = {
+    ">": "<",
+    "<": ">",
+    ">=": "<=",
+    "<=": ">=",
+    "crosses_above": "crosses_below",
+    "crosses_below": "crosses_above",
+}
+"""``a operator b`` is ``b MIRROR[operator] a``."""
+
+_DIRECTIONS: dict[str, Direction] = {"rising": "rising", "falling": "falling"}
+_COMPARISONS: dict[str, Comparison] = {operator: operator for operator in MIRROR}
+_OTHER_LANGUAGES = {
+    "=>": "write >=",
+    "=<": "write <=",
+    "=": "prices are hardly ever equal, use > < >= <=",
+    "==": "prices are hardly ever equal, use > < >= <=",
+    "!=": "prices are hardly ever equal, use > < >= <=",
+    "<>": "prices are hardly ever equal, use > < >= <=",
+}
+_CONNECTIVES = {*CONNECTIVES, "&", "&&", "|", "||", ","}
+_FORMS = "a rule is 'fast > slow', 'rsi crosses_above 30' or 'slow rising 3'"
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<number>[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)(?![\w.])
+      | (?P<word>[A-Za-z_]\w*(?:\.\w+)*)
+      | (?P<symbol>[<>=!]+)
+      | (?P<other>[&|]+|\S[\w.]*)
+    )""",
+    re.VERBOSE | re.ASCII,
+)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+
+    @property
+    def is_operator(self) -> bool:
+        return self.kind == "symbol" or self.text in OPERATORS
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The columns that a rule can name: the Play's features and the bar fields of its ``timeframe``."""
+
+    timeframe: str
+    features: Mapping[str, FeatureRef] = field(default_factory=dict)
+
+    def column(self, word: str) -> FeatureRef:
+        """Return the column that ``word`` (``rsi``, ``bands.upperband``, ``close``) means; raises PlayError."""
+        name, dot, output = word.partition(".")
+        if name in self.features:
+            reference = self.features[name]
+            if not dot:
+                return reference
+            column = get_feature(reference.name).output(output).name
+            return FeatureRef(reference.name, reference.params, column, reference.timeframe)
+        if name in PRICE_FIELDS:
+            if dot:
+                raise PlayError(f"{name} is a bar's field and has no output {output!r}; write {name}")
+            return price_field(name, self.timeframe)
+        raise PlayError(unknown("feature", name, [*self.features, *PRICE_FIELDS]) + _declare(name))
+
+
+def _declare(name: str) -> str:
+    """Tell who uses an indicator's name without declaring a feature how to declare it."""
+    kinds = {definition.name: definition.kind for definition in all_features()}
+    kind = kinds.get(name.lower())
+    return f"; declare it under features, as {name}: {{{kind}: {name.lower()}}}" if kind else ""
+
+
+def parse_rule(text: str, scope: Scope) -> Compare | Trend:
+    """Read one rule; a number on the left changes sides (``30 > rsi`` is ``rsi < 30``).
+
+    Raises PlayError (without file and line, which the caller knows) for anything that is not a rule, an unknown
+    feature, output or operator, two numbers, and a column against itself.
+    """
+    tokens = [_Token(str(match.lastgroup), match[0].strip()) for match in _TOKEN.finditer(text)]
+    _check_form(tokens)
+    left, operator, right = tokens
+    if operator.text in _DIRECTIONS:
+        return Trend(_feature(left, scope), _DIRECTIONS[operator.text], _streak(operator.text, right))
+    comparison = _COMPARISONS[operator.text]
+    if left.kind == "number":
+        if right.kind == "number":
+            raise PlayError("two numbers are compared; a rule reads at least one feature")
+        return Compare(_feature(right, scope), MIRROR[comparison], _number(left))
+    column = _feature(left, scope)
+    if right.kind == "number":
+        return Compare(column, comparison, _number(right))
+    other = _feature(right, scope)
+    if other == column:
+        what = "itself" if left.text == right.text else f"{right.text}, which is the same column"
+        raise PlayError(f"{left.text} is compared with {what}")
+    return Compare(column, comparison, other)
+
+
+def rule_text(rule: Compare | Trend, name: Callable[[FeatureRef], str]) -> str:
+    """Write one rule, each column as ``name`` calls it; ``parse_rule`` reads it back, number for number."""
+    if isinstance(rule, Trend):
+        return f"{name(rule.feature)} {rule.direction} {rule.bars}"
+    right = name(rule.right) if isinstance(rule.right, FeatureRef) else number_text(rule.right)
+    return f"{name(rule.left)} {rule.operator} {right}"
+
+
+def columns(rule: Rule) -> Iterator[FeatureRef]:
+    """Yield the columns that a rule or a group reads, in their order, repeated where they are."""
+    if isinstance(rule, Group):
+        for inner in rule.rules:
+            yield from columns(inner)
+    elif isinstance(rule, Trend):
+        yield rule.feature
+    else:
+        yield rule.left
+        if isinstance(rule.right, FeatureRef):
+            yield rule.right
+
+
+def number_text(value: float) -> str:
+    """Write a number without loss, whole ones without a point."""
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
+
+
+def _check_form(tokens: list[_Token]) -> None:
+    """Raise PlayError unless the tokens are operand, operator, operand; say what seems to be meant."""
+    texts = [token.text for token in tokens]
+    if not tokens:
+        raise PlayError(f"the rule is empty; {_FORMS}")
+    if connective := next((text for text in texts if text.lower() in _CONNECTIVES), None):
+        raise PlayError(f"{connective!r}: a rule compares two things; list several under all: (and) or any: (or)")
+    for token in tokens:
+        if token.kind == "other":
+            raise PlayError(f"{token.text!r} has no meaning in a rule: rules compare columns, they do not calculate")
+        if token.kind == "symbol" and token.text not in OPERATORS:
+            hint = _OTHER_LANGUAGES.get(token.text)
+            raise PlayError(f"unknown operator {token.text!r}: {hint}" if hint else _unknown_operator(token.text))
+    operators = [index for index, token in enumerate(tokens) if token.is_operator]
+    if len(operators) > 1:
+        raise PlayError(f"two operators, {' and '.join(texts[i] for i in operators)}: make two rules of it; {_FORMS}")
+    if len(tokens) == 2 and operators == [1] and texts[1] in _DIRECTIONS:
+        raise PlayError(f"{texts[1]} needs a number of bars, as in '{texts[0]} {texts[1]} 3'")
+    if len(tokens) == 4 and f"{texts[1]}_{texts[2]}" in OPERATORS:
+        raise PlayError(f"unknown operator '{texts[1]} {texts[2]}' (did you mean '{texts[1]}_{texts[2]}'?)")
+    if len(tokens) == 3 and not operators and tokens[1].kind == "word":
+        raise PlayError(_unknown_operator(texts[1]))
+    if len(tokens) != 3 or operators != [1]:
+        raise PlayError(f"not understood; {_FORMS}")
+
+
+def _unknown_operator(text: str) -> str:
+    return unknown("operator", text, OPERATORS)
+
+
+def _feature(token: _Token, scope: Scope) -> FeatureRef:
+    if token.kind == "number":
+        raise PlayError(f"{token.text} is a number; a feature is expected in its place")
+    return scope.column(token.text)
+
+
+def _number(token: _Token) -> float:
+    try:
+        value = float(token.text)
+    except ValueError:
+        raise PlayError(f"{token.text!r} is not a number") from None
+    if not math.isfinite(value):
+        raise PlayError(f"{token.text} is too large for a number")
+    return value
+
+
+def _streak(direction: str, token: _Token) -> int:
+    """Read the ``n`` of ``rising n``."""
+    if token.kind != "number" or not (bars := _number(token)).is_integer() or not 1 <= bars <= MAX_STREAK:
+        raise PlayError(f"{direction} {token.text}: a whole number of bars from 1 to {MAX_STREAK} is expected")
+    return int(bars)

@@ -1,0 +1,331 @@
+"""The shape of a Play's YAML file: which keys there are, of what type, within which bounds."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import TypeAliasType
+
+from forge_core.errors import suggest
+from forge_core.features.reference import PRICE_FIELDS
+from forge_core.market.timeframes import Timeframe
+from forge_core.paths import safe_name
+from forge_core.plays.model import Distance, Risk, Size
+
+FEATURE_KINDS = ("indicator", "structure", "price")
+OPERATORS = (">", "<", ">=", "<=", "crosses_above", "crosses_below", "rising", "falling")
+CONNECTIVES = ("and", "or", "not")  # no operators, but a rule that uses them gets a hint
+MAX_RULES = 255  # of one group
+MAX_DEPTH = 8  # groups within groups
+MAX_STREAK = 100  # bars of `rising n`
+MAX_WARMUP = 100_000
+
+_FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_feature_name(name: str) -> str:
+    """Return ``name`` if a rule can use it for a feature, else raise ValueError."""
+    if not _FEATURE_NAME.fullmatch(name):
+        raise ValueError(f"feature name {name!r} is not allowed: use letters, digits and '_', beginning with a letter")
+    if name in PRICE_FIELDS:
+        raise ValueError(f"feature name {name!r} is taken: in a rule it means the bar's own {name}")
+    if name.lower() in (*OPERATORS, *CONNECTIVES):
+        raise ValueError(f"feature name {name!r} is taken: it is a word of the rules")
+    return name
+
+
+def _number(value: Any) -> Any:
+    """Refuse booleans, and read ``1e-3``, which YAML 1.1 takes for text, as the number it is."""
+    if isinstance(value, bool):
+        raise ValueError("a number is expected")
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError("a number is expected") from None
+    return value
+
+
+def _share(value: Any) -> Any:
+    """Refuse a percentage where a fraction is meant."""
+    number = _number(value)
+    if isinstance(number, int | float) and number >= 1:
+        raise ValueError("a fraction below 1 is expected (0.03 is 3 %)")
+    return number
+
+
+Number = Annotated[int | float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
+Whole = Annotated[int, Field(strict=True)]
+FeatureName = Annotated[str, AfterValidator(check_feature_name)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def _exactly_one(self, *names: str) -> str:
+        """Return the one of ``names`` that is set, or raise ValueError."""
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of {', '.join(names)} is expected, got {' and '.join(given) or 'none'}")
+        return given[0]
+
+
+def _optional(description: str, example: Any, **bounds: Any) -> Any:
+    return Field(default=None, description=description, examples=[example], **bounds)
+
+
+def _one_of(*names: str) -> dict[str, Any]:
+    """JSON Schema for "exactly one of these keys"."""
+    return {"oneOf": [{"required": [name]} for name in names]}
+
+
+class FeatureShape(_Shape):
+    """One feature: what it is, its parameters (by the indicator's own names), and which of its columns is meant."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_one_of(*FEATURE_KINDS))
+    __pydantic_extra__: dict[str, Number]
+
+    indicator: str | None = _optional("An indicator, such as ema, rsi, bbands.", "ema")
+    structure: str | None = _optional("A price structure, such as zones, swings.", "zones")
+    price: str | None = _optional("A bar field of another timeframe: open, high, low, close, volume.", "close")
+    timeframe: str | None = _optional("The bars it is computed from; the Play's own if left out.", "1h")
+    output: str | None = _optional("The column its name stands for, if it has several.", "upperband")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("a feature is written {indicator: ema, timeperiod: 20}")
+        for key, given in value.items():
+            if key not in cls.model_fields and not isinstance(given, int | float):
+                try:
+                    _number(given)
+                except ValueError:
+                    raise ValueError(
+                        f"{key}: {given!r} is neither a key of a feature{suggest(str(key), cls.model_fields)} "
+                        "nor a parameter, which is a number"
+                    ) from None
+        if not any(value.get(kind) is not None for kind in FEATURE_KINDS):
+            near = next((hint for key in value if (hint := suggest(str(key), FEATURE_KINDS))), "")
+            raise ValueError(f"one of {', '.join(FEATURE_KINDS)} must say what the feature is{near}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        self._exactly_one(*FEATURE_KINDS)
+        return self
+
+    @field_validator("timeframe")
+    @classmethod
+    def _timeframe(cls, value: str | None) -> str | None:
+        return None if value is None else Timeframe.parse(value).label
+
+    @property
+    def kind(self) -> str:
+        """Which of ``indicator``, ``structure`` and ``price`` is given."""
+        return self._exactly_one(*FEATURE_KINDS)
+
+    @property
+    def what(self) -> str:
+        """The indicator's, structure's or bar field's name."""
+        return str(getattr(self, self.kind))
+
+    @property
+    def parameters(self) -> dict[str, int | float]:
+        """The parameters given, by name."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class AllOf(_Shape):
+    """True where every one of the rules is."""
+
+    all: "list[Rules]" = Field(min_length=1, max_length=MAX_RULES)
+
+
+class AnyOf(_Shape):
+    """True where one or more of the rules are."""
+
+    any: "list[Rules]" = Field(min_length=1, max_length=MAX_RULES)
+
+
+class AtLeast(_Shape):
+    """True where at least so many of the rules are."""
+
+    at_least: Whole = Field(ge=1)
+    of: "list[Rules]" = Field(min_length=1, max_length=MAX_RULES)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.at_least > len(self.of):
+            raise ValueError(f"at_least is {self.at_least}, but there are only {len(self.of)} rules")
+        return self
+
+
+def _form(value: Any) -> str | None:
+    """Name the branch of ``Rules`` that ``value`` is written in."""
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, list):
+        return "list"
+    if isinstance(value, dict):
+        return next((form for key, form in _GROUP_FORMS.items() if key in value), None)
+    return None
+
+
+_GROUP_FORMS = {"all": "AllOf", "any": "AnyOf", "at_least": "AtLeast", "of": "AtLeast"}
+
+_RULE = (
+    "One rule: left operator right, or feature rising n, or feature falling n. Operators: > < >= <= crosses_above "
+    "crosses_below. Left and right: a feature, feature.output, open high low close volume, a number."
+)
+_EXPECTED = (
+    "a rule such as 'fast > slow', a list of rules, {all: [...]}, {any: [...]} or {at_least: 2, of: [...]} is expected"
+)
+
+if TYPE_CHECKING:
+    Rules = Any  # the alias names itself, which mypy does not follow
+else:
+    Rules = TypeAliasType(
+        "Rules",
+        Annotated[
+            Annotated[
+                str,
+                Field(description=_RULE, examples=["fast > slow", "rsi crosses_above 30", "slow rising 3"]),
+                Tag("text"),
+            ]
+            | Annotated[
+                list["Rules"], Field(min_length=1, max_length=MAX_RULES, description="All of these."), Tag("list")
+            ]
+            | Annotated[AllOf, Tag("AllOf")]
+            | Annotated[AnyOf, Tag("AnyOf")]
+            | Annotated[AtLeast, Tag("AtLeast")],
+            Discriminator(
+                _form,
+                custom_error_type="rules",
+                custom_error_message=_EXPECTED,
+            ),
+        ],
+    )
+
+
+class Sides(_Shape):
+    """Rules by side."""
+
+    long: Rules | None = Field(default=None, description="For long positions.")
+    short: Rules | None = Field(default=None, description="For short positions.")
+
+
+class SizeShape(_Shape):
+    """How much to trade: exactly one of the four."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("fraction", "notional", "contracts", "risk"))
+
+    fraction: Real | None = _optional("Share of equity; 1.0 is all of it.", 1.0, gt=0)
+    notional: Real | None = _optional("Money per trade, in quote currency.", 10_000, gt=0)
+    contracts: Real | None = _optional("Units or contracts per trade.", 1, gt=0)
+    risk: Share | None = _optional("Share of equity lost if the stop is hit; needs a stop.", 0.01)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        self._exactly_one("fraction", "notional", "contracts", "risk")
+        return self
+
+    def size(self) -> Size:
+        """Return the model's size."""
+        kind = self._exactly_one("fraction", "notional", "contracts", "risk")
+        return Size(kind, getattr(self, kind))  # type: ignore[arg-type]  # one of Size's kinds
+
+
+class TargetShape(_Shape):
+    """How far a target lies from the entry price: exactly one of percent, atr, ticks."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("percent", "atr", "ticks"))
+
+    percent: Real | None = _optional("Fraction of the price: 0.05 is 5 %.", 0.05, gt=0, le=10)
+    atr: Real | None = _optional("Multiples of the average true range.", 2.5, gt=0)
+    ticks: Real | None = _optional("Multiples of the instrument's tick.", 40, gt=0)
+    timeperiod: Whole | None = _optional("Bars of the average true range; 14 if left out.", 14, ge=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self._exactly_one("percent", "atr", "ticks") != "atr" and self.timeperiod is not None:
+            raise ValueError("timeperiod belongs to atr")
+        return self
+
+    def distance(self) -> Distance:
+        """Return the model's distance."""
+        kind = self._exactly_one("percent", "atr", "ticks")
+        period = Distance.timeperiod if self.timeperiod is None else self.timeperiod
+        return Distance(kind, getattr(self, kind), period)  # type: ignore[arg-type]  # one of Distance's kinds
+
+
+class StopShape(TargetShape):
+    """How far a stop or trailing stop lies from its reference price: exactly one of percent, atr, ticks."""
+
+    percent: Share | None = _optional("Fraction of the price: 0.03 is 3 %.", 0.03)
+
+
+class RiskShape(_Shape):
+    """Size, and the ways out that do not wait for a rule."""
+
+    size: SizeShape = Field(default=SizeShape(fraction=1.0), description="How much to trade; all equity if left out.")
+    stop: StopShape | None = _optional("Stop, from the entry price.", {"atr": 2.5})
+    take_profit: TargetShape | None = _optional("Target, from the entry price.", {"atr": 5.0})
+    trailing: StopShape | None = _optional("Stop that follows the best price since the entry.", {"percent": 0.03})
+    max_bars: Whole | None = _optional("Close after so many bars.", 200, ge=1, le=1_000_000)
+    cooldown: Whole = Field(default=0, ge=0, le=100_000, description="Bars to wait after a position is closed.")
+
+    def settings(self) -> Risk:
+        """Return the model's risk settings."""
+        return Risk(
+            size=self.size.size(),
+            stop=self.stop.distance() if self.stop else None,
+            take_profit=self.take_profit.distance() if self.take_profit else None,
+            trailing=self.trailing.distance() if self.trailing else None,
+            max_bars=self.max_bars,
+            cooldown=self.cooldown,
+        )
+
+
+class PlayShape(_Shape):
+    """A trading strategy: its features, when to enter and leave, and how much to risk."""
+
+    name: str = Field(description="The Play's name: letters, digits, '_', '-', '.'.", examples=["ema_cross"])
+    description: str = Field(default="", description="What the Play does and why, for its reader.")
+    timeframe: str = Field(description="The bars it trades on.", examples=["15m", "1h", "1d"])
+    features: dict[FeatureName, FeatureShape] = Field(
+        default_factory=dict,
+        description="The columns its rules read, by name.",
+        examples=[{"fast": {"indicator": "ema", "timeperiod": 12}}],
+    )
+    entry: Sides = Field(default=Sides(), description="When to enter; this also closes a position of the other side.")
+    exit: Sides = Field(default=Sides(), description="When to leave.")
+    risk: RiskShape = Field(default=RiskShape(), description="Size, stop, target and other limits.")
+    sides: Literal["both", "long", "short"] = Field(
+        default="both", description="Which positions may be opened; an entry of the other side then only closes."
+    )
+    warmup_bars: Whole = Field(
+        default=0, ge=0, le=MAX_WARMUP, description="Bars before the first order, at least; lead-in bars count."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return safe_name(value)
+
+    @field_validator("timeframe")
+    @classmethod
+    def _timeframe(cls, value: str) -> str:
+        return Timeframe.parse(value).label

@@ -1,0 +1,229 @@
+"""Whether a Play makes sense: like is compared with like, no rule is idle, and every side that goes in comes out."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from forge_core.configuration import validate_model
+from forge_core.errors import ConfigError, PlayError
+from forge_core.features.reference import FeatureRef
+from forge_core.features.registry import get_feature, make_reference
+from forge_core.features.scale import Scale
+from forge_core.market.timeframes import Timeframe
+from forge_core.plays.describe import describe_column, describe_rule
+from forge_core.plays.model import Compare, Comparison, Group, Play, Rule, Trend
+from forge_core.plays.rules import columns
+from forge_core.plays.schema import MAX_DEPTH, MAX_RULES, MAX_STREAK, MAX_WARMUP, RiskShape, check_feature_name
+from forge_core.plays.writer import risk_to_dict
+
+Place = tuple[str | int, ...]
+"""Where in a Play: ``("entry", "long", 0, 1)`` is the second rule of the first rule (a group) of the long entry."""
+
+
+class _Fault(NamedTuple):
+    place: Place
+    message: str
+    rule: Rule | None = None
+
+
+def check_play(play: Play, places: Mapping[Place, str] | None = None) -> None:
+    """Raise PlayError, one line a fault, unless ``play`` can be traded as it stands.
+
+    ``places`` says what to call a place in an error (file, line and text, as the parser knows them); a place it does
+    not hold is described from the Play. Features are checked before the rules that read them.
+    """
+    for check in (_features, _rules, _sides, _risk):
+        faults = [f"{_name(play, fault, places or {})}: {fault.message}" for fault in check(play)]
+        if faults:
+            raise PlayError("\n".join(faults))
+
+
+def _name(play: Play, fault: _Fault, places: Mapping[Place, str]) -> str:
+    if fault.place in places:
+        return places[fault.place]
+    text = f"Play {play.name!r}: {'.'.join(part for part in fault.place if isinstance(part, str))}"
+    return f"{text}: {describe_rule(fault.rule, play.timeframe)!r}" if fault.rule else text
+
+
+def _groups(play: Play) -> Iterator[tuple[Place, Group]]:
+    for place, group in (
+        (("entry", "long"), play.entry_long),
+        (("entry", "short"), play.entry_short),
+        (("exit", "long"), play.exit_long),
+        (("exit", "short"), play.exit_short),
+    ):
+        if group is not None:
+            yield place, group
+
+
+def _features(play: Play) -> Iterator[_Fault]:
+    try:
+        timeframe = Timeframe.parse(play.timeframe)
+    except ConfigError as error:
+        yield _Fault(("timeframe",), str(error))
+        return
+    for name, reference in play.features.items():
+        place: Place = ("features", name)
+        try:
+            check_feature_name(name)
+        except ValueError as error:
+            yield _Fault(place, str(error))
+        yield from (_Fault(place, fault) for fault in _column(reference, timeframe))
+    named = set(play.features.values())
+    for place, group in _groups(play):
+        unnamed = dict.fromkeys(reference for reference in columns(group) if reference not in named)
+        yield from (_Fault(place, fault) for reference in unnamed for fault in _column(reference, timeframe))
+
+
+def _column(reference: FeatureRef, timeframe: Timeframe) -> Iterator[str]:
+    """Tell what keeps a column from being computed for bars of ``timeframe``."""
+    if reference.transform:
+        yield f"{reference}: a rule reads the column itself; the streak belongs to rising and falling"
+        return
+    try:
+        resolved = make_reference(
+            reference.name, dict(reference.params), output=reference.output, timeframe=reference.timeframe
+        )
+    except (PlayError, ConfigError) as error:
+        yield str(error)
+        return
+    if resolved != reference:
+        yield f"{reference} is not fully resolved; make_reference gives {resolved}"
+    if Timeframe.parse(reference.timeframe) < timeframe:
+        yield (
+            f"{reference.name} is computed from {reference.timeframe} bars, finer than the Play's {timeframe}; "
+            f"use {timeframe} or coarser"
+        )
+
+
+def _rules(play: Play) -> Iterator[_Fault]:
+    for place, group in _groups(play):
+        yield from _group(group, place, play.timeframe, 1)
+
+
+def _group(group: Group, place: Place, timeframe: str, depth: int) -> Iterator[_Fault]:
+    if depth > MAX_DEPTH:
+        yield _Fault(place, f"groups stand within groups {depth} deep; {MAX_DEPTH} are allowed")
+        return
+    if not 1 <= len(group.rules) <= MAX_RULES:
+        yield _Fault(place, f"a group of {len(group.rules)} rules; 1 to {MAX_RULES} are allowed")
+    elif not 1 <= group.at_least <= len(group.rules):
+        yield _Fault(place, f"at_least is {group.at_least}; there are {len(group.rules)} rules")
+    for index, rule in enumerate(group.rules):
+        inner = (*place, index)
+        if isinstance(rule, Group):
+            yield from _group(rule, inner, timeframe, depth + 1)
+        elif isinstance(rule, Trend):
+            if not 1 <= rule.bars <= MAX_STREAK:
+                yield _Fault(
+                    inner, f"{rule.direction} {rule.bars}: a number of bars from 1 to {MAX_STREAK} is expected", rule
+                )
+        elif (fault := _comparison(rule, timeframe)) is not None:
+            yield _Fault(inner, fault, rule)
+
+
+def _comparison(rule: Compare, timeframe: str) -> str | None:
+    """Tell what makes a comparison meaningless: unlike scales, or a number that one side never reaches or leaves."""
+    scale = _scale(rule.left)
+    left = describe_column(rule.left, timeframe)
+    if not isinstance(rule.right, FeatureRef):
+        return _against_number(left, scale, rule.operator, rule.right)
+    right = describe_column(rule.right, timeframe)
+    if rule.left == rule.right:
+        return f"{left} is compared with itself"
+    other = _scale(rule.right)
+    if not scale.comparable(other):
+        return f"{left} is {_noun(scale)}, {right} is {_noun(other)}: compare like with like, or with a number"
+    if scale.kind == "unbounded" and rule.left.name != rule.right.name:
+        return f"{left} and {right} have no common scale: compare {rule.left.name} with {rule.left.name} or a number"
+    return None
+
+
+def _scale(reference: FeatureRef) -> Scale:
+    return get_feature(reference.name).output(reference.output).scale
+
+
+def _noun(scale: Scale) -> str:
+    return {
+        "price": "a price",
+        "volume": "a volume",
+        "bounded": f"bounded by {scale.low or 0:g} and {scale.high or 0:g}",
+        "centred": "a swing about zero",
+        "unbounded": "on a scale of its own",
+    }[scale.kind]
+
+
+def _against_number(left: str, scale: Scale, operator: Comparison, number: float) -> str | None:
+    if not math.isfinite(number):
+        return f"{number} is not a finite number"
+    if scale.kind != "bounded" or scale.low is None or scale.high is None:
+        return None
+    verdict = _verdict(scale.low, scale.high, operator, number)
+    if verdict is None:
+        return None
+    return f"this is {verdict} true: {left} lies between {scale.low:g} and {scale.high:g}"
+
+
+def _verdict(low: float, high: float, operator: Comparison, number: float) -> str | None:
+    """Return ``never`` or ``always`` if values in ``[low, high]`` settle the comparison beforehand."""
+    never = {
+        ">": number >= high,
+        ">=": number > high,
+        "<": number <= low,
+        "<=": number < low,
+        "crosses_above": number >= high or number < low,
+        "crosses_below": number <= low or number > high,
+    }
+    always = {">": number < low, ">=": number <= low, "<": number > high, "<=": number >= high}
+    return "never" if never[operator] else "always" if always.get(operator) else None
+
+
+def _sides(play: Play) -> Iterator[_Fault]:
+    entries = {"long": play.entry_long, "short": play.entry_short}
+    exits = {"long": play.exit_long, "short": play.exit_short}
+    entered = [side for side, rule in entries.items() if rule is not None and play.sides in ("both", side)]
+    if not entered:
+        if play.sides != "both" and any(entries.values()):
+            other = "short" if play.sides == "long" else "long"
+            yield _Fault(("entry",), f"sides is {play.sides}, but only entry.{other} has rules: the Play never enters")
+        else:
+            yield _Fault(("entry",), "the Play never enters: entry.long or entry.short needs a rule")
+        return
+    for side in entered:
+        other = "short" if side == "long" else "long"
+        if exits[side] is None and entries[other] is None and not _risk_closes(play):
+            yield _Fault(
+                ("entry", side),
+                f"a {side} position has no way out: add exit.{side}, entry.{other}, or in risk a stop, take_profit, "
+                "trailing or max_bars",
+            )
+    for side, rule in exits.items():
+        if rule is not None and side not in entered:
+            why = f"sides is {play.sides}" if entries[side] is not None else f"entry.{side} has no rules"
+            yield _Fault(("exit", side), f"a {side} position is never entered ({why}): remove exit.{side}")
+
+
+def _risk_closes(play: Play) -> bool:
+    risk = play.risk
+    return any(way is not None for way in (risk.stop, risk.take_profit, risk.trailing, risk.max_bars))
+
+
+def _risk(play: Play) -> Iterator[_Fault]:
+    try:
+        validate_model(RiskShape, risk_to_dict(play.risk), source="risk")
+    except ConfigError as error:
+        yield from (_Fault(("risk",), line) for line in str(error).splitlines())
+    if play.risk.size.kind == "risk" and play.risk.stop is None:
+        yield _Fault(("risk",), "size by risk needs a stop: the quantity is what loses that share at the stop")
+    for name, distance in (
+        ("stop", play.risk.stop),
+        ("take_profit", play.risk.take_profit),
+        ("trailing", play.risk.trailing),
+    ):
+        if distance is not None and distance.kind == "atr":
+            try:
+                get_feature("atr").resolve({"timeperiod": distance.timeperiod})
+            except PlayError as error:
+                yield _Fault(("risk",), f"{name}: {error}")
+    if not 0 <= play.warmup_bars <= MAX_WARMUP:
+        yield _Fault(("warmup_bars",), f"{play.warmup_bars} bars; 0 to {MAX_WARMUP} are allowed")
