@@ -102,6 +102,63 @@ def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy,
 
 
 @njit(cache=True, nogil=True)
+def _hold(
+    i, limit, side, entry, exposure, balance, floor, ceiling, extreme, trail_kind, trail, charge,
+    peak, peak_bar, max_drawdown, longest, time, high, low, close, day_index, masks, against, own_exit,
+    position, day_equity, equity_curve, start, keeps_trades,
+):  # fmt: skip
+    """Carry a position from bar ``i`` to the first bar below ``limit`` at which something may happen.
+
+    Return that bar and the state at its open. On the bars before it steps 3 and 4 of the contract come to this: no
+    level is touched, no rule is true, financing is charged, equity is marked. ``against`` and ``own_exit`` lead from a bar to
+    its place in ``masks``. A function of its own, so that the loop's values stay in registers.
+    """
+    moved = True
+    lower = floor
+    upper = ceiling
+    while i < limit:
+        k = np.uint64(i)  # unsigned: no test for a negative index
+        if moved and trail_kind != st.NO_DISTANCE:
+            trailing = extreme - side * (trail * abs(extreme) if trail_kind == st.PERCENT else trail)
+            if side > 0:
+                lower = max(floor, trailing)
+            else:
+                upper = min(ceiling, trailing)
+        best = high[k] if side > 0 else low[k]
+        worst = low[k] if side > 0 else high[k]
+        if (
+            low[k] <= lower
+            or high[k] >= upper
+            or masks[np.uint64(against + i)] | masks[np.uint64(own_exit + i)]
+            or balance + exposure * (worst - entry) <= 0.0
+        ):
+            break
+        moved = best > extreme if side > 0 else best < extreme  # compared directly: this chain bounds the loop
+        if moved:
+            extreme = best
+        if charge > 0.0:
+            paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)])
+            balance -= paid
+            position[P_FINANCING] += paid
+        if keeps_trades:
+            position[P_BEST] = max(position[P_BEST], side * (best - entry))
+            position[P_WORST] = min(position[P_WORST], side * (worst - entry))
+        equity = balance + exposure * (close[k] - entry)
+        if keeps_trades:
+            equity_curve[i - start] = equity
+        if equity >= peak:
+            if i - 1 > peak_bar:
+                longest = max(longest, time[i - 1] - time[peak_bar])
+            peak = equity
+            peak_bar = i
+        elif peak - equity > max_drawdown * peak:
+            max_drawdown = (peak - equity) / peak
+        day_equity[np.uint64(day_index[k])] = equity
+        i += 1
+    return i, balance, extreme, peak, peak_bar, max_drawdown, longest
+
+
+@njit(cache=True, nogil=True)
 def run_backtest(
     cfg, codes, a, b, values, bounds, atr,
     time, open_, high, low, close, day_index, rolls, funding, finer_time, finer_ohlc,
@@ -424,61 +481,23 @@ def run_backtest(
             limit = size - 1
             if cfg[st.MAX_BARS] < limit:
                 limit = min(limit, held_from + int(cfg[st.MAX_BARS]) - 1)
-            begun = i
-            happens = False
-            lower = floor
-            upper = ceiling
-            moved = True
-            while i < limit and not happens:
+            while i < limit:
                 block = i // BLOCK
                 if ready[against] != block:
                     _load_block(against, block, codes, a, b, values, bounds, size, ready, masks, stack)
                 if ready[own_exit] != block:
                     _load_block(own_exit, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                against_mask = against * BLOCK - block * BLOCK
-                exit_mask = own_exit * BLOCK - block * BLOCK
                 block_end = min(limit, (block + 1) * BLOCK)
-                while i < block_end:
-                    k = np.uint64(i)  # unsigned: no test for a negative index
-                    if moved and trail_kind != st.NO_DISTANCE:
-                        trailing = extreme - side * (trail_value * abs(extreme) if trail_kind == st.PERCENT else trail)
-                        if side > 0:
-                            lower = max(floor, trailing)
-                        else:
-                            upper = min(ceiling, trailing)
-                    worst = low[k] if side > 0 else high[k]
-                    if (
-                        low[k] <= lower
-                        or high[k] >= upper
-                        or masks[np.uint64(against_mask + i)] | masks[np.uint64(exit_mask + i)]
-                        or balance + exposure * (worst - entry) <= 0.0
-                    ):
-                        happens = True
-                        break
-                    best = high[k] if side > 0 else low[k]
-                    moved = side * (best - extreme) > 0.0
-                    if moved:
-                        extreme = best
-                    if charge > 0.0:
-                        paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)])
-                        balance -= paid
-                        position[P_FINANCING] += paid
-                    if keeps_trades:
-                        position[P_BEST] = max(position[P_BEST], side * (best - entry))
-                        position[P_WORST] = min(position[P_WORST], side * (worst - entry))
-                    equity = balance + exposure * (close[k] - entry)
-                    if equity >= peak:
-                        if i - 1 > peak_bar:
-                            longest = max(longest, time[i - 1] - time[peak_bar])
-                        peak = equity
-                        peak_bar = i
-                    elif peak - equity > max_drawdown * peak:
-                        max_drawdown = (peak - equity) / peak
-                    day_equity[np.uint64(day_index[k])] = equity
-                    if keeps_curve:
-                        equity_curve[i - start] = equity
-                    i += 1
-            exposed += i - begun
+                quiet_end, balance, extreme, peak, peak_bar, max_drawdown, longest = _hold(
+                    i, block_end, side, entry, exposure, balance, floor, ceiling, extreme, trail_kind,
+                    trail_value if trail_kind == st.PERCENT else trail, charge, peak, peak_bar, max_drawdown, longest,
+                    time, high, low, close, day_index, masks, against * BLOCK - block * BLOCK,
+                    own_exit * BLOCK - block * BLOCK, position, day_equity, equity_curve, start, keeps_trades,
+                )  # fmt: skip
+                exposed += quiet_end - i
+                i = quiet_end
+                if i < block_end:
+                    break
 
     # After ruin equity stays where it is; a drawdown that never ended lasts to the last close
     if ruined:
