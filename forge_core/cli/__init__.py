@@ -1,0 +1,1 @@
+"""The ``forge`` command: what Dagster's own commands do not do."""

@@ -1,0 +1,67 @@
+"""What every command shares: output, tables, and errors shown as one message instead of a traceback."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from forge_core.errors import ForgeError
+
+console = Console()
+errors = Console(stderr=True)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def reports_errors(command: Command) -> Command:
+    """Wrap a command so that an error of the user's is printed to stderr and ends it with exit code 1."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except ForgeError as error:
+            errors.print(f"[red]Error:[/red] {_plain(str(error))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            errors.print(f"[red]Error:[/red] {_plain(os.strerror(error.errno or 0))}{_plain(where)}", highlight=False)
+            raise typer.Exit(1) from error
+
+    return run  # type: ignore[return-value]
+
+
+def say(text: str) -> None:
+    """Print a line as it is, without markup and without breaking it."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print ``rows`` under ``columns``; numbers stand to the right."""
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) or row[index] is None for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain(_text(cell)) for cell in row))
+    console.print(table)
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    if isinstance(cell, float):
+        return f"{cell:,.4g}" if abs(cell) < 1e4 else f"{cell:,.0f}"
+    return str(cell)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[") if "[" in text else text

@@ -1,0 +1,42 @@
+"""The ``forge`` command line: one sub-command a noun. Heavy imports wait until a command needs them."""
+
+from typing import Annotated
+
+import typer
+
+from forge_core.cli import cache, datasets, features, imports, plays, studies
+
+app = typer.Typer(
+    name="forge",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    help=(
+        "Evolve and backtest trading strategies.\n\n"
+        "Runs themselves go through Dagster: `dagster job execute -j evolve`, or `dagster dev` for the UI. "
+        "Forge writes to `data/`; the environment variable `FORGE_HOME` moves it."
+    ),
+)
+app.command("import")(imports.import_bars)
+app.add_typer(datasets.app, name="datasets")
+app.add_typer(plays.app, name="play")
+app.add_typer(studies.app, name="study")
+app.add_typer(cache.app, name="cache")
+app.command("indicators")(features.list_features)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"forge {version('forge-evolve')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
