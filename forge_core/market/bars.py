@@ -39,7 +39,7 @@ MAX_NAN_SHARE = 0.10  # of rows with a missing value
 
 _PRICES = BAR_COLUMNS[:4]
 _ALIASES = {  # the first that a table has is taken
-    "timestamp": ("timestamp", "open_time", "opentime", "datetime", "date", "time", "unix", "ts", "t"),
+    "timestamp": ("timestamp", "open_time", "opentime", "datetime", "date", "time", "unix", "ts", "t", "unnamed:_0"),
     "open": ("open", "o"),
     "high": ("high", "h"),
     "low": ("low", "l"),
@@ -148,7 +148,7 @@ def _columns(frame: pd.DataFrame, source: str) -> dict[str, Any]:
 def _numbers(column: "pd.Series[Any]", name: str, index: pd.DatetimeIndex, source: str) -> NDArray[np.float64]:
     """Return a column as float64; anything but a number or a missing value is refused."""
     numbers = pd.to_numeric(column, errors="coerce")
-    is_number = numbers.notna().to_numpy() & (numbers.dtype.kind not in "bc")
+    is_number = numbers.notna().to_numpy() & (numbers.dtype.kind in "iuf") & (column.dtype.kind not in "mM")
     wrong = column.notna().to_numpy() & ~is_number
     if wrong.any():
         row = int(wrong.argmax())

@@ -58,6 +58,8 @@ class DatasetSpec(BaseModel):
         parsed = [Timeframe.parse(label) for label in labels]
         if any(finer >= coarser for finer, coarser in pairwise(parsed)):
             raise ValueError(f"timeframes are listed once each, finest first, got {labels}")
+        if odd := [str(label) for label in parsed if label.microseconds % parsed[0].microseconds]:
+            raise ValueError(f"{odd[0]} is not a multiple of the first timeframe {parsed[0]}")
         return labels
 
     @model_validator(mode="after")
