@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
 from forge_core.engine.feed import Feed
 from forge_core.engine.plotting import CANDLES, TRADES
@@ -18,7 +20,8 @@ from forge_core.market.instruments import Instrument
 from forge_core.metrics import summary
 from forge_core.metrics import tally as t
 from forge_core.metrics.catalog import METRICS
-from forge_core.metrics.returns import max_drawdown
+from forge_core.metrics.returns import from_daily_returns, longest_drawdown, max_drawdown
+from forge_core.plays.model import Distance, Risk
 from forge_core.plays.parser import load_play, parse_play
 
 HOUR = 3_600_000_000
@@ -303,3 +306,33 @@ def test_the_page_asks_no_server_for_anything(result, tmp_path):
     assert '"showSendToCloud": false' in page
     assert "<dt>sharpe</dt>" in page
     assert "<title>crossing on SIMCOIN" in page
+
+
+def test_the_engine_s_sums_agree_with_its_own_tables():
+    """Every metric that trades, equity or daily returns tell by themselves, computed from those tables again."""
+    made = _feed(6_000)
+    prices = {"open": made.open, "high": made.high, "low": made.low, "close": made.close, "volume": made.volume}
+    bars = pd.DataFrame(prices, pd.DatetimeIndex(made.time.view("datetime64[us]"), tz="UTC", name="timestamp"))
+    play = replace(PLAY, risk=Risk(stop=Distance("percent", 0.015), take_profit=Distance("percent", 0.03)))
+    result = backtest(play, bars, instrument=COIN, costs=Costs(commission_bps=5, slippage_bps=1), cash=CASH)
+    trades, metrics = result.trades, result.metrics
+    assert len(trades) > 50
+    assert set(trades["exit_reason"]) >= {"stop", "take_profit", "reversal"}
+    net, marked = trades["net_pnl"], pd.concat([pd.Series([CASH], index=[bars.index[0]]), result.equity])
+    again = from_daily_returns(result.daily_returns, 365, result.feed.years) | {
+        "total_trades": len(trades),
+        "win_rate": (net > 0).mean(),
+        "profit_factor": -net[net > 0].sum() / net[net < 0].sum(),
+        "expectancy": net.mean(),
+        "average_return": trades["return_pct"].mean() / 100,
+        "total_return_contract": result.trade_metrics()["percent_of_contract"].sum() / 100,
+        "points": result.trade_metrics()["points"].sum(),
+        "average_bars_held": trades["bars_held"].mean(),
+        "commission": trades["commission"].sum(),
+        "net_profit": net.sum(),
+        "max_drawdown": max_drawdown(marked),
+        "longest_drawdown": longest_drawdown(marked),
+        "calmar": metrics["cagr"] / max_drawdown(marked),
+    }
+    for name, value in again.items():
+        assert metrics[name] == pytest.approx(value, rel=1e-9), name
