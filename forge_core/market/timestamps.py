@@ -37,9 +37,8 @@ def _from_text(values: "pd.Series[Any]", source: str) -> pd.DatetimeIndex:
     numbers = pd.to_numeric(values, errors="coerce")
     if numbers.notna().all():
         return _from_epoch(numbers.to_numpy(), source)
-    if pd.api.types.is_string_dtype(values.dtype):
-        values = values.str.removesuffix(" UTC")
-    times = pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce")
+    texts = values.map(lambda value: value.removesuffix(" UTC") if isinstance(value, str) else value)
+    times = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
     missing = np.flatnonzero(times.isna())
     if missing.size:
         row = int(missing[0])
