@@ -142,9 +142,9 @@ def _check_form(tokens: list[_Token]) -> None:
     texts = [token.text for token in tokens]
     if not tokens:
         raise PlayError(f"the rule is empty; {_FORMS}")
-    if connective := next((text for text in texts if text.lower() in _CONNECTIVES), None):
-        raise PlayError(f"{connective!r}: a rule compares two things; list several under all: (and) or any: (or)")
     for token in tokens:
+        if token.text.lower() in _CONNECTIVES:
+            raise PlayError(f"{token.text!r}: a rule compares two things; list several under all: (and) or any: (or)")
         if token.kind == "other":
             raise PlayError(f"{token.text!r} has no meaning in a rule: rules compare columns, they do not calculate")
         if token.kind == "symbol" and token.text not in OPERATORS:

@@ -64,9 +64,11 @@ def _share(value: Any) -> Any:
     return number
 
 
-Number = Annotated[int | float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
+# The bounds stand inside the validators: only there does the JSON Schema see them.
+Number = Annotated[int | Annotated[float, Field(allow_inf_nan=False)], BeforeValidator(_number)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
+Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_share)]
+Gain = Annotated[float, Field(gt=0, le=10), BeforeValidator(_number)]
 Whole = Annotated[int, Field(strict=True)]
 FeatureName = Annotated[str, AfterValidator(check_feature_name)]
 
@@ -232,9 +234,9 @@ class SizeShape(_Shape):
 
     model_config = ConfigDict(json_schema_extra=_one_of("fraction", "notional", "contracts", "risk"))
 
-    fraction: Real | None = _optional("Share of equity; 1.0 is all of it.", 1.0, gt=0)
-    notional: Real | None = _optional("Money per trade, in quote currency.", 10_000, gt=0)
-    contracts: Real | None = _optional("Units or contracts per trade.", 1, gt=0)
+    fraction: Positive | None = _optional("Share of equity; 1.0 is all of it.", 1.0)
+    notional: Positive | None = _optional("Money per trade, in quote currency.", 10_000)
+    contracts: Positive | None = _optional("Units or contracts per trade.", 1)
     risk: Share | None = _optional("Share of equity lost if the stop is hit; needs a stop.", 0.01)
 
     @model_validator(mode="after")
@@ -253,9 +255,9 @@ class TargetShape(_Shape):
 
     model_config = ConfigDict(json_schema_extra=_one_of("percent", "atr", "ticks"))
 
-    percent: Real | None = _optional("Fraction of the price: 0.05 is 5 %.", 0.05, gt=0, le=10)
-    atr: Real | None = _optional("Multiples of the average true range.", 2.5, gt=0)
-    ticks: Real | None = _optional("Multiples of the instrument's tick.", 40, gt=0)
+    percent: Gain | None = _optional("Fraction of the price: 0.05 is 5 %.", 0.05)
+    atr: Positive | None = _optional("Multiples of the average true range.", 2.5)
+    ticks: Positive | None = _optional("Multiples of the instrument's tick.", 40)
     timeperiod: Whole | None = _optional("Bars of the average true range; 14 if left out.", 14, ge=1)
 
     @model_validator(mode="after")
