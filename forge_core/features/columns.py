@@ -49,7 +49,7 @@ class BarArrays:
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Return ``array`` contiguous and not writable, itself untouched."""
+    """Return ``array`` contiguous and not writable, itself untouched; the kernels are then compiled for one type."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
@@ -76,14 +76,17 @@ def compute_columns(reference: FeatureRef, bars: BarArrays, index: Integers | No
     definition = get_feature(reference.name)
     definition.output(reference.output)
     if len(bars):
-        native = definition.compute(bars.fields, dict(reference.params))
+        computed = definition.compute(bars.fields, dict(reference.params))
     else:  # none has closed yet, and a kernel may look at bar 0
-        native = {output.name: np.empty(0) for output in definition.outputs}
+        computed = {output.name: np.empty(0) for output in definition.outputs}
+    native = {output: read_only(values) for output, values in computed.items()}
     if reference.transform == "streak":
-        columns = {reference: streak(native[reference.output])}
+        columns = {reference: read_only(streak(native[reference.output]))}
     else:
         columns = {replace(reference, output=output): values for output, values in native.items()}
-    return {key: read_only(values if index is None else take_aligned(values, index)) for key, values in columns.items()}
+    if index is None:
+        return columns
+    return {key: read_only(take_aligned(values, index)) for key, values in columns.items()}
 
 
 def first_value(reference: FeatureRef, bars: BarArrays, execution: BarArrays) -> int:

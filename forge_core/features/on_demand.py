@@ -3,7 +3,6 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from functools import lru_cache
 
 import pandas as pd
 
@@ -42,7 +41,7 @@ class OnDemandColumns(ABC):
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
         self._bars: dict[int, BarArrays] = {}
         self._bars_lock = threading.Lock()
-        self._warmup = lru_cache(maxsize=_WARMUPS)(self._first_value)
+        self._warmups: dict[FeatureRef, int] = {}
 
     def column(self, reference: FeatureRef) -> Floats:
         """Return the column, float64, read-only, one value per execution bar, NaN where it has no value yet.
@@ -65,7 +64,14 @@ class OnDemandColumns(ABC):
 
     def warmup(self, reference: FeatureRef) -> int:
         """Return the first execution bar at which the column's own warm-up has passed (lead-in counts)."""
-        return self._warmup(reference)
+        first = self._warmups.get(reference)
+        if first is None:
+            timeframe = feature_timeframe(reference, self.execution)
+            first = first_value(reference, self.bars(timeframe), self.bars(self.execution))
+            if len(self._warmups) >= _WARMUPS:
+                self._warmups.clear()
+            self._warmups[reference] = first
+        return first
 
     def bars(self, timeframe: Timeframe) -> BarArrays:
         """Return the bars of ``timeframe``, loaded once; raises DataError where there are none."""
@@ -92,20 +98,18 @@ class OnDemandColumns(ABC):
         index = self._recent.get(key)
         if index is None:
             execution, higher = self.bars(self.execution), self.bars(timeframe)
-            index = aligned_index(
-                execution.time, execution.timeframe.microseconds, higher.time, higher.timeframe.microseconds
+            index = read_only(
+                aligned_index(
+                    execution.time, execution.timeframe.microseconds, higher.time, higher.timeframe.microseconds
+                )
             )
-            self._recent.put(key, read_only(index))
+            self._recent.put(key, index)
         return index
 
     def _lock(self, reference: FeatureRef) -> threading.Lock:
         """One of a fixed number of locks; that two calls may share one costs a wait, never a deadlock."""
         call = (reference.name, reference.params, reference.timeframe, reference.transform)
         return self._locks[hash(call) % _LOCKS]
-
-    def _first_value(self, reference: FeatureRef) -> int:
-        timeframe = feature_timeframe(reference, self.execution)
-        return first_value(reference, self.bars(timeframe), self.bars(self.execution))
 
 
 class MemoryColumns(OnDemandColumns):

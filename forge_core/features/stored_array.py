@@ -117,11 +117,13 @@ def _write_all(file: io.RawIOBase, part: bytes | memoryview) -> None:
 
 
 def _fingerprint(values: Array) -> int:
-    return int(_hash_words(values.view(np.uint64)))
+    words = values.view(np.uint64)
+    words.flags.writeable = False  # as those of a map are: one type, one compilation
+    return int(hash_words(words))
 
 
 @njit(cache=True, nogil=True)
-def _hash_words(words: NDArray[np.uint64]) -> np.uint64:
+def hash_words(words: NDArray[np.uint64]) -> np.uint64:
     """Return a 64-bit hash of ``words``: multiply and shift-xor (as in MurmurHash3), in four lanes for speed.
 
     Each step can be undone, so a change inside one word always changes the hash.
