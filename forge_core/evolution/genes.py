@@ -1,0 +1,15 @@
+"""One gene: a named choice among a fixed number."""
+
+from typing import NamedTuple
+
+
+class Gene(NamedTuple):
+    """A whole number from 0 to ``size - 1``.
+
+    ``ordered``: neighbours are alike (a longer period, a wider stop), so that crossover may blend and mutation may
+    move it; otherwise it only names a choice.
+    """
+
+    name: str
+    size: int
+    ordered: bool = True

@@ -1,0 +1,103 @@
+"""The steps of an evolution, as a scheduler or ``run_study`` calls them: plain data in, plain data out.
+
+``plan_study``, then for each epoch ``run_island`` for every island (in any order, in any processes) and
+``merge_epoch``, then ``finish_study``. Every step can be run again: it goes on from what is on disk and ends with the
+same files.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from forge_core.errors import StudyError
+from forge_core.evolution.champion import finish
+from forge_core.evolution.folder import StudyFolder
+from forge_core.evolution.island import evolve_island
+from forge_core.evolution.merge import merge_generations
+from forge_core.evolution.plan import Log, StudyPlan
+from forge_core.evolution.status import read_front, reset_study, status_text, study_status
+from forge_core.evolution.study import MAX_EPOCHS, StudySpec, list_studies, load_study
+from forge_core.paths import Home
+
+__all__ = [
+    "MAX_EPOCHS",
+    "StudySpec",
+    "finish_study",
+    "list_studies",
+    "load_study",
+    "merge_epoch",
+    "plan_study",
+    "read_front",
+    "reset_study",
+    "run_island",
+    "run_study",
+    "status_text",
+    "study_status",
+]
+
+
+def plan_study(spec: StudySpec, home: Home | None = None, log: Log | None = None) -> dict[str, Any]:
+    """Begin a study, or take it up again: its datasets built where lacking, its manifest written or checked.
+
+    Returns the plan: study, datasets and their hashes, islands and their sizes, epochs, generations_per_epoch (a list),
+    population, reference_point, whether it is complete, and what the other steps need. Raises StudyError, with a diff
+    and the ways out, when the study was begun with something else, and DataError when its bars are not to be had.
+    """
+    return StudyPlan.make(spec, home, log).document()
+
+
+def run_island(
+    plan: dict[str, Any], island: int, epoch: int, log: Log | None = None, threads: int | None = None
+) -> dict[str, Any]:
+    """Run what generations of ``epoch`` (from 1) ``island`` (from 0) still lacks; return seconds, memory, evaluations.
+
+    ``threads`` is by default the machine's cores shared out over the islands; it changes no result. Raises StudyError
+    when another process works on the island or an earlier epoch is not complete.
+    """
+    study = StudyPlan.read(plan)
+    if not 0 <= island < study.spec.islands:
+        raise StudyError(f"study {study.spec.name!r} has islands 0 to {study.spec.islands - 1}, not {island}")
+    if threads is None:
+        threads = max(1, _cores() // study.spec.islands)
+    return evolve_island(study, island, epoch, threads=threads, log=log)
+
+
+def merge_epoch(plan: dict[str, Any], epoch: int) -> list[dict[str, Any]]:
+    """Write the merged table of each generation of ``epoch``; return each one's figures (see ``merge_generations``)."""
+    return merge_generations(StudyPlan.read(plan), epoch)
+
+
+def finish_study(plan: dict[str, Any]) -> dict[str, Any]:
+    """Write the Pareto front and the champion, look at the holdout, and return the champion's report."""
+    return finish(StudyPlan.read(plan))
+
+
+def run_study(
+    spec: StudySpec, home: Home | None = None, log: Log | None = None, threads: int | None = None
+) -> dict[str, Any]:
+    """Run a whole study in this process, island after island; return the champion's report.
+
+    It ends with the same files as any other way to run the study. ``threads`` is by default the number of cores.
+    """
+    plan = plan_study(spec, home, log)
+    lock = StudyFolder.of(spec.name, Home(Path(plan["home"]))).run_lock
+    try:
+        with FileLock(lock, timeout=0):
+            for epoch in range(1, spec.epochs + 1):
+                for island in range(spec.islands):
+                    run_island(plan, island, epoch, log, threads or _cores())
+                figures = merge_epoch(plan, epoch)[-1]
+                if log:
+                    log(
+                        f"epoch {epoch}/{spec.epochs}: {figures['feasible']} feasible, {figures['front']} on the "
+                        f"front, hypervolume {figures['hypervolume']:.4g}"
+                    )
+            return finish_study(plan)
+    except Timeout:
+        raise StudyError(f"study {spec.name!r} is being run by another process; wait for it, or stop it") from None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,311 @@
+"""What to evolve: the study's YAML file, checked before any work starts."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from forge_core.configuration import parse_yaml, validate_model
+from forge_core.engine.costs import Costs
+from forge_core.errors import ConfigError, StudyError, unknown
+from forge_core.evolution.faults import Fault, raise_faults
+from forge_core.evolution.search_space import Sides, SpaceSpec, TimeframeLabel, build_space
+from forge_core.market.catalog import DatasetSpec, get_dataset_spec
+from forge_core.market.instruments import get_instrument
+from forge_core.market.timeframes import Timeframe
+from forge_core.metrics.catalog import METRICS, Metric, get_metric
+from forge_core.paths import project_root, safe_name
+
+MAX_EPOCHS = 10
+"""The graph of Dagster steps is unrolled over the epochs, so their number has a limit."""
+
+Aggregate = Literal["worst", "median", "mean"]
+Direction = Literal["maximize", "minimize"]
+
+_Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _objective_metric(name: str) -> str:
+    metric = get_metric(name)
+    if metric.better is None:
+        directed = ", ".join(m.name for m in METRICS if m.better)
+        raise ConfigError(f"{name} cannot be an objective: neither more nor less of it is better; known: {directed}")
+    return name
+
+
+def _known_dataset(name: str) -> str:
+    get_dataset_spec(name)
+    return name
+
+
+class ObjectiveSpec(_Spec):
+    """One objective: a metric and how the study's datasets make one number of it."""
+
+    metric: Annotated[str, AfterValidator(_objective_metric)]
+    direction: Direction | None = None  # the metric's own
+    aggregate: Aggregate = "worst"
+
+    @model_validator(mode="after")
+    def _right_way(self) -> "ObjectiveSpec":
+        better = get_metric(self.metric).better
+        if self.direction not in (None, better):
+            message = f"{self.metric} is better the {'more' if better == 'maximize' else 'less'} there is: {better} it"
+            raise_faults("objective", [(("direction",), message, self.direction)])
+        return self
+
+    @property
+    def definition(self) -> Metric:
+        """The metric in the catalogue."""
+        return get_metric(self.metric)
+
+
+NAMED_OBJECTIVES: dict[str, list[dict[str, str]]] = {
+    "risk_adjusted": [{"metric": "sharpe"}, {"metric": "max_drawdown"}],
+    "robust": [
+        {"metric": "sharpe", "aggregate": "worst"},
+        {"metric": "total_return", "aggregate": "median"},
+        {"metric": "max_drawdown", "aggregate": "worst"},
+    ],
+}
+
+_ALIASES = {"trades": "total_trades", "drawdown": "max_drawdown", "return": "total_return"}
+_BOUNDS = {"total_trades": (0.0, 1e9), "max_drawdown": (0.0, 1.0), "exposure": (0.0, 1.0), "win_rate": (0.0, 1.0)}
+
+
+def constraint_metric(name: str) -> str:
+    """Return the metric of a constraint's name: ``min_trades`` bounds ``total_trades`` from below.
+
+    Raises ConfigError unless the name is ``min_`` or ``max_`` and a metric.
+    """
+    side, _, rest = name.partition("_")
+    known = [*_ALIASES, *(m.name for m in METRICS if m.name not in _ALIASES.values())]
+    if side not in ("min", "max") or not rest:
+        raise ConfigError(f"{name!r} is no constraint: write min_ or max_ and a metric, such as min_trades")
+    if rest not in known and rest not in _ALIASES.values():
+        raise ConfigError(unknown("constraint", name, [f"{side}_{k}" for k in known]))
+    return _ALIASES.get(rest, rest)
+
+
+def _constraint(name: str) -> str:
+    constraint_metric(name)
+    return name
+
+
+class ConstraintSpec(_Spec):
+    """What a metric must keep to: its bound, and how the study's datasets make one number of the metric."""
+
+    value: float = Field(allow_inf_nan=False)
+    aggregate: Aggregate = "worst"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: object) -> object:
+        """Let a plain number stand for the bound, to be kept on every dataset."""
+        return {"value": value} if isinstance(value, int | float) else value
+
+
+class CrossoverSpec(_Spec):
+    """How two parents make a child; ``uniform`` takes each gene from either, the others blend ordered genes."""
+
+    kind: Literal["uniform", "sbx", "vsbx", "blx_alpha"] = "uniform"
+    probability: _Probability = 0.9
+    swapping: _Probability = 0.5
+    eta: Annotated[float, Field(ge=0)] | None = None  # of sbx and vsbx
+    alpha: Annotated[float, Field(ge=0)] = 0.5  # of blx_alpha
+
+
+class MutationSpec(_Spec):
+    """How a child's genes change: drawn anew (``uniform``) or moved by a polynomial distribution.
+
+    ``probability`` is that of one gene; None is one over the number of genes.
+    """
+
+    kind: Literal["uniform", "polynomial"] = "uniform"
+    probability: _Probability | None = None
+    eta: Annotated[float, Field(ge=0)] = 20.0
+
+
+class StudySpec(_Spec):
+    """One study. ``timeframe`` is the execution timeframe of every Play; numbers are those of the whole study."""
+
+    name: str
+    description: str = ""
+    train: list[Annotated[str, AfterValidator(_known_dataset)]] = Field(min_length=1, max_length=20)
+    holdout: list[Annotated[str, AfterValidator(_known_dataset)]] = Field(default=[], max_length=20)
+    timeframe: TimeframeLabel
+    space: SpaceSpec
+    sides: Sides = "both"
+    objectives: list[ObjectiveSpec] = Field(min_length=1, max_length=4)
+    constraints: dict[Annotated[str, AfterValidator(_constraint)], ConstraintSpec] = Field(
+        default={}, validate_default=True
+    )
+    population: int = Field(ge=2, le=10_000)
+    generations: int = Field(ge=1, le=9_999)
+    epochs: int = Field(default=2, ge=1)
+    islands: int = Field(default=2, ge=1, le=64)
+    migrants: int | None = Field(default=None, ge=0)
+    seed: int = Field(default=1, ge=0, le=2**63 - 1)
+    cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
+    costs: Costs | None = None
+    policy: Literal["pessimistic", "ohlc_path"] = "pessimistic"
+    crossover: CrossoverSpec = CrossoverSpec()
+    mutation: MutationSpec = MutationSpec()
+    champion: str = "knee"
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return safe_name(value, "study name")
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """Let ``risk_adjusted``, ``robust`` or ``single:sortino`` stand for a list of objectives."""
+        if not isinstance(value, str):
+            return value
+        kind, _, metric = value.partition(":")
+        if kind == "single" and metric:
+            return [{"metric": metric.strip()}]
+        if value not in NAMED_OBJECTIVES:
+            raise ConfigError(unknown("set of objectives", value, [*NAMED_OBJECTIVES, "single:<metric>"]))
+        return NAMED_OBJECTIVES[value]
+
+    @field_validator("constraints", mode="after")
+    @classmethod
+    def _default_constraints(cls, value: dict[str, ConstraintSpec]) -> dict[str, ConstraintSpec]:
+        return {"min_trades": ConstraintSpec(value=30.0), **value}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "StudySpec":
+        faults = [*self._size_faults(), *self._goal_faults(), *self._data_faults()]
+        raise_faults("study", faults)
+        return self
+
+    def _size_faults(self) -> list[Fault]:
+        faults: list[Fault] = []
+        if self.islands > self.population // 2:
+            message = f"a population of {self.population} is too small for {self.islands} islands of 2 or more Plays"
+            faults.append((("islands",), message, self.islands))
+        elif self.migrants is not None and self.migrants > self.population // self.islands:
+            message = f"more than the {self.population // self.islands} Plays of an island cannot move on"
+            faults.append((("migrants",), message, self.migrants))
+        if self.epochs > MAX_EPOCHS:
+            message = f"at most {MAX_EPOCHS} epochs: the graph of steps has no more"
+            faults.append((("epochs",), message, self.epochs))
+        elif self.epochs > self.generations:
+            message = f"{self.generations} generations cannot be divided over {self.epochs} epochs"
+            faults.append((("epochs",), message, self.epochs))
+        return faults
+
+    def _goal_faults(self) -> list[Fault]:
+        faults: list[Fault] = []
+        pairs = [(objective.metric, objective.aggregate) for objective in self.objectives]
+        for i, pair in enumerate(pairs):
+            if pair in pairs[:i]:
+                faults.append((("objectives", i), f"{pair[1]} {pair[0]} stands twice", None))
+        for name, constraint in self.constraints.items():
+            low, high = _BOUNDS.get(constraint_metric(name), (-float("inf"), float("inf")))
+            if not low <= constraint.value <= high:
+                faults.append((("constraints", name), f"it must lie between {low:g} and {high:g}", constraint.value))
+        metrics = [objective.metric for objective in self.objectives]
+        kind, _, metric = self.champion.partition(":")
+        if self.champion != "knee" and not (kind == "best" and metric in metrics):
+            choices = " or ".join(["knee", *(f"best:{m}" for m in dict.fromkeys(metrics))])
+            faults.append((("champion",), f"it must be {choices}", self.champion))
+        return faults
+
+    def _data_faults(self) -> list[Fault]:
+        faults: list[Fault] = []
+        for key, names in (("train", self.train), ("holdout", self.holdout)):
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    faults.append(((key, i), "the dataset stands twice", name))
+                elif self.sides != "long" and not get_instrument(symbol := get_dataset_spec(name).symbol).shortable:
+                    faults.append((("sides",), f"{symbol} of {name} cannot be sold short; use long", self.sides))
+                elif self.timeframe not in (labels := get_dataset_spec(name).timeframes):
+                    message = f"{name} has no bars of timeframe {self.timeframe}; it has {', '.join(labels)}"
+                    faults.append(((key, i), message, None))
+        for i, held in enumerate(self.holdout):
+            for name in self.train:
+                if overlap(get_dataset_spec(name), get_dataset_spec(held)):
+                    message = f"{held} overlaps the train dataset {name}: a holdout is of another time or symbol"
+                    faults.append((("holdout", i), message, None))
+        if faults:
+            return faults
+        try:
+            space = build_space(self.space, timeframe=self.timeframe, sides=self.sides, available=self.timeframes)
+        except ConfigError as error:
+            return [(("space",), str(error), None)]
+        missing = [label for label in space.timeframes if label not in self.timeframes]
+        if missing:
+            message = f"not every dataset has the timeframe {', '.join(missing)}; all have {', '.join(self.timeframes)}"
+            faults.append((("space",), message, None))
+        return faults
+
+    @property
+    def timeframes(self) -> list[str]:
+        """The timeframes that every dataset of the study has, finest first."""
+        shared = set.intersection(*(set(get_dataset_spec(name).timeframes) for name in (*self.train, *self.holdout)))
+        return sorted(shared, key=Timeframe.parse)
+
+    @property
+    def island_sizes(self) -> list[int]:
+        """How many Plays each island holds: the population divided, remainders to the first."""
+        return split(self.population, self.islands)
+
+    @property
+    def epoch_generations(self) -> list[int]:
+        """How many generations each epoch has, remainders to the first."""
+        return split(self.generations, self.epochs)
+
+    @property
+    def migrant_count(self) -> int:
+        """How many of an island's best move on after an epoch: 5, or half of a smaller island, unless set."""
+        return min(5, self.population // self.islands // 2) if self.migrants is None else self.migrants
+
+
+def split(total: int, parts: int) -> list[int]:
+    """Divide ``total`` into ``parts`` whole numbers as even as can be, remainders to the first."""
+    return [total // parts + (i < total % parts) for i in range(parts)]
+
+
+def overlap(a: DatasetSpec, b: DatasetSpec) -> bool:
+    """Whether two datasets share a symbol and a time; their periods are ``[start, end)``."""
+    return a.symbol == b.symbol and a.start < b.end and b.start < a.end
+
+
+def list_studies() -> dict[str, Path]:
+    """Return the studies of the project by name, each with its file."""
+    folder = project_root() / "studies"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_study(name_or_path: str | Path) -> StudySpec:
+    """Read a study by its name in ``studies/`` or from a YAML file of its own.
+
+    Raises StudyError for a name or file that is not there, and ConfigError with file, line and suggestion for
+    whatever is wrong in it.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        known = list_studies()
+        if str(name_or_path) not in known:
+            raise StudyError(unknown("study", str(name_or_path), known))
+        path = known[str(name_or_path)]
+    elif not path.is_file():
+        raise StudyError(f"there is no study file {path}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    value, lines = parse_yaml(text, str(path))
+    if isinstance(value, dict):
+        value = {"name": path.stem, **value}
+        if value["name"] != path.stem:
+            where = f"{path}:{lines.get(('name',), 1)}"
+            raise ConfigError(f"{where}: name: the file is called {path.name}, so the name must be {path.stem!r}")
+    return validate_model(StudySpec, value, source=str(path), lines=lines)
