@@ -597,4 +597,4 @@ def test_a_bank_compiles_nothing_once_its_kernels_are_loaded(version):
     command = [sys.executable, "-c", _AFTER_LOADING.format(hash=version.content_hash)]
     environment = {**os.environ, "FORGE_HOME": str(version.path.parents[2])}
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
-    assert output.split() == "[1, 1, 1, 1]".split()
+    assert output.strip() == "[1, 1, 1, 1]"
