@@ -88,10 +88,12 @@ class Bank(OnDemandColumns):
     def __init__(
         self, version: "DatasetVersion", execution: str, home: Home | None = None, *, recent: RecentArrays = OPEN_MAPS
     ) -> None:
-        timeframe = Timeframe.parse(execution)
-        self.folder = bank_folder(home or Home.current(), version.content_hash)
-        super().__init__(timeframe, recent, owner=(str(self.folder), timeframe))
         self.version = version
+        self.folder = bank_folder(home or Home.current(), version.content_hash)
+        self._session = version.instrument.session
+        super().__init__(
+            Timeframe.parse(execution), recent, owner=f"{self.folder} {execution} {self._session.model_dump_json()}"
+        )
         self._native = {Timeframe.parse(label).microseconds: label for label in version.timeframes}
         self._verified: set[str] = set()
         self._warned = False
@@ -99,11 +101,13 @@ class Bank(OnDemandColumns):
     def build(self, references: Iterable[FeatureRef], log: Callable[[str], None] | None = None) -> BuildReport:
         """Compute every column of ``references`` that is not stored yet, in order; ``log`` is told now and then.
 
-        Raises PlayError, before any work, for a feature that does not exist or is finer than the execution timeframe.
+        Raises PlayError, before any work, for a feature that cannot be or is finer than the execution timeframe.
         """
         wanted = list(dict.fromkeys(references))
         for reference in wanted:
-            get_feature(reference.name).output(reference.output)
+            definition = get_feature(reference.name)
+            definition.output(reference.output)
+            definition.resolve(dict(reference.params))
             feature_timeframe(reference, self.execution)
         began = said = time.monotonic()
         computed = 0
@@ -119,12 +123,11 @@ class Bank(OnDemandColumns):
 
     def trade_days(self) -> Integers:
         """Return the trade date of each execution bar by the instrument's session, days since 1970-01-01 (int64)."""
-        session = self.version.instrument.session
         entry = self._bars_entry("day", self.execution, session=True)
         days = self._open(entry, np.int64)
         if days is None:
             index = pd.to_datetime(self.bars(self.execution).time, unit="us", utc=True)
-            days = self._store(entry, trade_days(index, session))
+            days = self._store(entry, trade_days(index, self._session))
         return days
 
     def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
@@ -156,7 +159,7 @@ class Bank(OnDemandColumns):
         finest = self._native[min(self._native)]
         if timeframe < Timeframe.parse(finest):
             raise DataError(f"dataset {self.version.name} has no {timeframe} bars: its finest timeframe is {finest}")
-        return resample_bars(self.version.bars(finest), timeframe, session=self.version.instrument.session)
+        return resample_bars(self.version.bars(finest), timeframe, session=self._session)
 
     def _column_entry(self, reference: FeatureRef) -> _Entry:
         used = {self.execution.microseconds, Timeframe.parse(reference.timeframe).microseconds}
@@ -174,7 +177,7 @@ class Bank(OnDemandColumns):
         """Name a file by what it holds; the ``session`` is part of it where its numbers depend on that."""
         description: dict[str, object] = {"dataset": self.version.content_hash, "revision": _REVISION, **content}
         if session:
-            description["session"] = self.version.instrument.session.model_dump()
+            description["session"] = self._session.model_dump()
         text = canonical_json(description)
         return _Entry(self.folder / f"{prefix}{content_hash(text)}.npy", text)
 

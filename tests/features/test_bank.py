@@ -468,9 +468,10 @@ def test_build_computes_what_is_missing_and_reports_it(version, home):
     assert bank_stats(home, version.content_hash).features == 5
 
 
-def test_nothing_is_computed_when_one_reference_is_wrong(version, home):
+@pytest.mark.parametrize("wrong", [{"name": "emma"}, {"output": "line"}, {"params": (("timeperiod", 0),)}])
+def test_nothing_is_computed_when_one_reference_is_wrong(wrong, version, home):
     with pytest.raises(PlayError):
-        make_bank(version, home).build([EMA, replace(EMA, name="emma")])
+        make_bank(version, home).build([EMA, replace(EMA, **wrong)])
     assert bank_stats(home, version.content_hash).features == 0
 
 
@@ -563,9 +564,12 @@ def test_prune_of_an_empty_home(home):
 def test_a_resampled_timeframe_follows_the_session(version, home, tmp_path):
     """Such columns depend on the session as declared now, so they get another file when it changes."""
     two_hours = make_reference("rsi", {}, timeframe="2h")
-    make_bank(version, home).build([two_hours, EMA])
+    shared = recent()
+    before = make_bank(version, home, recent=shared).column(two_hours)
+    make_bank(version, home, recent=shared).column(EMA)
     with project(tmp_path / "moved", opens="01:00"):
-        bank = make_bank(version, home)
+        bank = make_bank(version, home, recent=shared)
+        assert not np.array_equal(bank.column(two_hours), before, equal_nan=True)
         assert native_bars(version, "2h").index[0].hour % 2 == 1
         np.testing.assert_array_equal(bank.column(two_hours), right_column(two_hours, version))
         bank.column(EMA)
