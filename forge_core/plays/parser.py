@@ -39,9 +39,10 @@ def parse_play(text_or_mapping: str | Mapping[str, Any], source: str = "") -> Pl
     source = source or "Play"
     lines: dict[Location, int] = {}
     try:
+        value: Any = text_or_mapping
         if isinstance(text_or_mapping, str):
             value, lines = parse_yaml(text_or_mapping, source)
-        else:
+        elif isinstance(text_or_mapping, Mapping):
             value = dict(text_or_mapping)
         shape = validate_model(PlayShape, value, source=source, lines=lines)
     except ConfigError as error:

@@ -48,11 +48,12 @@ def _number(value: Any) -> Any:
     """Refuse booleans, and read ``1e-3``, which YAML 1.1 takes for text, as the number it is."""
     if isinstance(value, bool):
         raise ValueError("a number is expected")
-    if isinstance(value, str):
+    if isinstance(value, str | int):
         try:
-            return float(value)
-        except ValueError:
+            number = float(value)
+        except (ValueError, OverflowError):
             raise ValueError("a number is expected") from None
+        return number if isinstance(value, str) else value
     return value
 
 

@@ -34,6 +34,13 @@ def test_every_play_of_the_manual_loads(text):
     parse_play(text)
 
 
+def test_the_python_of_the_manual_runs(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    for block in re.findall(r"```python\n(.*?)```", MANUAL, re.DOTALL):
+        exec(compile(block, "plays.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("long: ema(12) crosses_above ema(48)\n")
+
+
 def test_the_manual_shows_refusals():
     assert len(REFUSALS) >= 12
 

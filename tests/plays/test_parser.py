@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forge_core.errors import PlayError
 from forge_core.features.reference import price_field
@@ -254,6 +256,10 @@ def test_the_description_is_for_the_file_s_reader(tmp_path):
         # YAML itself
         ("  rsi: {", "  fast: {", "example.yaml:6: not valid YAML: key 'fast' stands twice"),
         ("name: example", "name: [example", "not valid YAML"),
+        ("name: example", "name: {{name}}", "example.yaml:1: not valid YAML: {'name': None} cannot be a key"),
+        ("name: example", "name: 2024-13-45", "example.yaml: not valid YAML: month must be in 1..12"),
+        ("name: example", "name: \x00", "example.yaml: not valid YAML: unacceptable character"),
+        ("rsi, timeperiod: 14", "rsi, timeperiod: " + "9" * 400, "features.rsi.timeperiod: a number is expected"),
         (TEXT, "- a\n- b\n", "example.yaml: a mapping of keys is expected"),
         (TEXT, "", "example.yaml: a mapping of keys is expected"),
         (TEXT, "name: !!python/object/apply:os.system [ls]", "not valid YAML"),
@@ -284,6 +290,22 @@ def test_the_line_is_that_of_the_rule_in_whatever_form_it_is_written():
 def test_a_play_without_a_source_is_called_play():
     with pytest.raises(PlayError, match=r"^Play:2: timeframe: "):
         parse_play(change("timeframe: 15m", "timeframe: 0m"))
+
+
+@pytest.mark.parametrize("value", [None, 5, ["name"], {}, {"name": "x"}])
+def test_what_is_no_play_at_all_is_refused(value):
+    with pytest.raises(PlayError, match=r"^Play: "):
+        parse_play(value)
+
+
+@given(st.integers(0, len(TEXT) - 1), st.integers(0, 30), st.text("abtl {}[]:,'\"-\n>!&*|%@5.", max_size=8))
+def test_a_damaged_file_is_a_play_or_a_play_error(start, length, patch):
+    message = ""
+    try:
+        assert isinstance(parse_play(TEXT[:start] + patch + TEXT[start + length :], "damaged.yaml"), Play)
+    except PlayError as error:
+        message = str(error)
+    assert all(line.startswith("damaged.yaml") for line in message.splitlines())
 
 
 def test_load_play_names_a_file_that_cannot_be_read(tmp_path):
