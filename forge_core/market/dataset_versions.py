@@ -59,7 +59,7 @@ class DatasetVersion:
         """Read the bars of one timeframe, lead-in included. Raises DataError if the file is damaged or was changed."""
         entries = self.manifest["timeframes"]
         if timeframe not in entries:
-            raise DataError(f"dataset {self.name} has no {timeframe} bars, only {', '.join(entries)}")
+            raise DataError(f"dataset {self.name} has no {timeframe} bars, only {', '.join(self.timeframes)}")
         path = self.path / bars_file(timeframe)
         try:
             bars = _to_bars(read_table(path))

@@ -177,9 +177,7 @@ def _read_csv(path: Path, source: str) -> pd.DataFrame:
             options = {"header": None, "names": names[: len(fields)]}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows with more fields than the header
-            return pd.read_csv(
-                path, sep=separator, encoding="utf-8-sig", float_precision="round_trip", index_col=False, **options
-            )
+            return pd.read_csv(path, sep=separator, encoding="utf-8-sig", index_col=False, **options)
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{source}: {path.name} has no rows") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, OSError, csv.Error) as error:

@@ -19,13 +19,13 @@ def walk(rows: int, timeframe: str = "15m", start: str = "2024-01-01", seed: int
 
 
 def walk_at(index: pd.DatetimeIndex, seed: int = 0) -> pd.DataFrame:
-    """Return sound bars of a random walk at the times of ``index``."""
-    rng = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.01, len(index))))
-    opened = close * np.exp(rng.normal(0.0, 0.004, len(index)))
-    high = np.maximum(opened, close) * (1.0 + rng.random(len(index)) * 0.005)
-    low = np.minimum(opened, close) * (1.0 - rng.random(len(index)) * 0.005)
-    volume = rng.integers(0, 1_000, len(index)).astype(float)
+    """Return sound bars of a random walk at the times of ``index``; a longer walk begins with the shorter one."""
+    noise = np.random.default_rng(seed).normal(size=(len(index), 5))
+    close = 100.0 * np.exp(np.cumsum(0.01 * noise[:, 0]))
+    opened = close * np.exp(0.004 * noise[:, 1])
+    high = np.maximum(opened, close) * (1.0 + 0.003 * np.abs(noise[:, 2]))
+    low = np.minimum(opened, close) * (1.0 - 0.003 * np.abs(noise[:, 3]))
+    volume = np.rint(500.0 * np.abs(noise[:, 4]))
     return pd.DataFrame(
         {"open": opened, "high": high, "low": low, "close": close, "volume": volume}, index=index.rename("timestamp")
     )

@@ -1,0 +1,242 @@
+"""Importing: the usual files go in, and a faulty one is refused by name with the store unchanged."""
+
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forge_core.errors import ConfigError, DataError
+from forge_core.market.importer import import_files, name_of_file, read_bars_file
+from forge_core.market.store import BarStore
+from tests.market.bar_tables import same_bars, walk
+
+
+def stored(home, symbol="BTCUSDT", timeframe="15m"):
+    with BarStore(home.store) as store:
+        return store.read(symbol, timeframe)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "files"
+    path.mkdir()
+    return path
+
+
+def klines(bars):
+    """The bars as Binance writes them: no header, twelve columns, epoch milliseconds."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for time, row in zip(bars.index.asi8 // 1_000, bars.itertuples(index=False), strict=True):
+        writer.writerow([time, *row, time + 899_999, 1.0, 5, 0.5, 0.5, 0])
+    return out.getvalue()
+
+
+WRITERS = {
+    "plain.csv": lambda bars, path: bars.to_csv(path),
+    "semicolons.csv": lambda bars, path: bars.to_csv(path, sep=";"),
+    "tabs.csv": lambda bars, path: bars.to_csv(path, sep="\t"),
+    "byte_order_mark.csv": lambda bars, path: bars.to_csv(path, encoding="utf-8-sig"),
+    "trailing_commas.csv": lambda bars, path: path.write_text(bars.to_csv().replace("\n", ",\n")),
+    "unnamed_index.csv": lambda bars, path: bars.rename_axis(None).to_csv(path),
+    "new_to_old.csv": lambda bars, path: bars[::-1].to_csv(path),
+    "epoch_seconds.csv": lambda bars, path: bars.set_axis(bars.index.asi8 // 10**6).rename_axis("time").to_csv(path),
+    "binance.csv": lambda bars, path: path.write_text(klines(bars)),
+    "index.parquet": lambda bars, path: bars.to_parquet(path),
+    "column.parquet": lambda bars, path: bars.reset_index().to_parquet(path),
+    "capitals.parquet": lambda bars, path: (
+        bars.rename(columns=str.title).tz_localize(None).rename_axis("Date").to_parquet(path)
+    ),
+    "milliseconds.PARQUET": lambda bars, path: bars.set_axis(bars.index.as_unit("ms")).to_parquet(path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_usual_files_give_the_same_bars(folder, name):
+    bars = walk(50)
+    WRITERS[name](bars, folder / name)
+    same_bars(read_bars_file(folder / name), bars)
+
+
+def test_an_import_fills_the_store_and_a_second_one_changes_nothing(folder, home):
+    bars = walk(300)
+    bars.to_parquet(folder / "BTCUSDT_15m.parquet")
+    first, second = (import_files([folder / "BTCUSDT_15m.parquet"])[0] for _ in range(2))
+    assert (first.rows, first.incomplete, first.stored.inserted) == (300, 0, 300)
+    assert (second.stored.inserted, second.stored.unchanged, second.stored.conflicts) == (0, 300, 0)
+    assert str(second) == "BTCUSDT_15m.parquet: BTCUSDT 15m: 0 bars added, 300 known already"
+    same_bars(stored(home), bars)
+    with BarStore(home.store) as store:
+        assert store.sources("BTCUSDT", "15m") == ["file BTCUSDT_15m.parquet"]
+
+
+def test_what_is_named_beats_the_name_of_the_file(folder, home):
+    walk(30, "1h").to_csv(folder / "BTCUSDT_15m.csv")
+    import_files([folder / "BTCUSDT_15m.csv"], "ETHUSDT", "1h")
+    assert len(stored(home, "ETHUSDT", "1h")) == 30
+    assert stored(home).empty
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("BTCUSDT_15m.parquet", ("BTCUSDT", "15m")),
+        ("BTCUSDT-1m-2026-03.csv", ("BTCUSDT", "1m")),
+        ("6E_4h.csv", ("6E", "4h")),
+        ("ES_1d.full.parquet", ("ES", "1d")),
+        ("prices.csv", None),
+        ("BTCUSDT_15min.csv", None),
+        ("_15m.csv", None),
+    ],
+)
+def test_what_a_name_tells(tmp_path, name, told):
+    assert name_of_file(tmp_path / name) == told
+
+
+def test_incomplete_rows_are_left_out_and_counted(folder, home):
+    bars = walk(100)
+    bars.iloc[[10, 20], [0, 4]] = np.nan
+    bars.to_csv(folder / "BTCUSDT_15m.csv")
+    (report,) = import_files([folder / "BTCUSDT_15m.csv"])
+    assert (report.rows, report.incomplete) == (100, 2)
+    assert str(report).endswith("98 bars added, 0 known already, 2 incomplete rows left out")
+    same_bars(stored(home), bars.dropna())
+
+
+def csv_with(change):
+    def write(path):
+        lines = walk(40).to_csv().splitlines()
+        path.write_text("\n".join(change(lines)))
+
+    return write
+
+
+def cell(line, column, value):
+    fields = line.split(",")
+    fields[column] = value
+    return ",".join(fields)
+
+
+FAULTY = {
+    "missing column": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [",".join(line.split(",")[:3] + line.split(",")[4:]) for line in lines]),
+        "BTCUSDT 15m in BTCUSDT_15m.csv: column 'low' is missing among 'timestamp', 'open', 'high'",
+    ),
+    "duplicate time": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [*lines[:8], lines[7], *lines[8:]]),
+        r"BTCUSDT 15m: row 7 \(2024-01-01 01:30:00\+00:00\): the same time stands in an earlier row",
+    ),
+    "high below low": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [*lines[:6], cell(lines[6], 2, "1.5"), *lines[7:]]),
+        r"BTCUSDT 15m: row 5 \(2024-01-01 01:15:00\+00:00\): high 1.5 is below open",
+    ),
+    "text among numbers": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [*lines[:6], cell(lines[6], 4, "1,0.5?".replace(",", " ")), *lines[7:]]),
+        r"row 5 \(2024-01-01 01:15:00\+00:00\): close is '1 0.5\?', a number is expected",
+    ),
+    "text as time": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [*lines[:6], cell(lines[6], 0, "yesterday"), *lines[7:]]),
+        "row 5: the time is 'yesterday'; write times as",
+    ),
+    "out of order": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [*lines[:6], lines[7], lines[6], *lines[8:]]),
+        r"row 6 \(2024-01-01 01:15.*the row before it is later",
+    ),
+    "too many missing": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [lines[0], *(cell(line, 1, "") for line in lines[1:6]), *lines[6:]]),
+        r"BTCUSDT 15m: row 0 .*12.5% of the rows lack one, up to 10%",
+    ),
+    "too many fields": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [lines[0], *(f"{line},9" for line in lines[1:])]),
+        "BTCUSDT_15m.csv cannot be read as CSV",
+    ),
+    "ragged": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [*lines[:6], lines[6] + ",1,2,3", *lines[7:]]),
+        "BTCUSDT_15m.csv cannot be read as CSV .*line 7",
+    ),
+    "binary": ("BTCUSDT_15m.csv", lambda path: path.write_bytes(b"\xff\xfe\x00\x81" * 99), "cannot be read as CSV"),
+    "zero price": (
+        "BTCUSDT_15m.csv",
+        csv_with(lambda lines: [*lines[:6], cell(lines[6], 3, "0"), *lines[7:]]),
+        "row 5 .*low is 0.0; prices of BTCUSDT are above zero",
+    ),
+    "other spacing": (
+        "BTCUSDT_1h.csv",
+        csv_with(lambda lines: lines),
+        r"BTCUSDT 1h: the bars are mostly 0 days 00:15:00 apart \(as row 0, 2024-01-01 00:00.*, not 1h",
+    ),
+    "empty file": ("BTCUSDT_15m.csv", lambda path: path.touch(), "BTCUSDT 15m in BTCUSDT_15m.csv: .* is empty"),
+    "header only": ("BTCUSDT_15m.csv", csv_with(lambda lines: lines[:1]), "BTCUSDT_15m.csv has no rows"),
+    "blank lines": ("BTCUSDT_15m.csv", lambda path: path.write_text("\n\n\n"), "BTCUSDT_15m.csv has no rows"),
+    "empty Parquet": (
+        "BTCUSDT_15m.parquet",
+        lambda path: walk(5).iloc[:0].to_parquet(path),
+        "BTCUSDT_15m.parquet has no rows",
+    ),
+    "truncated Parquet": (
+        "BTCUSDT_15m.parquet",
+        lambda path: (walk(500).to_parquet(path), path.write_bytes(path.read_bytes()[:5_000])),
+        r"BTCUSDT_15m.parquet cannot be read as Parquet \(.*may be cut short",
+    ),
+    "not Parquet": (
+        "BTCUSDT_15m.parquet",
+        lambda path: walk(500).to_csv(path),
+        "BTCUSDT_15m.parquet cannot be read as Parquet",
+    ),
+    "folder": ("BTCUSDT_15m.csv", lambda path: path.mkdir(), "BTCUSDT_15m.csv is a folder; name the files in it"),
+    "no file": ("BTCUSDT_15m.csv", lambda path: None, "there is no file .*BTCUSDT_15m.csv"),
+    "other type": (
+        "BTCUSDT_15m.xlsx",
+        lambda path: path.write_text("x"),
+        "BTCUSDT_15m.xlsx is neither a .parquet nor a .csv file",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_a_faulty_file_is_refused_and_nothing_is_stored(folder, home, fault):
+    name, write, message = FAULTY[fault]
+    before = walk(30, start="2023-01-01")
+    before.to_csv(folder / "BTCUSDT_15m.good.csv")
+    import_files([folder / "BTCUSDT_15m.good.csv"])
+    walk(30, start="2022-01-01").to_csv(folder / "BTCUSDT_15m.also_good.csv")
+    write(folder / name)
+    with pytest.raises(DataError, match=message):
+        import_files([folder / "BTCUSDT_15m.also_good.csv", folder / name])
+    same_bars(stored(home), before)
+
+
+def test_names_that_tell_nothing_and_unknown_symbols_are_refused(folder, home):
+    walk(30).to_csv(folder / "prices.csv")
+    with pytest.raises(ConfigError, match=r"prices.csv does not tell symbol and timeframe.*--symbol BTCUSDT"):
+        import_files([folder / "prices.csv"], symbol="BTCUSDT")
+    with pytest.raises(ConfigError, match=r"unknown symbol 'BTCUSD' \(did you mean 'BTCUSDT'\?\)"):
+        import_files([folder / "prices.csv"], "BTCUSD", "15m")
+    with pytest.raises(ConfigError, match="timeframe '15min' is not one of"):
+        import_files([folder / "prices.csv"], "BTCUSDT", "15min")
+    with pytest.raises(ConfigError, match="no files"):
+        import_files([])
+    assert not home.store.exists()
+
+
+def test_one_bar_alone_may_be_imported(folder, home):
+    walk(1).to_csv(folder / "BTCUSDT_15m.csv")
+    import_files([folder / "BTCUSDT_15m.csv"])
+    assert len(stored(home)) == 1
+
+
+def test_a_csv_number_is_read_to_the_last_bit(folder):
+    bars = walk(200, seed=3)
+    bars.to_csv(folder / "x.csv")
+    pd.testing.assert_frame_equal(read_bars_file(folder / "x.csv"), bars, check_freq=False, check_exact=True)
