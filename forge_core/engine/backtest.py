@@ -99,6 +99,8 @@ def backtest(
         finer=finer,
         record=True,
     )
+    assert simulation.trades is not None
+    assert simulation.equity is not None
     return BacktestResult.from_arrays(
         play=resolved,
         feed=feed,

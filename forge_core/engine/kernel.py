@@ -5,8 +5,8 @@ over the bars of a flat stretch. Nothing it allocates grows with the bars.
 """
 
 import numpy as np
-from numba import njit
 
+from forge_core.compiled import compiled
 from forge_core.engine import reasons as rs
 from forge_core.engine import settings as st
 from forge_core.engine.orders import (
@@ -14,7 +14,6 @@ from forge_core.engine.orders import (
     P_COMMISSION,
     P_FINANCING,
     P_WORST,
-    POSITION_FLOATS,
     book_trade,
     commission,
     distance,
@@ -22,22 +21,23 @@ from forge_core.engine.orders import (
     slipped,
     unit_margin,
 )
+from forge_core.engine.pointers import borrowed, float64_at, int32_at, int64_at, uint8_at
 from forge_core.engine.rules import (
     BLOCK,
     ENTRY_LONG,
     ENTRY_SHORT,
     EXIT_LONG,
     EXIT_SHORT,
-    MAX_DEPTH,
     evaluate_block,
 )
 from forge_core.metrics import tally as tl
 
+TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, ROLLS, FUNDING = range(8)  # entries of `bars`
 NO_ORDER, CLOSE_ORDER = 0, 2  # +1 and -1 enter long and short
 DAY_MICROSECONDS = 86_400e6
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _load_block(group, block, codes, a, b, values, bounds, size, ready, masks, stack):
     """Evaluate rule group ``group`` on ``block``: ``masks[group * BLOCK + j]`` is 1 where it is true."""
     begin = block * BLOCK
@@ -48,7 +48,7 @@ def _load_block(group, block, codes, a, b, values, bounds, size, ready, masks, s
     ready[group] = block
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _next_entry(i, limit, codes, a, b, values, bounds, size, ready, masks, stack):
     """Return the first bar from ``i`` on, below ``limit``, at which an entry rule is true, or ``limit``."""
     while i < limit:
@@ -67,7 +67,7 @@ def _next_entry(i, limit, codes, a, b, values, bounds, size, ready, masks, stack
     return limit
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _liquidation_price(side, entry, margin_price, maintenance):
     """Return the price at which isolated margin no longer covers maintenance, or an infinity that never fires."""
     if maintenance <= 0.0:
@@ -77,18 +77,22 @@ def _liquidation_price(side, entry, margin_price, maintenance):
     return (entry + margin_price) / (1.0 + maintenance)
 
 
-@njit(cache=True, nogil=True)
-def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy, finer_time, finer_ohlc):
+@compiled
+def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy, finer, finer_size):
     """Decide a bar that touches both levels: return (whether the adverse one fills, its price before slippage)."""
     if policy == st.OHLC_PATH:
         rises = close[i] >= open_[i]
         return (True, adverse) if rises == (side > 0) else (False, target)
     if policy == st.REPLAY:
+        finer_time = int64_at(finer[TIME], finer_size)
+        finer_open = float64_at(finer[OPEN], finer_size)
+        finer_high = float64_at(finer[HIGH], finer_size)
+        finer_low = float64_at(finer[LOW], finer_size)
         k = np.searchsorted(finer_time, time[i])
-        while k < finer_time.size and finer_time[k] < time[i] + bar:
-            first = finer_ohlc[0, k]
-            best = finer_ohlc[1, k] if side > 0 else finer_ohlc[2, k]
-            worst = finer_ohlc[2, k] if side > 0 else finer_ohlc[1, k]
+        while k < finer_size and finer_time[k] < time[i] + bar:
+            first = finer_open[k]
+            best = finer_high[k] if side > 0 else finer_low[k]
+            worst = finer_low[k] if side > 0 else finer_high[k]
             if side * (first - adverse) <= 0.0:
                 return True, first
             if side * (first - target) >= 0.0:
@@ -101,7 +105,7 @@ def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy,
     return True, adverse
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hold(
     i, limit, side, entry, exposure, balance, floor, ceiling, extreme, trail_kind, trail, charge,
     peak, peak_bar, max_drawdown, longest, time, high, low, close, day_index, masks, against, own_exit,
@@ -110,8 +114,8 @@ def _hold(
     """Carry a position from bar ``i`` to the first bar below ``limit`` at which something may happen.
 
     Return that bar and the state at its open. On the bars before it steps 3 and 4 of the contract come to this: no
-    level is touched, no rule is true, financing is charged, equity is marked. ``against`` and ``own_exit`` lead from a bar to
-    its place in ``masks``. A function of its own, so that the loop's values stay in registers.
+    level is touched, no rule is true, financing is charged, equity is marked. ``against`` and ``own_exit`` lead from a
+    bar to its place in ``masks``. A function of its own, so that the loop's values stay in registers.
     """
     moved = True
     lower = floor
@@ -126,18 +130,18 @@ def _hold(
                 upper = min(ceiling, trailing)
         best = high[k] if side > 0 else low[k]
         worst = low[k] if side > 0 else high[k]
+        paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
         if (
             low[k] <= lower
             or high[k] >= upper
             or masks[np.uint64(against + i)] | masks[np.uint64(own_exit + i)]
-            or balance + exposure * (worst - entry) <= 0.0
+            or balance - paid + exposure * (worst - entry) <= 0.0
         ):
             break
         moved = best > extreme if side > 0 else best < extreme  # compared directly: this chain bounds the loop
         if moved:
             extreme = best
         if charge > 0.0:
-            paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)])
             balance -= paid
             position[P_FINANCING] += paid
         if keeps_trades:
@@ -158,20 +162,33 @@ def _hold(
     return i, balance, extreme, peak, peak_bar, max_drawdown, longest
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def run_backtest(
-    cfg, codes, a, b, values, bounds, atr,
-    time, open_, high, low, close, day_index, rolls, funding, finer_time, finer_ohlc,
-    tally, day_equity, equity_curve, trade_floats, trade_integers,
+    cfg, codes, a, b, values, bounds, atr, bars, size, finer, finer_size,
+    masks, stack, ready, position, tally, day_equity, equity_curve, trade_floats, trade_integers,
 ):  # fmt: skip
     """Run one backtest and leave its results in the output arrays.
 
-    ``cfg`` is the settings vector, ``codes .. atr`` the compiled Play, ``time .. finer_ohlc`` the bars (``rolls`` and
-    ``funding`` are empty where there are none). Filled: ``tally`` (``TALLY_SIZE``), ``day_equity`` (equity at each
-    trade date's last close), ``equity_curve`` (at each close from ``start`` on, unless it is empty) and as many trades
-    as ``trade_floats`` and ``trade_integers`` have rows.
+    ``cfg`` is the settings vector; ``codes .. atr`` the compiled Play; ``bars`` the addresses of the ``size`` bars'
+    columns (``TIME .. FUNDING``, 0 for rolls or funding that do not exist) and ``finer`` those of the finer bars.
+    Scratch: ``masks`` (zeroed uint8, ``4 * BLOCK``), ``stack`` (uint8, ``MAX_DEPTH, BLOCK``), ``ready`` (int64, 4),
+    ``position`` (``POSITION_FLOATS``). Filled are ``tally`` (``TALLY_SIZE``), ``day_equity`` (equity at each trade
+    date's last close), ``equity_curve`` (at each close from ``start`` on, unless it is empty) and as many trades as
+    ``trade_floats`` and ``trade_integers`` have rows.
     """
-    size = close.size
+    cfg, codes, a, b, values = borrowed(cfg), borrowed(codes), borrowed(a), borrowed(b), borrowed(values)
+    bounds, atr, masks, stack = borrowed(bounds), borrowed(atr), borrowed(masks), borrowed(stack)
+    ready, position = borrowed(ready), borrowed(position)
+    tally, day_equity, equity_curve = borrowed(tally), borrowed(day_equity), borrowed(equity_curve)
+    trade_floats, trade_integers = borrowed(trade_floats), borrowed(trade_integers)
+    time = int64_at(bars[TIME], size)
+    open_ = float64_at(bars[OPEN], size)
+    high = float64_at(bars[HIGH], size)
+    low = float64_at(bars[LOW], size)
+    close = float64_at(bars[CLOSE], size)
+    day_index = int32_at(bars[DAY_INDEX], size)
+    rolls = uint8_at(bars[ROLLS], size if bars[ROLLS] != 0 else 0)
+    funding = float64_at(bars[FUNDING], size if bars[FUNDING] != 0 else 0)
     start = int(cfg[st.START])
     first_signal = int(cfg[st.FIRST_SIGNAL])
     multiplier = cfg[st.MULTIPLIER]
@@ -188,10 +205,7 @@ def run_backtest(
     keeps_curve = equity_curve.size > 0
     keeps_trades = trade_floats.shape[0] > 0
 
-    stack = np.zeros((MAX_DEPTH, BLOCK), np.uint8)
-    masks = np.zeros(4 * BLOCK, np.uint8)
-    ready = np.full(4, -1, np.int64)
-    position = np.zeros(POSITION_FLOATS)
+    ready[:] = -1
     tally[:] = 0.0
     balance = cfg[st.CASH]
 
@@ -338,7 +352,7 @@ def run_backtest(
                     elif hits_adverse and hits_target:
                         ambiguous += 1
                         fires, price = _settle_ambiguous(
-                            i, side, adverse, target, open_, close, time, bar, policy, finer_time, finer_ohlc
+                            i, side, adverse, target, open_, close, time, bar, policy, finer, finer_size
                         )
                     elif hits_adverse:
                         fires, price = True, adverse

@@ -4,10 +4,10 @@ Small compiled functions that the kernel calls; each follows docs/fill_contract.
 """
 
 import numpy as np
-from numba import njit
 
+from forge_core.compiled import compiled
 from forge_core.engine import settings as st
-from forge_core.engine.rules import value_at
+from forge_core.engine.pointers import float64_at
 from forge_core.metrics import tally as tl
 
 LOT_TOLERANCE = 1e-9  # of a lot: what binary fractions lose is not rounded away
@@ -23,29 +23,29 @@ TRADE_INTEGERS = 6
 POSITION_FLOATS = 4
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def slipped(price, side, cfg):
     """Return the fill price of a buy (``side`` +1) or a sell (-1) at ``price`` with slippage against it."""
     return price + side * (abs(price) * cfg[st.SLIPPAGE_FRACTION] + cfg[st.SLIPPAGE_PRICE])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def commission(price, quantity, cfg):
     """Return the commission of one side, money."""
     return quantity * (abs(price) * cfg[st.MULTIPLIER] * cfg[st.COMMISSION_FRACTION] + cfg[st.COMMISSION_UNIT])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def distance(kind, value, price, atr_address, size, i):
     """Return a level's distance in price units for a fill at the open of bar ``i``; NaN while its ATR is undefined."""
     if kind == st.PERCENT:
         return value * abs(price)
     if kind == st.ATR:
-        return value * value_at(atr_address, size, i - 1) if i > 0 else np.nan
+        return value * float64_at(atr_address, size)[i - 1] if i > 0 else np.nan
     return value
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def unit_margin(price, cfg):
     """Return the margin of one unit bought or sold at ``price``, money."""
     if cfg[st.INITIAL_MARGIN] > 0.0:
@@ -53,7 +53,7 @@ def unit_margin(price, cfg):
     return abs(price) * cfg[st.MULTIPLIER] / cfg[st.MAX_LEVERAGE]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def position_size(equity, price, stop_distance, cfg):
     """Return the quantity to trade at ``price`` with ``equity`` money, rounded down to the lot; 0: no trade."""
     value = abs(price) * cfg[st.MULTIPLIER]
@@ -78,7 +78,7 @@ def position_size(equity, price, stop_distance, cfg):
     return np.floor(quantity / cfg[st.LOT] + LOT_TOLERANCE) * cfg[st.LOT]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def book_trade(
     tally,
     floats,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from forge_core.engine import rules
 from forge_core.engine.feed import Feed, Floats, Integers
+from forge_core.engine.pointers import address
 from forge_core.errors import PlayError
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import make_reference
@@ -49,21 +50,21 @@ class _Compiler:
         self.columns: dict[FeatureRef, Floats] = {}
         self.warmup = feed.start
 
-    def address(self, reference: FeatureRef) -> int:
+    def locate(self, reference: FeatureRef) -> int:
         column = self.columns.get(reference)
         if column is None:
             column = self._fetch(reference)
             self.columns[reference] = column
             self.warmup = max(self.warmup, self.feed.columns.warmup(reference))
-        return int(column.__array_interface__["data"][0])
+        return address(column, np.float64)
 
     def _fetch(self, reference: FeatureRef) -> Floats:
         if reference.name in PRICE_FIELDS and reference.timeframe == self.feed.timeframe and not reference.transform:
             column: Floats = getattr(self.feed, reference.name)
         else:
             column = self.feed.columns.column(reference)
-        if column.dtype != np.float64 or not column.flags.c_contiguous or column.size != len(self.feed):
-            raise ValueError(f"column {reference} is {column.dtype}{column.shape}, the feed has {len(self.feed)} bars")
+        if column.size != len(self.feed):
+            raise ValueError(f"column {reference} has {column.size} values, the feed {len(self.feed)} bars")
         return column
 
     def group(self, group: Group, depth: int = 1) -> None:
@@ -83,13 +84,13 @@ class _Compiler:
             case Trend(feature, direction, bars):
                 code = rules.AT_LEAST_VALUE if direction == "rising" else rules.AT_MOST_VALUE
                 signed = float(bars if direction == "rising" else -bars)
-                self.rows.append((code, self.address(feature.streak()), 0, signed))
+                self.rows.append((code, self.locate(feature.streak()), 0, signed))
             case Compare(left, operator, FeatureRef() as right):
                 if operator in _MIRRORED:
                     left, operator, right = right, _MIRRORED[operator], left  # type: ignore[assignment]
-                self.rows.append((_COLUMN_CODES[operator], self.address(left), self.address(right), 0.0))
+                self.rows.append((_COLUMN_CODES[operator], self.locate(left), self.locate(right), 0.0))
             case Compare(left, operator, int() | float() as value):
-                self.rows.append((_VALUE_CODES[operator], self.address(left), 0, float(value)))
+                self.rows.append((_VALUE_CODES[operator], self.locate(left), 0, float(value)))
 
 
 def compile_play(play: Play, feed: Feed) -> Program:
@@ -125,7 +126,7 @@ def _atr_address(compiler: _Compiler, distance: Distance | None) -> int:
     if distance is None or distance.kind != "atr":
         return 0
     reference = make_reference("atr", {"timeperiod": distance.timeperiod}, timeframe=compiler.feed.timeframe)
-    return compiler.address(reference)
+    return compiler.locate(reference)
 
 
 def _integers(values: list[int]) -> NDArray[np.int64]:

@@ -1,18 +1,14 @@
 """Rule programs: a Play's rules as a few integer vectors, evaluated a block of bars at a time.
 
-Columns stay where they are, often memory-mapped and of any number, so the kernel gets their addresses: numba cannot
-index a varying number of separate arrays without copying them. Whoever compiles a program keeps the arrays alive.
 A block (``BLOCK`` bars) of results fits the first-level cache, so an evaluation needs no memory that grows with the
 bars, and a group that never matters in a block is never computed there. Loops run over slices: only then does numba
 know that no index is negative, and LLVM turns them into vector instructions.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import carray, njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+
+from forge_core.compiled import compiled
+from forge_core.engine.pointers import float64_at
 
 BLOCK = 1024
 MAX_DEPTH = 8  # groups within groups
@@ -35,38 +31,17 @@ ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT = range(4)  # the groups of a pro
 ) = range(11)
 
 
-@intrinsic
-def _pointer(typing_context: Any, address: Any) -> Any:
-    """Turn an integer address into a pointer."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), codegen
-
-
-@njit(cache=True, nogil=True)
-def _column(address, size):
-    return carray(_pointer(address), (size,), np.float64)
-
-
-@njit(cache=True, nogil=True)
-def value_at(address, size, i):
-    """Return element ``i`` of the float64 column of ``size`` values at ``address``."""
-    return _column(address, size)[i]
-
-
-@njit(cache=True, nogil=True)
+@compiled
 def _count(code, a, b, value, size, begin, end, counts):
     """Add 1 to ``counts`` at each bar of ``[begin, end)`` at which one rule is true; NaN makes a rule false."""
-    x = _column(a, size)[begin:end]
+    x = float64_at(a, size)[begin:end]
     out = counts[: end - begin]
     if code == ABOVE:
-        y = _column(b, size)[begin:end]
+        y = float64_at(b, size)[begin:end]
         for j in range(out.size):
             out[j] += np.uint8(x[j] > y[j])
     elif code == AT_LEAST:
-        y = _column(b, size)[begin:end]
+        y = float64_at(b, size)[begin:end]
         for j in range(out.size):
             out[j] += np.uint8(x[j] >= y[j])
     elif code == ABOVE_VALUE:
@@ -83,12 +58,12 @@ def _count(code, a, b, value, size, begin, end, counts):
             out[j] += np.uint8(x[j] <= value)
     else:
         skip = 1 if begin == 0 else 0  # the first bar has no predecessor
-        x = _column(a, size)[begin + skip : end]
-        before = _column(a, size)[begin + skip - 1 : end - 1]
+        x = float64_at(a, size)[begin + skip : end]
+        before = float64_at(a, size)[begin + skip - 1 : end - 1]
         out = counts[skip : end - begin]
         if code == CROSS:
-            y = _column(b, size)[begin + skip : end]
-            other = _column(b, size)[begin + skip - 1 : end - 1]
+            y = float64_at(b, size)[begin + skip : end]
+            other = float64_at(b, size)[begin + skip - 1 : end - 1]
             for j in range(out.size):
                 out[j] += np.uint8((x[j] > y[j]) & (before[j] <= other[j]))
         elif code == CROSS_ABOVE_VALUE:
@@ -99,7 +74,7 @@ def _count(code, a, b, value, size, begin, end, counts):
                 out[j] += np.uint8((x[j] < value) & (before[j] >= value))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def evaluate_block(codes, a, b, values, first, last, size, begin, end, stack, result):
     """Evaluate instructions ``first..last-1``, one outer group, on bars ``[begin, end)``.
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forge_core.engine import orders
+from forge_core.engine import orders, rules
 from forge_core.engine.costs import Costs
 from forge_core.engine.feed import Feed, Floats, Integers
 from forge_core.engine.kernel import run_backtest
+from forge_core.engine.pointers import address
 from forge_core.engine.program import compile_play
 from forge_core.engine.settings import Policy, RollMode, pack_settings
 from forge_core.errors import ConfigError, DataError
@@ -21,9 +22,7 @@ DEFAULT_CASH = 100_000.0
 ENGINE_VERSION = "1"  # raised whenever a change may alter a trade or a metric
 
 _NO_FLOATS = np.zeros(0)
-_NO_INTEGERS = np.zeros(0, np.int64)
-_NO_ROLLS = np.zeros(0, np.bool_)
-_NO_BARS = np.zeros((3, 0))
+_NO_BARS = np.zeros(8, np.int64)
 _NO_TRADES = np.zeros((0, orders.TRADE_FLOATS))
 _NO_MARKS = np.zeros((0, orders.TRADE_INTEGERS), np.int64)
 
@@ -84,35 +83,21 @@ def simulate(
         rollover=rollover,
         first_signal=program.first_signal,
     )
+    bars, finer_bars = _bar_addresses(feed), _NO_BARS if finer is None else _bar_addresses(finer)
+    finer_size = 0 if finer is None else len(finer)
     tally = np.empty(TALLY_SIZE)
     day_equity = np.empty(feed.days)
-    finer_ohlc = _NO_BARS if finer is None else np.stack([finer.open, finer.high, finer.low])
+    masks = np.zeros(4 * rules.BLOCK, np.uint8)
+    stack = np.zeros((rules.MAX_DEPTH, rules.BLOCK), np.uint8)
+    ready = np.empty(4, np.int64)
+    position = np.zeros(orders.POSITION_FLOATS)
 
     def run(curve: Floats, floats: Floats, integers: Integers) -> None:
         run_backtest(
-            settings,
-            program.codes,
-            program.a,
-            program.b,
-            program.values,
-            program.bounds,
-            program.atr,
-            feed.time,
-            feed.open,
-            feed.high,
-            feed.low,
-            feed.close,
-            feed.day_index,
-            _NO_ROLLS if feed.rolls is None else feed.rolls,
-            _NO_FLOATS if feed.funding is None else feed.funding,
-            _NO_INTEGERS if finer is None else finer.time,
-            finer_ohlc,
-            tally,
-            day_equity,
-            curve,
-            floats,
-            integers,
-        )
+            settings, program.codes, program.a, program.b, program.values, program.bounds, program.atr,
+            bars, len(feed), finer_bars, finer_size,
+            masks, stack, ready, position, tally, day_equity, curve, floats, integers,
+        )  # fmt: skip
 
     run(_NO_FLOATS, _NO_TRADES, _NO_MARKS)
     returns = np.empty(day_equity.size)
@@ -128,6 +113,22 @@ def simulate(
     integers = np.empty((trades, orders.TRADE_INTEGERS), np.int64)
     run(curve, floats, integers)
     return Simulation(metrics, returns, _trade_columns(floats, integers), curve)
+
+
+def _bar_addresses(feed: Feed) -> Integers:
+    return np.array(
+        [
+            address(feed.time, np.int64),
+            address(feed.open, np.float64),
+            address(feed.high, np.float64),
+            address(feed.low, np.float64),
+            address(feed.close, np.float64),
+            address(feed.day_index, np.int32),
+            0 if feed.rolls is None else address(feed.rolls, np.bool_),
+            0 if feed.funding is None else address(feed.funding, np.float64),
+        ],
+        np.int64,
+    )
 
 
 def _trade_columns(floats: Floats, integers: Integers) -> dict[str, NDArray]:

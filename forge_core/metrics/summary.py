@@ -7,9 +7,9 @@ and would go on using an old copy of a callee changed elsewhere.
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from forge_core.compiled import compiled
 from forge_core.errors import ConfigError
 from forge_core.metrics import tally as t
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS, Metric, get_metric
@@ -58,7 +58,7 @@ _TAIL = 0.05
 _ROUNDING = 4 * np.finfo(np.float64).eps
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def daily_returns(equity_at_day_ends, initial, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the simple return of each trade date.
 
@@ -81,7 +81,7 @@ def daily_returns(equity_at_day_ends, initial, out):  # type: ignore[no-untyped-
         before = equity
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def moments(returns):  # type: ignore[no-untyped-def]
     """Return mean, deviation (ddof 1), downside deviation, skew and kurtosis (biased, Pearson) of two returns or more.
 
@@ -127,7 +127,7 @@ def moments(returns):  # type: ignore[no-untyped-def]
     return mean, deviation, downside, m3 / n / m2**1.5, m4 / n / (m2 * m2)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def tail(returns):  # type: ignore[no-untyped-def]
     """Return the 5th percentile (linear, as ``numpy.percentile``) and the mean of the returns at or below it.
 
@@ -145,7 +145,7 @@ def tail(returns):  # type: ignore[no-untyped-def]
     return lower + (upper - lower) * (position - below), total / (below + 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def growth_a_year(total_return, years):  # type: ignore[no-untyped-def]
     """Return the compound annual growth rate: -1 once everything is lost, NaN where ``years`` is not above zero."""
     if total_return <= -1.0:
@@ -153,13 +153,13 @@ def growth_a_year(total_return, years):  # type: ignore[no-untyped-def]
     return (1.0 + total_return) ** (1.0 / years) - 1.0 if years > 0.0 else math.nan
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def ratio(numerator, denominator):  # type: ignore[no-untyped-def]
     """Return ``numerator / denominator``, NaN where the denominator is zero."""
     return numerator / denominator if denominator != 0.0 else math.nan
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with every metric of one backtest; NaN where a metric is undefined, never infinite.
 

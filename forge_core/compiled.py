@@ -1,0 +1,67 @@
+"""``@compiled``: numba kernels, kept on disk between processes for as long as their sources stay as they are.
+
+numba itself notices a change of the file in which a kernel stands, but not of a constant or a callee that comes from
+another file, and would go on with the old machine code. So the cache folder bears a hash of all sources that kernels
+are made of. A folder that cannot be written is a warning, not a crash: the kernels are then compiled in each process.
+"""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from platformdirs import user_cache_path
+
+from forge_core.files import content_hash
+
+_PACKAGE = Path(__file__).resolve().parent
+_SOURCES = ("engine", "features", "metrics")  # the packages with kernels, and with constants that kernels use
+_KEPT = 3  # cache folders of the latest versions of the sources
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile ``function`` in nopython mode, without the GIL, cached on disk where a folder for it can be written."""
+    folder = _cache_folder()
+    if folder is None:
+        return numba.njit(nogil=True)(function)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)  # read when the function is decorated; other numba code keeps its own folder
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def _cache_folder() -> Path | None:
+    """Return the folder of the present sources' machine code, made if need be, or None where none can be."""
+    sources = sorted(path for package in _SOURCES for path in (_PACKAGE / package).rglob("*.py"))
+    stamp = content_hash(*(part for path in sources for part in (path.name, path.read_bytes())))
+    places = (_PACKAGE / "__pycache__", user_cache_path("forge"))
+    for place in places:
+        folder = place / f"kernels-{stamp}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError:
+            continue
+        _remove_old(place)
+        return folder
+    warnings.warn(
+        f"neither {places[0]} nor {places[1]} can be written: kernels are compiled anew in every process, "
+        "which takes about half a minute each time",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def _remove_old(place: Path) -> None:
+    folders = sorted(place.glob("kernels-*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    for folder in folders[_KEPT:]:
+        shutil.rmtree(folder, ignore_errors=True)
