@@ -20,6 +20,7 @@ from forge_core.files import content_hash
 
 _PACKAGE = Path(__file__).resolve().parent
 _SOURCES = ("engine", "features", "metrics")  # the packages with kernels, and with constants that kernels use
+_CONFIG: Any = numba.config  # its settings are made at run time, unknown to a type checker
 _KEPT = 3  # cache folders of the latest versions of the sources
 
 
@@ -28,12 +29,12 @@ def compiled(function: Callable[..., Any]) -> Any:
     folder = _cache_folder()
     if folder is None:
         return numba.njit(nogil=True)(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder)  # read when the function is decorated; other numba code keeps its own folder
+    before = _CONFIG.CACHE_DIR
+    _CONFIG.CACHE_DIR = str(folder)  # read when the function is decorated; other numba code keeps its own folder
     try:
         return numba.njit(cache=True, nogil=True)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        _CONFIG.CACHE_DIR = before
 
 
 @cache
