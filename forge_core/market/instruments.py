@@ -3,11 +3,12 @@
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from forge_core.configuration import load_yaml_model
-from forge_core.errors import ConfigError, unknown
+from forge_core.errors import ConfigError, suggest, unknown
 from forge_core.paths import project_root
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -25,6 +26,15 @@ class Session(BaseModel):
 
     timezone: str = "UTC"
     opens: str = Field(default="00:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"not a time zone{suggest(name, available_timezones())}") from error
+        return name
 
 
 class Instrument(BaseModel):

@@ -103,3 +103,9 @@ def test_days_do_not_go_back_where_the_opening_falls_into_the_change_of_clocks(o
 
 def test_no_bars_have_no_days():
     assert trade_days(pd.DatetimeIndex([], tz="UTC"), CME).tolist() == []
+
+
+@pytest.mark.parametrize("zone", ["America/Chicagoo", "", "../etc/passwd", "CST/CDT"])
+def test_an_unknown_time_zone_is_refused_when_it_is_declared(zone):
+    with pytest.raises(ValueError, match="not a time zone"):
+        Session(timezone=zone)
