@@ -1,6 +1,5 @@
 """One form for all Plays that trade alike, so that a search never pays for the same backtest twice."""
 
-from functools import lru_cache
 from typing import Any
 
 from forge_core.features.reference import FeatureRef
@@ -44,16 +43,16 @@ def _rule(rule: Rule) -> _Form:
     if isinstance(rule, Compare):
         return _compare(rule)
     if isinstance(rule, Trend):
-        return f"{_column(rule.feature)} {rule.direction} {rule.bars}"
+        return f"{rule.feature.canonical} {rule.direction} {rule.bars}"
     return _group(rule)
 
 
 def _compare(rule: Compare) -> str:
     """Write a comparison; of two columns the one first in the alphabet stands left."""
-    left, right = _column(rule.left), rule.right
+    left, right = rule.left.canonical, rule.right
     if not isinstance(right, FeatureRef):
         return f"{left} {rule.operator} {_number(right)!r}"
-    other = _column(right)
+    other = right.canonical
     if left <= other:
         return f"{left} {rule.operator} {other}"
     return f"{other} {MIRROR[rule.operator]} {left}"
@@ -78,13 +77,6 @@ def _group(group: Group) -> _Form:
     if len(unique) == 1:
         return next(iter(unique.values()))
     return [kind, *(unique[text] for text in sorted(unique))]
-
-
-@lru_cache(maxsize=1 << 16)
-def _column(reference: FeatureRef) -> str:
-    """Return one text for all equal references, 2 and 2.0 being equal."""
-    values = ",".join(f"{name}={_number(value)!r}" for name, value in reference.params)
-    return f"{reference.name}({values}).{reference.output}@{reference.timeframe}"
 
 
 def _number(value: float) -> float:

@@ -87,7 +87,7 @@ def _column(reference: FeatureRef, timeframe: Timeframe) -> Iterator[str]:
     except (PlayError, ConfigError) as error:
         yield str(error)
         return
-    if resolved != reference:
+    if resolved.canonical != reference.canonical:  # 2 where 2.0 is meant is equal, but would have another hash
         yield f"{reference} is not fully resolved; make_reference gives {resolved}"
     if Timeframe.parse(reference.timeframe) < timeframe:
         yield (

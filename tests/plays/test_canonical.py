@@ -69,10 +69,6 @@ def any_of(*rules: Rule) -> Group:
         (all_of(AB, Compare(B, "<", A)), AB),
         (Compare(A, ">", 1), Compare(A, ">", 1.0)),  # numbers
         (Compare(A, ">", 0.0), Compare(A, ">", -0.0)),
-        (
-            Compare(FeatureRef("kc", (("n", 2),), "real", "15m"), ">", 1.0),
-            Compare(FeatureRef("kc", (("n", 2.0),), "real", "15m"), ">", 1.0),
-        ),
     ],
 )
 def test_what_means_the_same_has_one_hash(one, other):
@@ -187,6 +183,7 @@ def rewritten(rule: Rule, chance: random.Random) -> Rule:
     return Group(at_least, tuple(rules))
 
 
+@settings(deadline=None)
 @given(plays(), st.randoms(use_true_random=False))
 def test_the_same_thing_in_other_words_has_the_same_hash(play, chance):
     groups = {
@@ -233,7 +230,7 @@ def small_groups() -> st.SearchStrategy[Group]:
     return grouped(st.recursive(st.sampled_from(COMPARISONS), grouped, max_leaves=4))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(small_groups(), min_size=30, max_size=60))
 def test_rules_of_one_hash_are_true_at_the_same_bars(groups):
     seen: dict[str, np.ndarray] = {}
@@ -242,6 +239,7 @@ def test_rules_of_one_hash_are_true_at_the_same_bars(groups):
         assert np.array_equal(seen.setdefault(entering(group), result), result)
 
 
+@settings(deadline=None)
 @given(plays())
 def test_the_canonical_form_is_plain_json(play):
     form = canonical_play(play)

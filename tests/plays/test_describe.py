@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from forge_core.features.registry import make_reference
 from forge_core.plays.describe import describe_column, describe_play
@@ -43,6 +43,7 @@ def test_parameters_at_their_defaults_are_left_out_behind_the_first():
     assert {describe_column(column, "15m"): column for column in texts.values()} == texts
 
 
+@settings(deadline=None)
 @given(plays())
 def test_any_play_can_be_described(play):
     lines = describe_play(play).splitlines()

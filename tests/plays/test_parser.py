@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import PlayError
@@ -298,6 +298,7 @@ def test_what_is_no_play_at_all_is_refused(value):
         parse_play(value)
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(TEXT) - 1), st.integers(0, 30), st.text("abtl {}[]:,'\"-\n>!&*|%@5.", max_size=8))
 def test_a_damaged_file_is_a_play_or_a_play_error(start, length, patch):
     message = ""

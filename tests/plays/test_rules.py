@@ -1,7 +1,7 @@
 """The text of one rule: what it reads as, and what is said to a rule that is none."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import PlayError
@@ -115,6 +115,7 @@ def test_two_names_of_one_column_are_the_same_column():
         parse_rule("fast > quick", SCOPE)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="fastslowr i_.<>=0123456789e+-*()and\n\"'é", max_size=30) | st.text(max_size=20))
 def test_any_text_is_a_rule_or_a_play_error(text):
     try:
@@ -124,6 +125,7 @@ def test_any_text_is_a_rule_or_a_play_error(text):
     assert isinstance(rule, Compare | Trend)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_written_without_loss(value):
     names = {FAST: "fast", RSI: "rsi"}

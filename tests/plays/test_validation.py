@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import PlayError
@@ -33,6 +33,7 @@ def complaint(play: Play) -> str:
     return str(error.value)
 
 
+@settings(deadline=None)
 @given(plays())
 def test_plays_that_make_sense_pass(play):
     check_play(play)
@@ -96,6 +97,7 @@ def test_columns_on_scales_of_their_own_compare_with_the_same_indicator_only():
     assert why in refusal(text.replace("fast > slow", "a > b"))
 
 
+@settings(deadline=None)
 @given(st.sampled_from([">", "<", ">=", "<=", "crosses_above", "crosses_below"]), st.integers(-2, 6))
 def test_a_bound_is_idle_if_and_only_if_no_values_within_the_bounds_can_make_it_differ(operator, number):
     """Against every pair of neighbouring values that trend (bounded by -1 and 1) could take."""
@@ -194,6 +196,7 @@ def test_the_period_of_an_atr_distance_is_that_of_the_indicator():
             "unknown feature 'emma' (did you mean 'ema'?)",
         ),
         (built(Compare(FeatureRef("ema", (), "real", "15m"), ">", 3.0)), "not fully resolved"),
+        (built(Compare(FeatureRef("ema", (("timeperiod", 12.0),), "real", "15m"), ">", 3.0)), "not fully resolved"),
         (built(Compare(FeatureRef("ema", (("timeperiod", 0),), "real", "15m"), ">", 3.0)), "timeperiod is 0; it must"),
         (built(Compare(FeatureRef("rsi", (("timeperiod", 14),), "reel", "15m"), ">", 3.0)), "unknown output 'reel'"),
         (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 
 from forge_core.features.registry import make_reference
 from forge_core.plays.canonical import play_hash
@@ -127,6 +127,7 @@ def test_the_dictionary_is_plain_data():
     assert parse_play(value) == replace(DECODED, features=parse_play(value).features)
 
 
+@settings(deadline=None)
 @given(plays())
 def test_a_play_written_and_read_again_is_the_same_play(play):
     again = parse_play(play_to_yaml(play), "written.yaml")
