@@ -12,6 +12,8 @@ from rich.table import Table
 from forge_core.errors import ForgeError
 
 console = Console()
+if not console.is_terminal:
+    console = Console(width=200)  # into a file or pipe: rows stay on one line
 errors = Console(stderr=True)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -42,10 +44,12 @@ def say(text: str) -> None:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
     """Print ``rows`` under ``columns``; numbers stand to the right."""
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) or row[index] is None for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=index == 0)
     for row in rows:
         table.add_row(*(_plain(_text(cell)) for cell in row))
     console.print(table)

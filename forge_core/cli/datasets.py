@@ -55,7 +55,15 @@ def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog."
         return
     say(f"version {version.content_hash} in {version.path}\n")
     rows = [
-        (label, part["rows"], part["lead_in_rows"], part["first"], part["last"], part["gaps"]["count"], part["origin"])
+        (
+            label,
+            part["rows"],
+            part["lead_in_rows"],
+            part["first"][:16],
+            part["last"][:16],
+            part["gaps"]["count"],
+            part["origin"],
+        )
         for label, part in version.manifest["timeframes"].items()
     ]
-    show_table(("timeframe", "bars", "of them lead-in", "first bar", "last bar", "gaps", "origin"), rows)
+    show_table(("timeframe", "bars", "of them lead-in", "first bar (UTC)", "last bar (UTC)", "gaps", "origin"), rows)
