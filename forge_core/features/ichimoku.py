@@ -10,7 +10,7 @@ from forge_core.features.scale import Scale
 def _later(column: Floats, bars: int) -> Floats:
     """Shift a column so that bar i has the value of bar ``i - bars``."""
     shifted = np.full_like(column, np.nan)
-    shifted[bars:] = column[: column.size - bars]
+    shifted[bars:] = column[: max(column.size - bars, 0)]
     return shifted
 
 
