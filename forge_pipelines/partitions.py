@@ -1,8 +1,8 @@
 """What the assets are partitioned by: the symbols and datasets declared in ``datasets/``, studies, generations."""
 
 import dagster as dg
-from forge_core.market.catalog import load_catalog
 
+from forge_core.market.catalog import load_catalog
 from forge_core.market.instruments import load_instruments
 
 _CATALOG = load_catalog()

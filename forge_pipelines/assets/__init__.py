@@ -1,0 +1,1 @@
+"""The assets: raw bars, datasets, the indicator bank, generations, the front and the champion."""

@@ -1,0 +1,17 @@
+"""What the user has to mend is said in one message, and not tried again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from forge_core.errors import ForgeError
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn a ForgeError of the block into a failure of the step that shows its message and is not retried."""
+    try:
+        yield
+    except ForgeError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None

@@ -1,0 +1,28 @@
+"""Jobs over one asset each, by partition: an asset job cannot mix partitions definitions."""
+
+import dagster as dg
+
+from forge_pipelines.assets.features import indicator_bank
+from forge_pipelines.assets.market import WRITES_STORE, raw_ohlcv, regime_dataset
+from forge_pipelines.console import CONSOLE_CONFIG
+
+refresh_ohlcv = dg.define_asset_job(
+    "refresh_ohlcv",
+    selection=[raw_ohlcv],
+    description="Take what a symbol's source has and the store lacks.",
+    config={"loggers": CONSOLE_CONFIG},
+    tags=WRITES_STORE,
+)
+build_datasets = dg.define_asset_job(
+    "build_datasets",
+    selection=[regime_dataset],
+    description="Cut a named dataset from the store; a new version where its bars changed.",
+    config={"loggers": CONSOLE_CONFIG},
+    tags=WRITES_STORE,
+)
+build_features = dg.define_asset_job(
+    "build_features",
+    selection=[indicator_bank],
+    description="Compute the searchable features of a dataset at their default parameters.",
+    config={"loggers": CONSOLE_CONFIG},
+)

@@ -1,0 +1,34 @@
+"""What an asset's page shows: tables, pictures and figures as Dagster metadata."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+
+Metadata = dict[str, Any]
+
+
+def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
+    """Show a PNG on the asset's page."""
+    return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def code_block(text: str, language: str) -> dg.MarkdownMetadataValue:
+    """Show ``text`` as code."""
+    return dg.MetadataValue.md(f"```{language}\n{text.rstrip()}\n```")
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
+    """Show ``rows`` as a table; the first column is aligned left, the others right."""
+    lines = [
+        "| " + " | ".join(columns) + " |",
+        "|" + "|".join([":---", *["---:"] * (len(columns) - 1)]) + "|",
+        *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows),
+    ]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def figure(value: float | None) -> str:
+    """Write a number for a table: four digits, a dash where it is undefined."""
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
