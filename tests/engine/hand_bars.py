@@ -113,7 +113,7 @@ def kernel_backtest(play: Play, feed: Feed, *, cash: float, **settings) -> Refer
     ambiguous = round(metrics["ambiguity_rate"] * len(trades)) if trades else 0
     ruined = bool(result.equity[-1] <= 0)
     if ruined:
-        assert metrics["cagr"] == -1
+        assert metrics["cagr"] == -1, metrics["cagr"]
     return ReferenceResult(trades, result.equity.tolist(), ambiguous, ruined)
 
 

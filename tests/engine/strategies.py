@@ -7,14 +7,19 @@ draws the settings and a seed; numpy draws the bars from the seed, for hypothesi
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.feed import Feed
+from forge_core.features.feeds import feed_from_bars
+from forge_core.features.reference import FeatureRef, price_field
+from forge_core.features.registry import make_reference
 from forge_core.market.instruments import Instrument
-from forge_core.plays.model import Distance, Play, Risk, Size
-from tests.engine.hand_bars import hand_feed, hand_play
+from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Size, Trend
+from tests.engine.hand_bars import HOUR, T0, hand_feed, hand_play
 
+KINDS = ("future", "perpetual", "spot", "future", "index")
 QUARTERS = 4  # finer bars in one execution bar
 
 
@@ -31,6 +36,14 @@ class Case:
     rollover: bool
     finer: Feed | None
 
+    def __repr__(self) -> str:
+        """The settings in short; the bars follow from the seed of the walk, which hypothesis prints beside."""
+        shown = {"costs", "cash", "policy", "roll_mode", "rollover"}
+        feed = f"{self.feed.instrument!r}, {len(self.feed)} bars from {self.feed.start}"
+        return f"Case({self.play.risk}, sides={self.play.sides}, {feed}, " + (
+            ", ".join(f"{name}={self.settings[name]!r}" for name in sorted(shown)) + ")"
+        )
+
     @property
     def settings(self) -> dict:
         names = ("costs", "cash", "policy", "roll_mode", "rollover", "finer")
@@ -42,14 +55,16 @@ def pick(*values) -> st.SearchStrategy:
 
 
 @st.composite
-def instruments(draw: st.DrawFn, kinds: tuple[str, ...] = ("spot", "perpetual", "future", "index")) -> Instrument:
+def instruments(
+    draw: st.DrawFn, kinds: tuple[str, ...] = ("future", "perpetual", "spot", "future", "index")
+) -> Instrument:
     """An instrument of each kind, futures with little margin so that some accounts are ruined."""
     kind = draw(st.sampled_from(kinds))
     fields: dict = {"tick": draw(pick(0.25, 0.01, 1.0)), "lot": draw(pick(0.001, 0.1, 1.0))}
     if kind == "future":
         multiplier = draw(pick(1.0, 50.0))
         fields |= {"multiplier": multiplier, "lot": 1.0, "positive_prices": draw(st.booleans())}
-        fields["initial_margin"] = multiplier * fields["tick"] * draw(pick(20.0, 100.0))
+        fields["initial_margin"] = multiplier * fields["tick"] * draw(pick(8.0, 40.0))
     if kind == "perpetual":
         fields |= {"max_leverage": draw(pick(1.0, 5.0, 20.0)), "maintenance_margin_rate": draw(pick(0.0, 0.01, 0.04))}
         fields["liquidation_fee_rate"] = draw(pick(0.0, 0.005))
@@ -91,8 +106,8 @@ def risks(
     if kind == "risk" and stop is None:
         stop = draw(distances(kinds))
     values = {
-        "fraction": pick(1.0, 0.3, 5.0, 20.0),
-        "notional": pick(900.0, 50_000.0),
+        "fraction": pick(1.0, 0.3, 5.0, 30.0),
+        "notional": pick(200.0, 5_000.0),
         "contracts": pick(1.0, 3.0, 7.77),
         "risk": pick(0.01, 0.2),
     }
@@ -135,14 +150,14 @@ class Walk:
         return prices
 
 
-def walks(longest: int = 60) -> st.SearchStrategy[Walk]:
-    """Walks of up to ``longest`` execution bars."""
+def walks(lengths: tuple[int, ...], levels: tuple[int, ...] = (100, 400, 20, 10_000)) -> st.SearchStrategy[Walk]:
+    """Walks of one of these numbers of execution bars, from one of these prices in ticks."""
     return st.builds(
         Walk,
         seed=st.integers(0, 2**32 - 1),
-        bars=st.integers(4, longest),
-        level=pick(400, 100, 30, 10_000),
-        step=pick(1, 2, 5),
+        bars=st.sampled_from(lengths),
+        level=st.sampled_from(levels),
+        step=pick(1, 2, 5, 12),
         gap_share=pick(0.0, 0.1, 0.5),
         flat_share=pick(0.0, 0.3, 0.8),
     )
@@ -174,12 +189,11 @@ def hand_cases(
     cost: st.SearchStrategy[Costs] | None = None,
     risk: st.SearchStrategy[Risk] | None = None,
     policy: st.SearchStrategy[str] | None = None,
-    longest: int = 60,
-    cash: st.SearchStrategy[float] | None = None,
+    walk: st.SearchStrategy[Walk] | None = None,
 ) -> Case:
     """Random bars with random signals written on them, and whatever else the contract knows."""
-    traded = draw(instrument or instruments())
-    walk = draw(walks(longest))
+    traded = draw(instruments() if instrument is None else instrument)
+    walk = draw(walks((8, 40, 120, 120)) if walk is None else walk)
     rng = np.random.default_rng(walk.seed)
     quarters = walk.quarters(rng, traded.positive_prices)
     signals = random_signals(rng, walk.bars, draw(pick(0.3, 0.1, 0.7)), draw(pick(0.0, 0.1, 0.5)))
@@ -193,13 +207,13 @@ def hand_cases(
     feed = hand_feed(
         rows_of(aggregate(quarters), traded.tick, signals),
         instrument=traded,
-        start=draw(st.integers(0, walk.bars - 1) | st.just(0)),
+        start=draw(pick(0, 0, 0, 0, 0, 3, 3, walk.bars // 2, walk.bars - 1)),
         atr=atr,
         rolls=np.flatnonzero(rng.random(walk.bars) < roll_share),
         funding=funding,
         hours=hours,
     )
-    settled = draw(policy or pick("pessimistic", "ohlc_path", "replay"))
+    settled = draw(pick("pessimistic", "ohlc_path", "replay") if policy is None else policy)
     finer = None
     if settled == "replay":
         kept = np.flatnonzero(rng.random(quarters.shape[0]) < draw(pick(1.0, 0.7)))
@@ -210,15 +224,106 @@ def hand_cases(
             hours=hours[kept // QUARTERS] + kept % QUARTERS / QUARTERS,
             bar_hours=1 / QUARTERS,
         )
-    play = hand_play(draw(risk or risks()), sides=draw(pick("both", "both", "long", "short")))
+    play = hand_play(draw(risks() if risk is None else risk), sides=draw(pick("both", "both", "long", "short")))
     play = replace(play, warmup_bars=draw(pick(0, 0, 5)))
     return Case(
         play=play,
         feed=feed,
-        costs=draw(cost or costs()),
-        cash=draw(cash or pick(10_000.0, 1_000.0, 250_000.0)),
+        costs=draw(costs() if cost is None else cost),
+        cash=draw(pick(30.0, 5.0, 1_000.0)) * walk.level * traded.tick * traded.multiplier,
         policy=settled,
         roll_mode=draw(pick("prev_open", "prev_close")),
         rollover=draw(st.booleans()),
         finer=finer,
+    )
+
+
+def feature(name: str, output: str | None = None, timeframe: str = "1h", **params: float) -> FeatureRef:
+    return make_reference(name, params, output=output, timeframe=timeframe)
+
+
+# Those of the first line look back no further than ten bars; the others remember everything.
+SHORT_MEMORY = (
+    *(price_field(name, "1h") for name in ("close", "open", "high", "low")),
+    feature("sma", timeperiod=3),
+    feature("bbands", "upperband", timeperiod=5, nbdevup=1.0, nbdevdn=1.0),
+    feature("bbands", "lowerband", timeperiod=5, nbdevup=1.0, nbdevdn=1.0),
+    feature("range", "high", lookback=5),
+)
+PRICES = (
+    *SHORT_MEMORY,
+    feature("ema", timeperiod=3),
+    feature("ema", timeperiod=7),
+    feature("ema", timeframe="4h", timeperiod=2),
+    price_field("close", "4h"),
+    feature("swings", "last_high", left=1, right=1),
+)
+OSCILLATORS = (feature("rsi", timeperiod=3), feature("rsi", timeframe="4h", timeperiod=2))
+
+
+def comparisons(prices: tuple[FeatureRef, ...]) -> st.SearchStrategy[Compare]:
+    operators = pick("crosses_above", "crosses_below", ">", "<", ">=", "<=")
+    return st.builds(Compare, st.sampled_from(prices), operators, st.sampled_from(prices))
+
+
+def rules(
+    prices: tuple[FeatureRef, ...] = PRICES, oscillators: tuple[FeatureRef, ...] = OSCILLATORS
+) -> st.SearchStrategy:
+    """Groups of comparisons and trends, some of them nested."""
+    one = comparisons(prices)
+    one |= st.builds(Trend, st.sampled_from(prices), pick("rising", "falling"), pick(1, 2, 3))
+    if oscillators:
+        level, operator = pick(20.0, 50.0, 80.0), pick("crosses_above", "crosses_below", ">", "<")
+        one |= st.builds(Compare, st.sampled_from(oscillators), operator, level)
+    return groups(one | groups(one))
+
+
+@st.composite
+def groups(draw: st.DrawFn, part: st.SearchStrategy) -> Group:
+    parts = draw(st.lists(part, min_size=1, max_size=3))
+    return Group(draw(st.integers(1, len(parts))), tuple(parts))
+
+
+def frame_of(walk: Walk, rng: np.random.Generator, instrument: Instrument) -> pd.DataFrame:
+    """The walk as a bars frame, some of its hours missing."""
+    prices = aggregate(walk.quarters(rng, instrument.positive_prices)) * instrument.tick
+    hours = np.cumsum(rng.choice([1, 1, 1, 1, 1, 3, 30], walk.bars))
+    index = pd.DatetimeIndex(pd.to_datetime(T0 + hours * HOUR, unit="us", utc=True).as_unit("us"), name="timestamp")
+    bars = pd.DataFrame(prices, index=index, columns=["open", "high", "low", "close"])
+    return bars.assign(volume=rng.integers(0, 50, walk.bars).astype(float))
+
+
+@st.composite
+def feature_cases(draw: st.DrawFn) -> Case:
+    """Random rules over real features of random bars, the coarser timeframe among them."""
+    traded = draw(instruments())
+    walk = draw(walks((60, 150, 300)))
+    rng = np.random.default_rng(walk.seed)
+    bars = frame_of(walk, rng, traded)
+    feed = feed_from_bars(bars, instrument=traded, timeframe="1h", start=draw(pick(0, 0, 10, 40)))
+    if traded.kind == "perpetual":
+        feed = replace(feed, funding=rng.choice([0.0, 0.0001, -0.0003], walk.bars))
+    if traded.kind == "future":
+        feed = replace(feed, rolls=rng.random(walk.bars) < draw(pick(0.0, 0.05)))
+    optional = st.none() | rules()
+    play = Play(
+        name="random",
+        timeframe="1h",
+        entry_long=draw(rules()),
+        entry_short=draw(optional),
+        exit_long=draw(optional),
+        exit_short=draw(optional),
+        risk=draw(risks()),
+        sides=draw(pick("both", "both", "long", "short")),
+        warmup_bars=draw(pick(0, 0, 20)),
+    )
+    return Case(
+        play=play,
+        feed=feed,
+        costs=draw(costs()),
+        cash=draw(pick(30.0, 5.0, 1_000.0)) * walk.level * traded.tick * traded.multiplier,
+        policy=draw(pick("pessimistic", "ohlc_path")),
+        roll_mode=draw(pick("prev_open", "prev_close")),
+        rollover=draw(st.booleans()),
+        finer=None,
     )

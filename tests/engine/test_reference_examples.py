@@ -718,6 +718,16 @@ def test_ruin_at_a_close(run):
     assert result.ruined
 
 
+def test_financing_can_ruin_at_a_close(run):
+    rows = [(100, 100, 100, 100, "S"), *[QUIET] * 5]
+    hours = [0, 1, 2, 500, 600, 700]
+    # 500 hours of 40 times 900 a year
+    result = run(rows, hours=hours, costs=Costs(borrow_rate=40.0), size=Size("contracts", 9.0))
+    check(result.trades[0], exit_reason="ruin", exit_time=at(501), bars_held=3, financing=900 * 40 * 500 / 8760)
+    assert result.equity[3:] == pytest.approx([1000 - 900 * 40 * 500 / 8760] * 3)
+    assert result.ruined
+
+
 def test_isolated_margin_is_not_ruined_at_an_open_but_liquidated(run):
     # all of 1000 is margin for 100 units; the gap of 20 would cost 2000, liquidation costs 1000
     rows = [(100, 100, 100, 100, "L"), (100, 100, 99, 100, ""), (80, 85, 75, 85, ""), QUIET]
