@@ -57,9 +57,9 @@ class FeatureDefinition:
 
     ``function(bars, params)`` returns the columns in the order of ``outputs``; ``bars_needed(params)`` counts the bars
     before the first value. ``ascending`` lists groups of parameters whose values must rise strictly
-    (``("fastperiod", "slowperiod")``): TA-Lib swaps such periods silently, so a Play that has them the wrong way
-    round does not say what it does. ``tied`` lists pairs (follower, leader): a search gives the follower the leader's
-    value. ``search`` marks the features an evolution may draw from.
+    (``("fastperiod", "slowperiod")``): the wrong way round TA-Lib swaps them silently or turns the sign, so a Play that
+    has them so does not say what it does. ``tied`` lists pairs (follower, leader): a search gives the follower the
+    leader's value. ``search`` marks the features an evolution may draw from.
     """
 
     name: str

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from forge_core.errors import ConfigError, PlayError
 from forge_core.features.registry import REGISTRY_VERSION, all_features, get_feature, make_reference, searchable
 from tests.features.sample_bars import walk
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 ALL = all_features()
 SEARCHABLE = searchable()
 
@@ -47,7 +50,7 @@ def test_an_unknown_feature_is_refused_with_the_nearest_name(name, suggestion):
         ("rsi", {"timeperiod": math.nan}, "rsi: timeperiod is nan; "),
         ("rsi", {"timeperiod": math.inf}, "rsi: timeperiod is inf; "),
         ("rsi", {"timeperiod": "14"}, "rsi: timeperiod is '14'; "),
-        ("rsi", {"timeperiod": True}, "rsi: timeperiod is True; "),
+        ("mom", {"timeperiod": True}, "mom: timeperiod is True; it must be a whole number from 1 to 100000"),
         ("rsi", {"timeperiod": None}, "rsi: timeperiod is None; "),
         ("bbands", {"nbdevup": math.nan}, "bbands: nbdevup is nan; it must be a number from 0 to"),
         ("bbands", {"matype": 14}, "bbands: matype is 14; it must be a whole number from 0 to 13"),
@@ -161,3 +164,22 @@ def test_a_bar_field_is_a_feature(name):
 def test_the_version_names_the_numbers():
     assert len(REGISTRY_VERSION) == 12
     assert set(REGISTRY_VERSION) <= set("0123456789abcdef")
+
+
+def test_the_manual_lists_the_features_as_they_are():
+    text = (DOCS / "features.md").read_text(encoding="utf-8")
+    assert runpy.run_path(str(DOCS / "feature_table.py"))["page"](text) == text, "run python docs/feature_table.py"
+
+
+def test_the_manual_shows_and_explains_every_structure():
+    text = (DOCS / "features.md").read_text(encoding="utf-8")
+    for definition in ALL:
+        if definition.kind == "structure":
+            assert f"### {definition.name}\n\n![{definition.name}](pictures/{definition.name}.svg)" in text
+            assert (DOCS / "pictures" / f"{definition.name}.svg").is_file()
+            assert all(f"`{parameter.name}`" in text for parameter in definition.parameters)
+
+
+def test_the_pictures_can_be_drawn_again(tmp_path):
+    runpy.run_path(str(DOCS / "pictures" / "draw_structures.py"))["main"](tmp_path)
+    assert len(list(tmp_path.glob("*.svg"))) == 6

@@ -62,7 +62,6 @@ _OSCILLATORS = (
         SIGNED_PERCENT,
         steps(-60, 60, 10),
         {"timeperiod": (8, 13, 21), "fastperiod": (2, 3, 5), "slowperiod": (13, 25, 34), "signalperiod": (5, 9)},
-        ascending=FAST_SLOW,
     ),
     Entry("tsi", SIGNED_PERCENT, steps(-40, 40, 10), {"firstperiod": (13, 20, 25, 34), "secondperiod": (5, 7, 13, 20)}),
 )
@@ -94,8 +93,7 @@ _RATES = (
         "coppock",
         CENTRED,
         _RATE,
-        {"wmaperiod": (5, 10, 14), "roc1period": (8, 11, 14), "roc2period": (14, 20, 28)},
-        ascending=(("roc1period", "roc2period"),),
+        {"wmaperiod": (5, 10, 14), "roc1period": (8, 11, 14), "roc2period": (16, 20, 28)},
     ),
     Entry("dpo", CENTRED, ZERO, AVERAGES),
     Entry("qstick", CENTRED, ZERO, OSCILLATORS),

@@ -24,7 +24,7 @@ VOLATILITY = (
     Entry("adr", UNBOUNDED),
     Entry("natr", UNBOUNDED, (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0), OSCILLATORS),
     Entry("cvi", CENTRED, around_zero(10.0, 20.0, 40.0), {"timeperiod": (5, 10, 14, 20), "rocperiod": (5, 10, 20)}),
-    Entry("massi", UNBOUNDED, ascending=FAST_SLOW),
+    Entry("massi", UNBOUNDED),
     Entry("rvi", PERCENT, steps(20, 80, 5), {"timeperiod": (7, 10, 14, 21, 28), "stddevperiod": (5, 10, 20)}),
 )
 
