@@ -11,7 +11,7 @@ MARK = "<!-- written by docs/feature_table.py -->\n"
 
 
 def row(definition: FeatureDefinition) -> str:
-    """One line of the table: name, parameters with defaults, outputs with scales (default in bold), choices searched."""
+    """One line of the table: name, parameters with defaults, outputs with scales (default in bold), choices."""
     parameters = ", ".join(f"`{p.name}` {p.default:g}" for p in definition.parameters)
     by_scale = groupby(definition.outputs, key=lambda output: str(output.scale))
     names = {
