@@ -1,14 +1,15 @@
 """Seeing a coarser timeframe from the execution bars, without seeing a bar that has not closed yet."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from forge_core.compiled import compiled
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def aligned_index(execution_open_us: Integers, execution_us: int, higher_open_us: Integers, higher_us: int) -> Integers:
     """Return, for each execution bar, the index of the newest higher bar that has closed when it closes, else -1.
 
@@ -27,7 +28,7 @@ def aligned_index(execution_open_us: Integers, execution_us: int, higher_open_us
     return index
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def take_aligned(values: Floats, index: Integers) -> Floats:
     """Return ``values[index]`` (float64, one value per execution bar), NaN where ``index`` is -1."""
     taken = np.empty(index.size, np.float64)

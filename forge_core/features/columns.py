@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
+from forge_core.compiled import compiled
 from forge_core.errors import DataError, PlayError
 from forge_core.features.alignment import first_visible, take_aligned
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
@@ -102,7 +102,7 @@ def first_value(reference: FeatureRef, bars: BarArrays, execution: BarArrays) ->
     return first_visible(execution.time, execution.timeframe.microseconds, closes)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def streak(values: Floats) -> Floats:
     """Return the signed run length of consecutive rises (positive) or falls (negative) of ``values``, float64.
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import talib
-from numba import njit
 from talib import abstract
 
+from forge_core.compiled import compiled
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Parameter, Params
 from forge_core.features.reference import Number
 from forge_core.features.talib_catalogue import CATALOGUE
@@ -105,7 +105,7 @@ def _floats(column: Any, inputs: list[Floats], lookback: int) -> Floats:
     return values
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _blank_without_volume(column: Floats, volume: Floats, window: int, end: int) -> None:
     """Set ``column`` to NaN wherever the last ``window`` bars, ``end`` bars ago, had no volume at all."""
     idle = 0

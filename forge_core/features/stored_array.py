@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from forge_core.compiled import compiled
 from forge_core.files import replacing
 
 Array = NDArray[Any]
@@ -122,7 +122,7 @@ def _fingerprint(values: Array) -> int:
     return int(hash_words(words))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hash_words(words: NDArray[np.uint64]) -> np.uint64:
     """Return a 64-bit hash of ``words``: multiply and shift-xor (as in MurmurHash3), in four lanes for speed.
 

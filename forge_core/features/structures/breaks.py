@@ -1,14 +1,14 @@
 """Breaks of structure: a close beyond the last swing, with the prevailing direction or against it."""
 
 import numpy as np
-from numba import njit
 
+from forge_core.compiled import compiled
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Params
 from forge_core.features.scale import Scale
 from forge_core.features.structures.pivots import LEFT, RIGHT, confirmed_swings
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def structure_breaks(high: Floats, low: Floats, close: Floats, left: int, right: int) -> tuple[Floats, Floats, Floats]:
     """Return break of structure, change of character and direction.
 

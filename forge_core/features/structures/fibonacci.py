@@ -1,8 +1,8 @@
 """Fibonacci levels of the last confirmed leg."""
 
 import numpy as np
-from numba import njit
 
+from forge_core.compiled import compiled
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Params
 from forge_core.features.scale import Scale
 from forge_core.features.structures.pivots import LEFT, RIGHT, confirmed_swings
@@ -10,7 +10,7 @@ from forge_core.features.structures.pivots import LEFT, RIGHT, confirmed_swings
 RATIOS = (0.236, 0.382, 0.5, 0.618, 0.786)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def last_leg(high: Floats, low: Floats, left: int, right: int) -> tuple[Floats, Floats, Floats]:
     """Return start price, end price and direction (1 up, -1 down) of the last leg known at each bar.
 

@@ -1,9 +1,9 @@
 """Swing points, the ground of every other structure: bars that stand out from their neighbours."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from forge_core.compiled import compiled
 from forge_core.features.definition import Floats, Parameter
 
 Flags = NDArray[np.bool_]
@@ -12,7 +12,7 @@ LEFT = Parameter("left", 3, True, 1, 500, (2, 3, 5, 8))
 RIGHT = Parameter("right", 3, True, 1, 500, (1, 2, 3, 5))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def confirmed_swings(high: Floats, low: Floats, left: int, right: int) -> tuple[Flags, Flags]:
     """Return two flags a bar: whether bar ``i`` confirms that bar ``i - right`` was a swing high, a swing low.
 
@@ -28,7 +28,7 @@ def confirmed_swings(high: Floats, low: Floats, left: int, right: int) -> tuple[
     return is_high, is_low
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _stands_out(prices: Floats, at: int, left: int, right: int, sign: float) -> bool:
     top = sign * prices[at]
     for k in range(at - left, at + right + 1):

@@ -1,14 +1,14 @@
 """Swings: the last confirmed swing high and low, and how each compares with the one before it."""
 
 import numpy as np
-from numba import njit
 
+from forge_core.compiled import compiled
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Params
 from forge_core.features.scale import Scale
 from forge_core.features.structures.pivots import LEFT, RIGHT, confirmed_swings
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def swing_levels(high: Floats, low: Floats, left: int, right: int) -> tuple[Floats, Floats, Floats, Floats]:
     """Return the price of the last swing high and low, and their labels, each known at bar i.
 

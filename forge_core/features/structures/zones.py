@@ -2,9 +2,9 @@
 
 import numpy as np
 import talib
-from numba import njit
 from numpy.typing import NDArray
 
+from forge_core.compiled import compiled
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Parameter, Params
 from forge_core.features.scale import Scale
 from forge_core.features.structures.pivots import Flags, confirmed_swings
@@ -14,7 +14,7 @@ ATR_PERIOD = 14
 Integers = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def zone_levels(
     prices: Floats, confirmed: Flags, atr: Floats, delay: int, lookback: int, tolerance: float
 ) -> tuple[Floats, Floats]:
@@ -48,7 +48,7 @@ def zone_levels(
     return level, touches
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _insert(by_price: Integers, size: int, prices: Floats, bar: int) -> None:
     place = size
     while place > 0 and prices[by_price[place - 1]] > prices[bar]:
@@ -57,7 +57,7 @@ def _insert(by_price: Integers, size: int, prices: Floats, bar: int) -> None:
     by_price[place] = bar
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _remove(by_price: Integers, size: int, bar: int) -> None:
     place = 0
     while by_price[place] != bar:
@@ -65,7 +65,7 @@ def _remove(by_price: Integers, size: int, bar: int) -> None:
     by_price[place : size - 1] = by_price[place + 1 : size]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _strongest(prices: Floats, by_price: Integers, width: float) -> tuple[float, float]:
     """Return mean price and number of the swings around the one with the most neighbours, NaN where there is none."""
     low, high = 0, 0  # by_price[low:high] are the neighbours of the swing at hand, itself included
