@@ -38,7 +38,7 @@ class Evaluation:
     ``violations`` are finite; a violation is 0 where the constraint is kept. ``reason`` says why an evaluation failed.
     """
 
-    metrics: Floats = field(repr=False)
+    metrics: Floats = field(repr=False, compare=False)
     objectives: tuple[float, ...]
     violations: tuple[float, ...]
     reason: str | None = None

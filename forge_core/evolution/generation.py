@@ -56,7 +56,7 @@ class Trial:
 
     play_hash: str
     play: Play
-    daily_returns: DailyReturns
+    daily_returns: DailyReturns = field(repr=False, compare=False)
 
 
 @dataclass

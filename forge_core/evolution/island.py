@@ -28,8 +28,11 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
     evaluations = children = written = 0
     first_unique = 0.0
     with _locked(plan, island):
-        generations = [g for g in plan.generations_of(epoch) if g > plan.folder.last_generation(island)]
+        done = plan.folder.last_generation(island)
+        generations = [g for g in plan.generations_of(epoch) if g > done]
         if generations:
+            if done < generations[0] - 1:
+                raise _behind(plan, island, done + 1)
             known = _known(plan, island, generations[0] - 1)
             with plan.evaluator(plan.spec.train, threads) as evaluator:
                 parents: list[Individual] | None = None
@@ -95,14 +98,17 @@ def _parents(plan: StudyPlan, island: int, generation: int) -> list[Individual]:
 
 
 def _survivors(plan: StudyPlan, island: int, generation: int) -> list[Individual]:
-    path = plan.folder.island_table(island, generation)
     try:
-        return plan.tables.survivors(plan.tables.read(path))
+        return plan.tables.survivors(plan.tables.read(plan.folder.island_table(island, generation)))
     except FileNotFoundError:
-        raise StudyError(
-            f"study {plan.spec.name!r}: island {island} has no generation {generation} yet ({path}); "
-            "every island finishes an epoch before the next one begins"
-        ) from None
+        raise _behind(plan, island, generation) from None
+
+
+def _behind(plan: StudyPlan, island: int, generation: int) -> StudyError:
+    return StudyError(
+        f"study {plan.spec.name!r}: island {island} has no generation {generation} yet "
+        f"({plan.folder.island_table(island, generation)}); every island finishes an epoch before the next one begins"
+    )
 
 
 def _known(plan: StudyPlan, island: int, last: int) -> dict[str, Evaluation]:
@@ -118,9 +124,7 @@ def _check_any_worked(plan: StudyPlan, generation: int, outcome: Generation) -> 
     """Raise StudyError when all Plays of the first generation failed: then it is not the Plays that are at fault."""
     reasons = [child.evaluation.reason for child in outcome.offspring]
     if generation == 1 and all(reasons):
-        raise StudyError(
-            f"study {plan.spec.name!r}: not one Play could be backtested; the first failed with {reasons[0]}"
-        )
+        raise StudyError(f"study {plan.spec.name!r}: no Play could be backtested; the first: {reasons[0]}")
 
 
 def _write(plan: StudyPlan, island: int, generation: int, outcome: Generation, parents: list[Individual]) -> None:

@@ -104,5 +104,5 @@ def _signed(scale: Scale) -> bool:
 
 def _mirror_value(scale: Scale, value: float) -> float:
     if scale.kind == "bounded" and scale.low is not None and scale.high is not None:
-        return scale.low + scale.high - value
+        return round(scale.low + scale.high - value, 12)  # 0.8 and not 0.7999999999999999 for 0.2 of 0..1
     return 0.0 - value  # -0.0 would be written -0

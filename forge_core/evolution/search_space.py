@@ -189,7 +189,9 @@ class SpaceSpec(_Spec):
             for name, grids in (features or {}).items():
                 definition = get_feature(name)
                 if definition.kind != kind:
-                    faults.append(((key, name), f"{name} is a {definition.kind}, not a {kind}", None))
+                    faults.append(
+                        ((key, name), f"only {key} can stand here; {name} is of kind {definition.kind}", None)
+                    )
                 elif fault := _grid_fault(definition, grids):
                     faults.append(((key, name), fault, None))
         raise_faults("space", faults)

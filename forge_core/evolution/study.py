@@ -189,7 +189,7 @@ class StudySpec(_Spec):
         faults: list[Fault] = []
         if self.islands > self.population // 2:
             message = f"a population of {self.population} is too small for {self.islands} islands of 2 or more Plays"
-            faults.append((("islands",), message, self.islands))
+            faults.append((self._set("islands", "population"), message, self.islands))
         elif self.migrants is not None and self.migrants > self.population // self.islands:
             message = f"more than the {self.population // self.islands} Plays of an island cannot move on"
             faults.append((("migrants",), message, self.migrants))
@@ -198,8 +198,12 @@ class StudySpec(_Spec):
             faults.append((("epochs",), message, self.epochs))
         elif self.epochs > self.generations:
             message = f"{self.generations} generations cannot be divided over {self.epochs} epochs"
-            faults.append((("epochs",), message, self.epochs))
+            faults.append((self._set("epochs", "generations"), message, self.epochs))
         return faults
+
+    def _set(self, key: str, instead: str) -> tuple[str]:
+        """Return the key that a fault is about: ``key`` if the study sets it, else ``instead``."""
+        return (key,) if key in self.model_fields_set else (instead,)
 
     def _goal_faults(self) -> list[Fault]:
         faults: list[Fault] = []

@@ -45,13 +45,15 @@ class TableFormat:
         self.metrics = [f"{dataset}.{metric.name}" for dataset in datasets for metric in METRICS]
         self.genes = [gene.name for gene in genes]
         self._shape = (len(datasets), len(METRICS))
+        # "element" is what Parquet calls the items of a list
+        self._genes_type = pa.list_(pa.field("element", pa.int16()), len(self.genes))
         self.schema = pa.schema(
             [
                 *_IDENTITY,
                 *(pa.field(name, pa.float64(), nullable=False) for name in (*self.objectives, *self.constraints)),
                 *(pa.field(name, pa.float64()) for name in self.metrics),
                 # one list in the order of the schema's own list of names: a column a gene would double the cost
-                pa.field("genes", pa.list_(pa.int16(), len(self.genes)), nullable=False),
+                pa.field("genes", self._genes_type, nullable=False),
             ],
             metadata={_MANIFEST: manifest_hash.encode(), _GENES: canonical_json(self.genes).encode()},
         )
@@ -80,7 +82,7 @@ class TableFormat:
         ]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self.schema, strict=False)]
         arrays += [pa.array(column, pa.float64(), from_pandas=True) for column in np.ascontiguousarray(metrics.T)]
-        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(genes.ravel()), len(self.genes)))
+        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(genes.ravel()), type=self._genes_type))
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
     def write(self, path: Path, table: pa.Table) -> None:
@@ -129,12 +131,15 @@ class TableFormat:
 
 
 def table_hash(table: pa.Table) -> str:
-    """Return a hash of a table's schema and values, whatever file it stands in."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        for batch in table.combine_chunks().to_batches():
-            writer.write_batch(batch)
-    return content_hash(sink.getvalue().to_pybytes())
+    """Return a hash of a table's columns and values, however its file was written."""
+    parts: list[bytes | str] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        parts += [name, str(column.type)]
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            parts += [column.is_null().to_numpy().tobytes(), column.fill_null(0).to_numpy().tobytes()]
+        else:
+            parts.append(canonical_json(column.to_pylist()))
+    return content_hash(*parts)
 
 
 def _matrix(table: pa.Table, names: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,161 @@
+"""Objectives and constraints are finite whatever happens; threads change nothing; a failing Play stops nobody."""
+
+import math
+
+import numpy as np
+import pytest
+
+from forge_core.errors import DataError
+from forge_core.evolution import evaluation
+from forge_core.evolution.evaluation import FAILURE, Constraint, Evaluator, Goals, Objective
+from forge_core.evolution.plan import StudyPlan
+from forge_core.paths import Home
+
+from .plays import GOALS, metrics
+from .studies import small_spec
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "direction", "expected"),
+    [
+        ("worst", "maximize", 0.5),
+        ("median", "maximize", 1.0),
+        ("mean", "maximize", 1.5),
+    ],
+)
+def test_aggregation_of_a_maximized_metric(aggregate: str, direction: str, expected: float) -> None:
+    rows = np.array([metrics(sharpe=value) for value in (1.0, 3.0, 0.5)])
+    assert Objective("o", "sharpe", direction, aggregate, -20.0).value(rows) == expected
+
+
+def test_the_worst_of_a_minimized_metric_is_the_largest() -> None:
+    rows = np.array([metrics(max_drawdown=value) for value in (0.1, 0.4, 0.2)])
+    assert Objective("o", "max_drawdown", "minimize", "worst", 1.0).value(rows) == 0.4
+
+
+def test_undefined_and_boundless_metrics_are_worst_or_capped() -> None:
+    assert GOALS.judge(np.array([metrics(sharpe=NAN, max_drawdown=0.2)])).objectives == (-20.0, 0.2)
+    assert GOALS.judge(np.array([metrics(sharpe=math.inf, max_drawdown=math.inf)])).objectives == (-20.0, 1.0)
+    assert GOALS.judge(np.array([metrics(sharpe=1e9, max_drawdown=7.0)])).objectives == (20.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "aggregate", "bound", "expected"),
+    [
+        ("min_trades", [30, 45], "worst", 30, 0.0),
+        ("min_trades", [15, 45], "worst", 30, 0.5),
+        ("min_trades", [15, 45], "mean", 30, 0.0),
+        ("min_trades", [0, 0], "worst", 0, 0.0),
+        ("max_drawdown", [0.9, 0.1], "worst", 0.6, 0.5),
+        ("max_drawdown", [0.6, 0.1], "worst", 0.6, 0.0),
+        ("max_drawdown", [0.9, 0.1, 0.2], "median", 0.6, 0.0),
+        ("min_total_return", [-0.25], "worst", 0.0, 0.25),
+        ("min_sharpe", [NAN], "worst", 1.0, 21.0),
+        ("min_average_bars_held", [NAN, 5.0], "worst", 2.0, 1000.0),
+    ],
+)
+def test_constraints(name: str, values: list[float], aggregate: str, bound: float, expected: float) -> None:
+    from forge_core.evolution.study import constraint_metric
+
+    metric = constraint_metric(name)
+    direction = "maximize" if name.startswith("min_") else "minimize"
+    rows = np.array([metrics(**{metric: value}) for value in values])
+    assert Constraint(name, metric, direction, aggregate, bound).violation(rows) == pytest.approx(expected)
+
+
+def test_goals_of_a_study() -> None:
+    spec = small_spec("goals", constraints={"min_trades": 5, "max_drawdown": {"value": 0.5, "aggregate": "median"}})
+    constraints = Goals.of(spec).constraints
+    assert [(c.name, c.metric, c.direction, c.aggregate, c.bound) for c in constraints] == [
+        ("min_trades", "total_trades", "maximize", "worst", 5.0),
+        ("max_drawdown", "max_drawdown", "minimize", "median", 0.5),
+    ]
+
+
+def test_a_failure_is_worse_than_anything() -> None:
+    failed = GOALS.failed(2, "dataset: ZeroDivisionError: division by zero")
+    assert failed.objectives == (-20.0, 1.0)
+    assert failed.violations == (FAILURE,)
+    assert np.isnan(failed.metrics).all()
+    assert not failed.feasible
+    worst = GOALS.judge(np.array([metrics(total_trades=0.0)]))
+    assert 0 < worst.violation < failed.violation
+    assert all(math.isfinite(value) for value in (*failed.objectives, *failed.violations))
+
+
+@pytest.fixture(scope="module")
+def plan(home: Home) -> StudyPlan:
+    return StudyPlan.make(small_spec("evaluation"), home)
+
+
+@pytest.fixture(scope="module")
+def plays(plan: StudyPlan) -> list:
+    rng = np.random.default_rng(4)
+    sizes = [gene.size for gene in plan.genome.genes]
+    return [plan.genome.decode([int(v) for v in rng.integers(0, sizes)]) for _ in range(24)]
+
+
+def test_threads_change_nothing(plan: StudyPlan, plays: list) -> None:
+    with plan.evaluator(plan.spec.train, 1) as one, plan.evaluator(plan.spec.train, 4) as four:
+        for (a, daily_a), (b, daily_b) in zip(one.evaluate_all(plays), four.evaluate_all(plays), strict=True):
+            assert (a.objectives, a.violations, a.reason) == (b.objectives, b.violations, b.reason)
+            np.testing.assert_array_equal(a.metrics, b.metrics)
+            for x, y in zip(daily_a, daily_b, strict=True):
+                np.testing.assert_array_equal(x, y)
+                assert x.dtype == np.float32
+
+
+def test_the_evaluation_is_the_backtest(plan: StudyPlan, plays: list) -> None:
+    from forge_core.engine.simulate import simulate
+
+    with plan.evaluator(plan.spec.train) as evaluator:
+        judged, daily = evaluator.evaluate(plays[0])
+    for i, name in enumerate(plan.spec.train):
+        result = simulate(plays[0], plan.open_feed(name))
+        np.testing.assert_array_equal(judged.metrics[i], result.metrics)
+        np.testing.assert_array_equal(daily[i], result.daily_returns.astype(np.float32))
+
+
+def test_one_play_that_fails_stops_nobody(plan: StudyPlan, plays: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = evaluation.simulate
+
+    def fails_once(play, feed, **settings):
+        if play is plays[3]:
+            raise FloatingPointError("a numerical accident\nwith details")
+        return real(play, feed, **settings)
+
+    monkeypatch.setattr(evaluation, "simulate", fails_once)
+    with plan.evaluator(plan.spec.train, 2) as evaluator:
+        results = evaluator.evaluate_all(plays)
+    reasons = [result.reason for result, _ in results]
+    assert reasons[3] == "SP500_BEAR_2008: FloatingPointError: a numerical accident"
+    assert reasons.count(None) == len(plays) - 1
+    assert results[3][1] == ()
+
+
+@pytest.mark.parametrize("error", [DataError("bars.npy is damaged"), OSError(28, "No space left"), MemoryError()])
+def test_missing_data_and_a_full_disk_are_not_the_plays_fault(
+    plan: StudyPlan, plays: list, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def breaks(*args: object, **settings: object) -> None:
+        raise error
+
+    monkeypatch.setattr(evaluation, "simulate", breaks)
+    with plan.evaluator(plan.spec.train) as evaluator, pytest.raises(type(error)):
+        evaluator.evaluate_all(plays)
+
+
+def test_costs_of_the_study_are_used(home: Home, plays: list) -> None:
+    free = StudyPlan.make(small_spec("free", costs={}), home)
+    dear = StudyPlan.make(small_spec("dear", costs={"commission_bps": 100}), home)
+    with free.evaluator(["SP500_BULL_2013"]) as a, dear.evaluator(["SP500_BULL_2013"]) as b:
+        returns = [(x.evaluate(play)[0].metrics[0, 4]) for play in plays for x in (a, b)]
+    assert all(cheap >= costly for cheap, costly in zip(returns[::2], returns[1::2], strict=True))
+    assert any(cheap > costly for cheap, costly in zip(returns[::2], returns[1::2], strict=True))
+
+
+def test_an_evaluator_without_threads_has_no_pool() -> None:
+    with Evaluator({}, GOALS) as evaluator:
+        assert evaluator.evaluate_all([]) == []

@@ -1,0 +1,168 @@
+"""The study file: what it may say, and how it is refused."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forge_core.errors import ConfigError, StudyError
+from forge_core.evolution.evaluation import Goals
+from forge_core.evolution.study import StudySpec, constraint_metric, list_studies, load_study, split
+
+from .studies import small_spec
+
+GOOD = """\
+description: two regimes
+train: [SP500_BEAR_2008, SP500_BULL_2013]
+holdout: [SP500_BULL_2003]
+timeframe: 1d
+space:
+  level: 2
+objectives:
+  - {metric: sharpe, aggregate: worst}
+  - metric: max_drawdown
+constraints:
+  min_trades: 30
+  max_drawdown: {value: 0.6, aggregate: mean}
+population: 20
+generations: 10
+"""
+
+
+def write(folder: Path, text: str, name: str = "mine") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_study_file(tmp_path: Path) -> None:
+    spec = load_study(write(tmp_path, GOOD))
+    assert (spec.name, spec.islands, spec.epochs, spec.sides, spec.champion) == ("mine", 2, 2, "both", "knee")
+    assert [(o.metric, o.aggregate) for o in spec.objectives] == [("sharpe", "worst"), ("max_drawdown", "worst")]
+    assert spec.constraints["max_drawdown"].aggregate == "mean"
+    assert StudySpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+def test_the_studies_that_come_with_forge() -> None:
+    studies = list_studies()
+    assert {"quickstart", "sweet_spot"} <= studies.keys()
+    for name in studies:
+        assert load_study(name).name == name
+    sweet_spot = load_study("sweet_spot")
+    assert (sweet_spot.population, sweet_spot.generations, sweet_spot.space.level) == (150, 50, 5)
+    assert (sweet_spot.islands, sweet_spot.epochs, sweet_spot.timeframe) == (2, 2, "15m")
+
+
+def test_named_objectives() -> None:
+    def goals(objectives: object) -> list[tuple[str, str, str]]:
+        found = Goals.of(small_spec("goals", objectives=objectives)).objectives
+        return [(o.name, o.direction, o.aggregate) for o in found]
+
+    assert goals("risk_adjusted") == [("sharpe", "maximize", "worst"), ("max_drawdown", "minimize", "worst")]
+    assert goals("robust") == [
+        ("sharpe", "maximize", "worst"),
+        ("total_return", "maximize", "median"),
+        ("max_drawdown", "minimize", "worst"),
+    ]
+    assert goals("single:sortino") == [("sortino", "maximize", "worst")]
+    assert goals([{"metric": "sharpe"}, {"metric": "sharpe", "aggregate": "mean"}]) == [
+        ("sharpe_worst", "maximize", "worst"),
+        ("sharpe_mean", "maximize", "mean"),
+    ]
+
+
+def test_thirty_trades_are_asked_for_unless_said_otherwise() -> None:
+    assert small_spec("a", constraints={}).constraints["min_trades"].value == 30
+    assert small_spec("a", constraints={"min_exposure": 0.1}).constraints.keys() == {"min_trades", "min_exposure"}
+    assert small_spec("a", constraints={"min_trades": 0}).constraints["min_trades"].value == 0
+
+
+def test_constraint_names() -> None:
+    assert constraint_metric("min_trades") == "total_trades"
+    assert constraint_metric("max_drawdown") == "max_drawdown"
+    assert constraint_metric("min_sharpe") == "sharpe"
+    assert constraint_metric("max_longest_drawdown") == "longest_drawdown"
+
+
+def test_remainders_go_to_the_first() -> None:
+    spec = small_spec("a", population=11, islands=3, generations=7, epochs=3)
+    assert spec.island_sizes == [4, 4, 3]
+    assert spec.epoch_generations == [3, 2, 2]
+    assert split(7, 7) == [1] * 7
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        ("population: 20 -> population: 1", 13, "greater than or equal to 2, got 1"),
+        ("population: 20 -> population: '20'", 13, "valid integer, got '20'"),
+        ("population: 20 -> population: 20\nislands: 11", 14, "too small for 11 islands"),
+        ("population: 20 -> population: 20\nepochs: 11", 14, "at most 10 epochs"),
+        ("generations: 10 -> generations: 1", 14, "1 generations cannot be divided over 2 epochs"),
+        ("population: 20 -> population: 20\nmigrants: 11", 14, "more than the 10 Plays"),
+        ("population: 20 -> popluation: 20", 13, "did you mean 'population'"),
+        ("min_trades: 30 -> min_trades: -1", 11, "must lie between 0 and"),
+        ("min_trades: 30 -> min_trads: 30", 11, "did you mean 'min_trades'"),
+        ("min_trades: 30 -> trades: 30", 11, "write min_ or max_ and a metric"),
+        ("min_trades: 30 -> min_trades: many", 11, "number|valid"),
+        ("{metric: sharpe, aggregate: worst} -> {metric: sharp}", 8, "did you mean 'sharpe'"),
+        ("{metric: sharpe, aggregate: worst} -> {metric: wins}", 8, "neither more nor less"),
+        ("{metric: sharpe, aggregate: worst} -> {metric: sharpe, direction: minimize}", 8, "maximize it"),
+        ("{metric: sharpe, aggregate: worst} -> {metric: max_drawdown}", 9, "stands twice"),
+        ("train: [SP500_BEAR_2008, -> train: [SP500_BEAR_208,", 2, "did you mean 'SP500_BEAR_2008'"),
+        ("holdout: [SP500_BULL_2003] -> holdout: [SP500_BULL_2013]", 3, "overlaps the train dataset"),
+        ("holdout: [SP500_BULL_2003] -> holdout: [SP500_2000_2011]", 3, "SP500_2000_2011 overlaps the train dataset"),
+        ("holdout: [SP500_BULL_2003] -> holdout: [BTCUSDT_BEAR_2022]", 3, "no bars of timeframe 1d"),
+        ("timeframe: 1d -> timeframe: 1y", 4, "timeframe '1y'"),
+        ("level: 2 -> level: 4\n  timeframes: [1d, 1h]", 5, "1h is finer than the execution timeframe"),
+        ("level: 2 -> level: 4\n  timeframes: [1d, 4w]", 5, "not every dataset has the timeframe 4w"),
+        ("level: 2 -> level: 6", 5, "level 6 reads 3 timeframes, but there are only 1d, 1w"),
+        ("level: 2 -> level: 12", 6, "less than or equal to 10"),
+        ("generations: 10 -> generations: 10\nchampion: best:sortino", 15, "knee or best:sharpe or best:max_drawdown"),
+        ("generations: 10 -> generations: 10\nchampion: loudest", 15, "knee or best:sharpe"),
+        ("generations: 10 -> generations: 10\ncosts: {commission: 3}", 15, "unknown key 'costs.commission'"),
+        ("generations: 10 -> generations: 10\nname: other", 15, "the name must be 'mine'"),
+        ("generations: 10 -> generations: 10\ngenerations: 11", 15, "stands twice"),
+    ],
+)
+def test_refused_with_file_line_and_suggestion(tmp_path: Path, change: str, line: int, message: str) -> None:
+    before, after = change.split(" -> ")
+    assert before in GOOD
+    path = write(tmp_path, GOOD.replace(before, after))
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_study(path)
+    assert f"{path}:{line}: " in str(caught.value)
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("population: 20", "population: 20\nislands: 11\nepochs: 12")
+    with pytest.raises(ConfigError) as caught:
+        load_study(write(tmp_path, text))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_another_symbol_may_be_held_out_at_the_same_time() -> None:
+    assert small_spec("a", holdout=["NASDAQ_FULL_CYCLE"]).holdout == ["NASDAQ_FULL_CYCLE"]
+
+
+def test_unknown_studies(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"unknown study 'quickstrat'.*did you mean 'quickstart'"):
+        load_study("quickstrat")
+    with pytest.raises(StudyError, match="no study file"):
+        load_study(tmp_path / "none.yaml")
+
+
+def test_what_is_no_mapping_or_no_yaml(tmp_path: Path) -> None:
+    for text in ("- 1", "", "train: [", "just text"):
+        with pytest.raises(ConfigError, match=r"mine\.yaml"):
+            load_study(write(tmp_path, text))
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_study(tmp_path / "mine.yaml")
+
+
+def test_study_files_say_nothing_that_is_not_read() -> None:
+    """A study in the repository that pydantic accepts is also plain YAML with the keys in a reader's order."""
+    for path in list_studies().values():
+        keys = list(yaml.safe_load(path.read_text()))
+        assert keys[:2] == ["description", "train"]
