@@ -1,10 +1,11 @@
 """``@compiled``: numba kernels, kept on disk between processes for as long as their sources stay as they are.
 
 numba itself notices a change of the file in which a kernel stands, but not of a constant or a callee that comes from
-another file, and would go on with the old machine code. So the cache folder bears a hash of all sources that kernels
-are made of. A folder that cannot be written is a warning, not a crash: the kernels are then compiled in each process.
+another file, and would go on with the old machine code. So the cache folder bears a hash of all modules that have
+kernels and of those they import from. A folder that cannot be written is a warning, not a crash: the kernels are then compiled in each process.
 """
 
+import re
 import shutil
 import tempfile
 import warnings
@@ -19,7 +20,7 @@ from platformdirs import user_cache_path
 from forge_core.files import content_hash
 
 _PACKAGE = Path(__file__).resolve().parent
-_SOURCES = ("engine", "features", "metrics")  # the packages with kernels, and with constants that kernels use
+_IMPORTS = re.compile(rb"^from (forge_core[\w.]*) import", re.MULTILINE)
 _CONFIG: Any = numba.config  # its settings are made at run time, unknown to a type checker
 _KEPT = 3  # cache folders of the latest versions of the sources
 
@@ -40,8 +41,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 @cache
 def _cache_folder() -> Path | None:
     """Return the folder of the present sources' machine code, made if need be, or None where none can be."""
-    sources = sorted(path for package in _SOURCES for path in (_PACKAGE / package).rglob("*.py"))
-    stamp = content_hash(*(part for path in sources for part in (path.name, path.read_bytes())))
+    stamp = content_hash(*(part for path, text in _kernel_sources().items() for part in (path, text)))
     places = (_PACKAGE / "__pycache__", user_cache_path("forge"))
     for place in places:
         folder = place / f"kernels-{stamp}"
@@ -60,6 +60,15 @@ def _cache_folder() -> Path | None:
         stacklevel=2,
     )
     return None
+
+
+def _kernel_sources() -> dict[str, bytes]:
+    """Return path and text of every module of the package that has kernels, and of those it imports from."""
+    texts = {path.relative_to(_PACKAGE.parent).as_posix(): path.read_bytes() for path in _PACKAGE.rglob("*.py")}
+    kernels = {path: text for path, text in texts.items() if b"import compiled\n" in text}
+    names = {name.decode().replace(".", "/") for text in kernels.values() for name in _IMPORTS.findall(text)}
+    imported = {path: texts[path] for name in names for path in (f"{name}.py", f"{name}/__init__.py") if path in texts}
+    return dict(sorted((kernels | imported).items()))
 
 
 def _remove_old(place: Path) -> None:
