@@ -2,7 +2,8 @@
 
 numba itself notices a change of the file in which a kernel stands, but not of a constant or a callee that comes from
 another file, and would go on with the old machine code. So the cache folder bears a hash of all modules that have
-kernels and of those they import from. A folder that cannot be written is a warning, not a crash: the kernels are then compiled in each process.
+kernels and of those they import from. A folder that cannot be written is a warning, not a crash: the kernels are then
+compiled in each process.
 """
 
 import re
@@ -20,7 +21,9 @@ from platformdirs import user_cache_path
 from forge_core.files import content_hash
 
 _PACKAGE = Path(__file__).resolve().parent
-_IMPORTS = re.compile(rb"^from (forge_core[\w.]*) import", re.MULTILINE)
+_IMPORTS = re.compile(
+    rb"^from (forge_core[\w.]*) import (\w*)", re.MULTILINE
+)  # imports of a module stand on a line each
 _CONFIG: Any = numba.config  # its settings are made at run time, unknown to a type checker
 _KEPT = 3  # cache folders of the latest versions of the sources
 
@@ -66,8 +69,13 @@ def _kernel_sources() -> dict[str, bytes]:
     """Return path and text of every module of the package that has kernels, and of those it imports from."""
     texts = {path.relative_to(_PACKAGE.parent).as_posix(): path.read_bytes() for path in _PACKAGE.rglob("*.py")}
     kernels = {path: text for path, text in texts.items() if b"import compiled\n" in text}
-    names = {name.decode().replace(".", "/") for text in kernels.values() for name in _IMPORTS.findall(text)}
-    imported = {path: texts[path] for name in names for path in (f"{name}.py", f"{name}/__init__.py") if path in texts}
+    names = {
+        b"/".join(parts).replace(b".", b"/").decode()
+        for text in kernels.values()
+        for found in _IMPORTS.findall(text)
+        for parts in (found[:1], found)  # `from module import name`, or `from package import module`
+    }
+    imported = {path: texts[path] for path in (f"{name}.py" for name in names) if path in texts}
     return dict(sorted((kernels | imported).items()))
 
 
