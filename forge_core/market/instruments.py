@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -13,6 +13,13 @@ from forge_core.paths import project_root
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+_SOURCES = Path(__file__).parent / "sources"  # a module each; looked up without importing them
+
+
+def source_names() -> list[str]:
+    """Return what an instrument's ``source`` can be: the modules of ``forge_core.market.sources``."""
+    return sorted(path.stem for path in _SOURCES.glob("*.py") if not path.stem.startswith("_"))
 
 
 class Session(BaseModel):
@@ -45,7 +52,9 @@ class Instrument(BaseModel):
     symbol: str
     kind: Literal["spot", "perpetual", "future", "index"]
     description: str = ""
-    source: Literal["sample", "files", "binance"] = "files"
+    source: str = "files"
+    source_symbol: str = Field(default="", max_length=50)  # its name there, where that is another
+    source_options: dict[str, Any] = {}  # what the source lets one set, checked by the source
     tick: Positive
     multiplier: Positive = 1.0  # money per contract and 1.0 of price
     lot: Positive = 1.0  # smallest step of the quantity
@@ -62,6 +71,18 @@ class Instrument(BaseModel):
     positive_prices: bool = True
     session: Session = Session()
     annualization: Annotated[int, Field(gt=0, le=366)] = 365  # daily returns a year
+
+    @property
+    def name_at_source(self) -> str:
+        """What its source calls it."""
+        return self.source_symbol or self.symbol
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, name: str) -> str:
+        if name not in source_names():
+            raise ValueError(unknown("source", name, source_names()))
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> "Instrument":

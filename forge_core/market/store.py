@@ -1,7 +1,7 @@
 """The store: one DuckDB file of raw bars. One process at a time holds it, for as short as it can."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from forge_core.errors import DataError
 from forge_core.market.bars import BAR_COLUMNS, validate_bars
@@ -32,6 +33,14 @@ CREATE TABLE IF NOT EXISTS bars (
     volume DOUBLE NOT NULL,
     source VARCHAR NOT NULL,
     PRIMARY KEY (symbol, timeframe, timestamp)
+);
+CREATE TABLE IF NOT EXISTS taken ( -- the files that a source's bars came in, so that none is asked for twice
+    symbol VARCHAR NOT NULL,
+    series VARCHAR NOT NULL, -- a timeframe, or 'funding'
+    source VARCHAR NOT NULL,
+    part VARCHAR NOT NULL,
+    checksum VARCHAR NOT NULL, -- '' where the source has no such file
+    PRIMARY KEY (symbol, series, source, part)
 )
 """
 # Two downloads of one bar agree in its prices, but volumes are sums and may differ in the last digits.
@@ -180,6 +189,32 @@ class BarStore:
         with self._connected() as connection:
             first, last = connection.execute(query, parameters).fetchall()[0]
         return None if first is None else (pd.Timestamp(first, tz="UTC"), pd.Timestamp(last, tz="UTC"))
+
+    def open_times(self, symbol: str, timeframe: str, start: datetime, end: datetime) -> NDArray[np.int64]:
+        """Return the open times in [start, end) of the bars there are, in microseconds, ascending."""
+        where, parameters = _selection(symbol, timeframe, start, end)
+        query = f"SELECT epoch_us(timestamp) AS time FROM bars WHERE {where} ORDER BY timestamp"
+        with self._connected() as connection:
+            return np.asarray(connection.execute(query, parameters).fetchnumpy()["time"], dtype=np.int64)
+
+    def taken(self, symbol: str, series: str, source: str) -> dict[str, str]:
+        """Return the parts (files) taken from ``source`` so far and their checksums, '' for a part it does not have.
+
+        ``series`` is a timeframe or ``funding``.
+        """
+        query = "SELECT part, checksum FROM taken WHERE symbol = ? AND series = ? AND source = ?"
+        with self._connected() as connection:
+            return dict(connection.execute(query, [symbol, series, source]).fetchall())
+
+    def note_taken(self, symbol: str, series: str, source: str, parts: Mapping[str, str]) -> None:
+        """Note what ``taken`` returns; called once what was in the parts is stored."""
+        if not parts:
+            return
+        rows = [(symbol, series, source, part, checksum) for part, checksum in parts.items()]
+        with self._connected() as connection:
+            connection.begin()
+            connection.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?)", rows)
+            connection.commit()
 
     def coverage(self) -> pd.DataFrame:
         """Return a row per symbol and timeframe: symbol, timeframe, bars, first, last (open times), sources."""
