@@ -11,6 +11,7 @@ from forge_core.errors import StudyError
 from forge_core.evolution.front import knee, losses, nondominated
 from forge_core.evolution.generation import Individual
 from forge_core.evolution.plan import StudyPlan
+from forge_core.evolution.study import holdout_relation
 from forge_core.files import write_json, write_table, write_text
 from forge_core.metrics.summary import metrics_mapping, undefined_reasons
 from forge_core.plays.model import Play
@@ -140,7 +141,11 @@ def look_at_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str, di
         look = plan.ledger.look(name, pinned["hash"], play_hash)
         with plan.evaluator([name]) as evaluator:
             evaluation, _ = evaluator.evaluate(play)
-        figures[name] = {**_figures(evaluation.metrics[0]), "look": look}
+        figures[name] = {
+            **_figures(evaluation.metrics[0]),
+            "look": look,
+            "relation": holdout_relation(plan.spec, name),
+        }
         if evaluation.reason:
             figures[name]["failure"] = evaluation.reason
     return figures

@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 
 from forge_core.evolution.genes import Gene
 from forge_core.evolution.mirror import mirror_rule
-from forge_core.evolution.search_space import TRENDS, Column, DistanceGrid, SearchSpace
+from forge_core.evolution.search_space import Column, SearchSpace
+from forge_core.evolution.space_spec import TRENDS, DistanceGrid
 from forge_core.features.reference import FeatureRef, Number, price_field
 from forge_core.plays.model import Compare, Comparison, Distance, Group, Play, Risk, Rule, Trend
 

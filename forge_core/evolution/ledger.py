@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from filelock import FileLock
 
 from forge_core.evolution.generation import Trial
 from forge_core.files import canonical_json, content_hash, read_json, write_json, write_table
@@ -65,11 +66,13 @@ class Ledger:
             "play": play_hash,
         }
         path = folder / f"{content_hash(canonical_json(entry))}.json"
-        if path.exists():
-            return int(read_json(path)["look"])
-        number = holdout_looks(self.root, dataset) + 1
-        write_json(path, {**entry, "look": number})
-        return number
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):  # of two studies that look at once, one is first
+            if path.exists():
+                return int(read_json(path)["look"])
+            number = holdout_looks(self.root, dataset) + 1
+            write_json(path, {**entry, "look": number})
+            return number
 
 
 def holdout_looks(ledger: Path, dataset: str) -> int:

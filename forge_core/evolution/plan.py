@@ -15,7 +15,7 @@ from forge_core.evolution.ledger import Ledger
 from forge_core.evolution.manifest import check_unchanged, make_manifest, manifest_hash, read_manifest
 from forge_core.evolution.nsga2 import Nsga2, Operators, make_nsga2
 from forge_core.evolution.search_space import SearchSpace, build_space
-from forge_core.evolution.study import StudySpec
+from forge_core.evolution.study import StudySpec, holdout_relation
 from forge_core.evolution.tables import TableFormat
 from forge_core.features.feeds import open_feed
 from forge_core.files import write_json
@@ -52,6 +52,9 @@ class StudyPlan:
             check_unchanged(spec.name, begun, manifest)
         plan = cls(spec, home, manifest)
         plan.ledger.write_manifest(manifest)
+        if log:
+            for name in spec.holdout:
+                log(f"holdout {name}: {holdout_relation(spec, name)}")
         return plan
 
     @classmethod

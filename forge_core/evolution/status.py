@@ -71,6 +71,8 @@ def status_text(name: str, home: Home | None = None) -> str:
         row = "".join(f"{'-' if value is None else format(value, '.4g'):>14}" for value in values)
         looks = f"   look {figures['look']} of {holdout_looks(home.ledger, dataset)}" if key == "holdout" else ""
         lines.append(f"{key:<9} {dataset:<{wide}}{row}{looks}")
+        if key == "holdout":
+            lines.append(f"{'':9} {figures['relation']}")
     return "\n".join(lines)
 
 

@@ -9,7 +9,8 @@ from forge_core.configuration import parse_yaml, validate_model
 from forge_core.engine.costs import Costs
 from forge_core.errors import ConfigError, StudyError, unknown
 from forge_core.evolution.faults import Fault, raise_faults
-from forge_core.evolution.search_space import Sides, SpaceSpec, TimeframeLabel, build_space
+from forge_core.evolution.search_space import build_space
+from forge_core.evolution.space_spec import Sides, SpaceSpec, TimeframeLabel
 from forge_core.market.catalog import DatasetSpec, get_dataset_spec
 from forge_core.market.instruments import get_instrument
 from forge_core.market.timeframes import Timeframe
@@ -270,6 +271,17 @@ class StudySpec(_Spec):
     def migrant_count(self) -> int:
         """How many of an island's best move on after an epoch: 5, or half of a smaller island, unless set."""
         return min(5, self.population // self.islands // 2) if self.migrants is None else self.migrants
+
+
+def holdout_relation(spec: StudySpec, dataset: str) -> str:
+    """Say what a holdout dataset tests: other years of a symbol that was trained on, or another symbol."""
+    held = get_dataset_spec(dataset)
+    train = [get_dataset_spec(name) for name in spec.train]
+    if held.symbol in {data.symbol for data in train}:
+        return f"{held.symbol} at another time"
+    if any(data.start < held.end and held.start < data.end for data in train):
+        return f"another symbol, {held.symbol}, over the same time: markets that move together are not independent"
+    return f"another symbol, {held.symbol}, at another time"
 
 
 def split(total: int, parts: int) -> list[int]:

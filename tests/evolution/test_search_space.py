@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from forge_core.errors import ConfigError
-from forge_core.evolution.search_space import SpaceSpec, build_space, space_timeframes
+from forge_core.evolution.search_space import build_space, space_timeframes
+from forge_core.evolution.space_spec import SpaceSpec
 
 # level: indicators, structures, timeframes
 LEVELS = {

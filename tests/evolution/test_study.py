@@ -7,7 +7,7 @@ import yaml
 
 from forge_core.errors import ConfigError, StudyError
 from forge_core.evolution.evaluation import Goals
-from forge_core.evolution.study import StudySpec, constraint_metric, list_studies, load_study, split
+from forge_core.evolution.study import StudySpec, constraint_metric, holdout_relation, list_studies, load_study, split
 
 from .studies import small_spec
 
@@ -143,6 +143,12 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
 
 def test_another_symbol_may_be_held_out_at_the_same_time() -> None:
     assert small_spec("a", holdout=["NASDAQ_FULL_CYCLE"]).holdout == ["NASDAQ_FULL_CYCLE"]
+
+
+def test_what_a_holdout_tests_is_said() -> None:
+    assert holdout_relation(small_spec("a"), "SP500_BULL_2003") == "SP500 at another time"
+    assert "another symbol, NASDAQ, over the same time" in holdout_relation(small_spec("a"), "NASDAQ_FULL_CYCLE")
+    assert holdout_relation(small_spec("a"), "NASDAQ_DOTCOM_BUST") == "another symbol, NASDAQ, at another time"
 
 
 def test_unknown_studies(tmp_path: Path) -> None:
