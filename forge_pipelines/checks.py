@@ -3,7 +3,7 @@
 A check that runs with its asset looks at the partition of that run; run on its own, at every partition there is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -63,7 +63,7 @@ def raw_ohlcv_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.Asse
     yield _result(_RAW_SOUND, faults)
 
 
-@dg.multi_asset_check(name="regime_dataset_checks", specs=[_DATASET_SOUND, _DATASET_ENOUGH])
+@dg.multi_asset_check(name="regime_dataset_checks", specs=[_DATASET_SOUND, _DATASET_ENOUGH], can_subset=True)
 def regime_dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Read the files of the newest versions back and validate them."""
     sound: dict[str, str | None] = {}
@@ -71,8 +71,7 @@ def regime_dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg
     for name in _partitions(context, DATASETS.get_partition_keys()):
         sound[name] = _fault(_validate_dataset, name)
         enough[name] = _fault(_count_rows, name)
-    yield _result(_DATASET_SOUND, sound)
-    yield _result(_DATASET_ENOUGH, enough)
+    yield from _asked(context, [_result(_DATASET_SOUND, sound), _result(_DATASET_ENOUGH, enough)])
 
 
 @dg.multi_asset_check(name="pareto_front_checks", specs=[_FRONT_NOT_EMPTY])
@@ -81,10 +80,10 @@ def pareto_front_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.A
     yield _front_result(_reports(context))
 
 
-@dg.multi_asset_check(name="champion_checks", specs=[_HOLDOUT_PROFIT, _HOLDOUT_TRADES])
+@dg.multi_asset_check(name="champion_checks", specs=[_HOLDOUT_PROFIT, _HOLDOUT_TRADES], can_subset=True)
 def champion_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Look at what the champions did on their holdouts."""
-    yield from _champion_results(_reports(context))
+    yield from _asked(context, _champion_results(_reports(context)))
 
 
 def study_evaluations(report: Mapping[str, Any]) -> Iterator[dg.AssetCheckEvaluation]:
@@ -120,6 +119,14 @@ def _champion_results(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[dg.A
             trades[subject] = f"{metrics['total_trades']} trades" if few else None
     yield _result(_HOLDOUT_PROFIT, profit, dg.AssetCheckSeverity.WARN)
     yield _result(_HOLDOUT_TRADES, trades, dg.AssetCheckSeverity.WARN)
+
+
+def _asked(
+    context: dg.AssetCheckExecutionContext, results: Iterable[dg.AssetCheckResult]
+) -> Iterator[dg.AssetCheckResult]:
+    """Return the results of those checks that were asked for: the UI can run one alone."""
+    asked = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+    return (result for result in results if (result.asset_key, result.check_name) in asked)
 
 
 def _partitions(context: dg.AssetCheckExecutionContext, all_of_them: Sequence[str]) -> Sequence[str]:

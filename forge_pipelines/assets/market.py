@@ -51,9 +51,8 @@ def raw_ohlcv(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     with user_errors(), open_store(home) as store:
         instrument = get_instrument(context.partition_key)
         reports = pull_bars(instrument, store, home, log=context.log.info)
-        content = raw_content(instrument, store, home)
-    added = {"bars_added": sum(r.inserted for r in reports), "bars_that_differ": sum(r.conflicts for r in reports)}
-    return content.result(**added)
+        added, differ = sum(r.inserted for r in reports), sum(r.conflicts for r in reports)
+        return raw_content(instrument, store, home).result(bars_added=added, bars_that_differ=differ)
 
 
 @dg.asset(
@@ -78,7 +77,7 @@ def regime_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         pull_bars(instrument, store, home, timeframes=spec.timeframes, log=context.log.info)
         version = build_dataset(spec, store, home)
         log_lacking(context, [raw_content(instrument, store, home)])
-    return dataset_content(version).result()
+        return dataset_content(version).result()
 
 
 def open_store(home: Home) -> BarStore:
@@ -87,7 +86,10 @@ def open_store(home: Home) -> BarStore:
 
 
 def raw_content(instrument: Instrument, store: BarStore, home: Home) -> Content:
-    """Return the content of ``raw_ohlcv`` for one symbol; raises DataError saying what brings bars where none are."""
+    """Return the content of ``raw_ohlcv`` for one symbol, to be described while ``store`` is open.
+
+    Raises DataError saying what brings bars where there are none.
+    """
     symbol = instrument.symbol
     coverage = store.coverage()
     stored = coverage[coverage["symbol"] == symbol].drop(columns="symbol").set_index("timeframe")

@@ -1,0 +1,107 @@
+"""One run at a time works on a study."""
+
+import multiprocessing
+import os
+import time
+
+import dagster as dg
+import psutil
+import pytest
+
+from forge_core.errors import DataError, StudyError
+from forge_core.files import read_json, write_json
+from forge_pipelines.claims import claim_study, release_study
+from forge_pipelines.processes import is_running, start_time
+from tests.pipelines.workspace import wait_for
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORGE_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+def a_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    @dg.job
+    def work():
+        pass
+
+    return instance.create_run_for_job(work)
+
+
+def claim_file(home):
+    return home / "studies" / ".claims" / "tiny.json"
+
+
+def rewrite(path, **values):
+    write_json(path, {**read_json(path), **values})
+
+
+def test_another_run_is_refused_while_the_process_lives(instance):
+    claim_study("tiny", "first", instance)
+    with pytest.raises(StudyError, match=rf"run first \(process {os.getpid()}\)"):
+        claim_study("tiny", "second", instance)
+
+
+def test_the_same_run_may_claim_again_and_other_studies_are_free(instance):
+    claim_study("tiny", "first", instance)
+    claim_study("tiny", "first", instance)
+    claim_study("other", "second", instance)
+
+
+def test_a_released_study_is_free_and_only_its_run_can_release_it(instance, home):
+    claim_study("tiny", "first", instance)
+    release_study("tiny", "second")
+    assert claim_file(home).exists()
+    release_study("tiny", "first")
+    claim_study("tiny", "second", instance)
+
+
+def test_a_run_that_ended_leaves_the_study_free_although_its_process_lives(instance):
+    run = a_run(instance)
+    claim_study("tiny", run.run_id, instance)
+    instance.report_run_failed(run)
+    claim_study("tiny", "second", instance)
+
+
+def test_a_run_whose_process_is_gone_is_reported_failed(instance, home):
+    run = a_run(instance)
+    claim_study("tiny", run.run_id, instance)
+    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0,))
+    child.start()
+    write_json(
+        claim_file(home), {**read_json(claim_file(home)), "process": child.pid, "started": start_time(child.pid)}
+    )
+    child.join()
+    claim_study("tiny", "second", instance)
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_reused_process_id_is_not_the_process_that_claimed(instance, home):
+    claim_study("tiny", "first", instance)
+    rewrite(claim_file(home), started=psutil.boot_time() - 1000)
+    claim_study("tiny", "second", instance)
+
+
+def test_a_damaged_claim_is_named(instance, home):
+    claim_file(home).parent.mkdir(parents=True)
+    claim_file(home).write_text('{"run_id": "x"}')
+    with pytest.raises(DataError, match=r"tiny\.json is damaged"):
+        claim_study("tiny", "first", instance)
+
+
+def test_a_process_runs_until_it_is_gone():
+    child = psutil.Popen(["sleep", "30"])
+    started = start_time(child.pid)
+    assert is_running(child.pid, started)
+    child.kill()
+    wait_for(lambda: child.status() == psutil.STATUS_ZOMBIE)
+    assert not is_running(child.pid, started)
+    child.wait()
+    assert not is_running(child.pid, started)
