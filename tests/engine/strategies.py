@@ -67,7 +67,7 @@ def instruments(
         fields["initial_margin"] = multiplier * fields["tick"] * draw(pick(8.0, 40.0))
     if kind == "perpetual":
         fields |= {"max_leverage": draw(pick(1.0, 5.0, 20.0)), "maintenance_margin_rate": draw(pick(0.0, 0.01, 0.04))}
-        fields["liquidation_fee_rate"] = draw(pick(0.0, 0.005))
+        fields |= {"multiplier": draw(pick(1.0, 10.0)), "liquidation_fee_rate": draw(pick(0.0, 0.005))}
     return Instrument(symbol="SIM" + kind.upper(), kind=kind, **fields)
 
 
@@ -150,14 +150,18 @@ class Walk:
         return prices
 
 
-def walks(lengths: tuple[int, ...], levels: tuple[int, ...] = (100, 400, 20, 10_000)) -> st.SearchStrategy[Walk]:
-    """Walks of one of these numbers of execution bars, from one of these prices in ticks."""
+def walks(
+    lengths: tuple[int, ...],
+    levels: tuple[int, ...] = (100, 400, 20, 10_000),
+    steps: tuple[int, ...] = (1, 2, 5, 12),
+) -> st.SearchStrategy[Walk]:
+    """Walks of one of these numbers of execution bars, from one of these prices, by at most one of these steps."""
     return st.builds(
         Walk,
         seed=st.integers(0, 2**32 - 1),
         bars=st.sampled_from(lengths),
         level=st.sampled_from(levels),
-        step=pick(1, 2, 5, 12),
+        step=st.sampled_from(steps),
         gap_share=pick(0.0, 0.1, 0.5),
         flat_share=pick(0.0, 0.3, 0.8),
     )
@@ -190,17 +194,22 @@ def hand_cases(
     risk: st.SearchStrategy[Risk] | None = None,
     policy: st.SearchStrategy[str] | None = None,
     walk: st.SearchStrategy[Walk] | None = None,
+    entries: tuple[float, ...] = (0.3, 0.1, 0.7),
+    rolls: tuple[float, ...] = (0.0, 0.1, 0.5),
 ) -> Case:
-    """Random bars with random signals written on them, and whatever else the contract knows."""
+    """Random bars with random signals written on them, and whatever else the contract knows.
+
+    ``entries`` and ``rolls`` are shares of bars: with an entry signal of either side, and, of futures, that roll.
+    """
     traded = draw(instruments() if instrument is None else instrument)
     walk = draw(walks((8, 40, 120, 120)) if walk is None else walk)
     rng = np.random.default_rng(walk.seed)
     quarters = walk.quarters(rng, traded.positive_prices)
-    signals = random_signals(rng, walk.bars, draw(pick(0.3, 0.1, 0.7)), draw(pick(0.0, 0.1, 0.5)))
+    signals = random_signals(rng, walk.bars, draw(st.sampled_from(entries)), draw(pick(0.0, 0.1, 0.5)))
     atr = rng.integers(0, 4 * walk.step, walk.bars) * traded.tick
     atr[: draw(pick(0, 3))] = np.nan
     hours = np.cumsum(rng.choice([1, 1, 1, 5, 60], walk.bars))
-    roll_share = draw(pick(0.0, 0.1, 0.5)) if traded.kind == "future" else 0.0
+    roll_share = draw(st.sampled_from(rolls)) if traded.kind == "future" else 0.0
     funding = None
     if traded.kind == "perpetual":
         funding = rng.choice([0.0, 0.0, 0.0001, -0.0003, 0.02], walk.bars)

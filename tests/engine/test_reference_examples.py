@@ -443,7 +443,7 @@ def test_an_ambiguous_bar(run, entry, close, policy, reason):
 )
 def test_replay_walks_the_finer_bars(run, quarters, reason, price):
     rows = [(100, 100, 100, 100, "L"), (100, 101, 99, 100, ""), (100, 106, 94, 99, ""), QUIET]
-    around = [(100, 200, 0, 100)]  # quarters of the hours before and after say nothing
+    around = [(100, 200, 99, 100)]  # quarters of the hours before and after say nothing
     count = len(quarters)
     hours = [1.75, *(2 + k / 4 for k in range(count)), 3.0]
     finer = hand_feed([(*bar, "") for bar in around + quarters + around], hours=hours, bar_hours=0.25)
@@ -456,6 +456,10 @@ def test_only_bars_that_open_between_and_touch_both_are_ambiguous(run):
     rows = [(100, 100, 100, 100, "L"), (100, 101, 99, 100, ""), (95, 106, 94, 99, ""), QUIET]
     result = run(rows, stop=ticks(10), take_profit=ticks(10))
     check(result.trades[0], exit_reason="stop")
+    assert result.ambiguous == 0
+    rows[2] = (105, 106, 94, 99, "")
+    result = run(rows, stop=ticks(10), take_profit=ticks(10))
+    check(result.trades[0], exit_reason="take_profit", exit_price=105.0)
     assert result.ambiguous == 0
 
 
@@ -707,6 +711,13 @@ def test_ruin_at_an_open(run):
     check(trade, exit_reason="ruin", exit_price=89.75, exit_time=at(2), bars_held=1)
     assert result.equity == [1000, 475, -50, -50, -50]
     assert result.ruined
+
+
+def test_nothing_left_at_an_open_is_ruin(run):
+    rows = [(100, 100, 100, 100, "L"), (100, 100, 95, 95, ""), (90, 95, 90, 95, ""), QUIET]
+    result = run(rows, instrument=FUTURE, size=Size("contracts", 10.0))
+    check(result.trades[0], exit_reason="ruin", exit_price=90.0, exit_time=at(2))
+    assert result.equity == [1000, 500, 0, 0]
 
 
 def test_ruin_at_a_close(run):
