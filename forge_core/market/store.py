@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 import numpy as np
@@ -17,23 +16,15 @@ from numpy.typing import NDArray
 
 from forge_core.errors import DataError
 from forge_core.market.bars import BAR_COLUMNS, validate_bars
+from forge_core.market.funding import checked_rates
+from forge_core.market.merging import BARS, FUNDING, Table, UpsertReport, merge_offered
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import safe_name
 
 _COLUMNS = ", ".join(BAR_COLUMNS)
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS bars (
-    symbol VARCHAR NOT NULL,
-    timeframe VARCHAR NOT NULL,
-    timestamp TIMESTAMP NOT NULL, -- open time, UTC
-    open DOUBLE NOT NULL,
-    high DOUBLE NOT NULL,
-    low DOUBLE NOT NULL,
-    close DOUBLE NOT NULL,
-    volume DOUBLE NOT NULL,
-    source VARCHAR NOT NULL,
-    PRIMARY KEY (symbol, timeframe, timestamp)
-);
+_SCHEMA = f"""
+{BARS.schema}
+{FUNDING.schema}
 CREATE TABLE IF NOT EXISTS taken ( -- the files that a source's bars came in, so that none is asked for twice
     symbol VARCHAR NOT NULL,
     series VARCHAR NOT NULL, -- a timeframe, or 'funding'
@@ -43,42 +34,11 @@ CREATE TABLE IF NOT EXISTS taken ( -- the files that a source's bars came in, so
     PRIMARY KEY (symbol, series, source, part)
 )
 """
-# Two downloads of one bar agree in its prices, but volumes are sums and may differ in the last digits.
-_DIFFERS = " OR ".join(f"abs(b.{c} - o.{c}) > 1e-9 * greatest(abs(b.{c}), abs(o.{c}))" for c in BAR_COLUMNS)
-_STORED = "(SELECT * FROM bars WHERE symbol = $symbol AND timeframe = $timeframe)"
-_EXAMPLES = 5
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "512MB"
+}  # of DuckDB's working memory; it spills to disk beyond
 _RETRY = 0.1  # seconds
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """A bar that the store has with other values than were offered (open, high, low, close, volume)."""
-
-    timestamp: pd.Timestamp
-    stored: tuple[float, ...]
-    offered: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class UpsertReport:
-    """What became of the bars offered to the store, in bars; ``examples`` holds the first few conflicts."""
-
-    symbol: str
-    timeframe: str
-    inserted: int
-    unchanged: int
-    conflicts: int
-    examples: tuple[Conflict, ...] = ()
-
-    def __str__(self) -> str:
-        text = f"{self.symbol} {self.timeframe}: {self.inserted} bars added, {self.unchanged} known already"
-        if self.conflicts:
-            first = self.examples[0]
-            text += (
-                f", {self.conflicts} differ from the stored ones, which stay (first at {first.timestamp}: "
-                f"stored {first.stored}, offered {first.offered})"
-            )
-        return text
+_FULL = ("No space left", "File too large", "Disk quota", "not enough space")  # what the system says of a full disk
 
 
 class BarStore:
@@ -92,13 +52,14 @@ class BarStore:
         self.path = path
         self._wait = wait
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._in_transaction = False
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + self._wait
         while True:
             try:
-                self._connection = duckdb.connect(str(self.path))
+                self._connection = duckdb.connect(str(self.path), config=_SETTINGS)
                 self._connection.execute(_SCHEMA)
                 return self
             except duckdb.Error as error:
@@ -123,34 +84,77 @@ class BarStore:
             self._connection.close()
             self._connection = None
 
-    def upsert(self, symbol: str, timeframe: str, bars: pd.DataFrame, *, source: str) -> UpsertReport:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make the upserts of the block one: all of them are stored, or none."""
+        with self._connected() as connection:
+            if self._in_transaction:
+                yield
+                return
+            connection.begin()
+            self._in_transaction = True
+            try:
+                yield
+                connection.commit()
+            except BaseException:
+                with suppress(duckdb.Error):  # an error that made DuckDB give up has ended the transaction already
+                    connection.rollback()
+                raise
+            finally:
+                self._in_transaction = False
+
+    def upsert(
+        self, symbol: str, timeframe: str, bars: pd.DataFrame, *, source: str, revise: bool = False
+    ) -> UpsertReport:
         """Add the bars that the store lacks, all or none; ``source`` says where they are from.
 
         A bar that the store has already stays as it is: it counts as unchanged where the values agree (to 1e-9,
-        relative) and as a conflict where they do not. Raises DataError if the bars are not sound.
+        relative) and as a conflict where they do not. With ``revise`` such bars are replaced instead, and what they
+        were is kept in the table ``revisions``. Raises DataError if the bars are not sound.
         """
         label = Timeframe.parse(timeframe).label
         validate_bars(bars, symbol=symbol, timeframe=label, instrument=None)
-        key = {"symbol": safe_name(symbol, "symbol"), "timeframe": label}
-        with self._transaction(bars) as connection:
-            matched = f"FROM offered o JOIN {_STORED} b USING (timestamp)"
-            known, conflicts = connection.execute(
-                f"SELECT count(*), count(*) FILTER (WHERE {_DIFFERS}) {matched}", key
-            ).fetchall()[0]
-            examples: tuple[Conflict, ...] = ()
-            if conflicts:
-                sides = ", ".join(f"{side}.{column}" for side in "bo" for column in BAR_COLUMNS)
-                rows = connection.execute(
-                    f"SELECT timestamp, {sides} {matched} WHERE {_DIFFERS} ORDER BY timestamp LIMIT {_EXAMPLES}", key
-                ).fetchall()
-                examples = tuple(Conflict(pd.Timestamp(row[0], tz="UTC"), row[1:6], row[6:]) for row in rows)
-            if known < len(bars):
-                connection.execute(
-                    f"INSERT INTO bars SELECT $symbol, $timeframe, timestamp, {_COLUMNS}, $source "
-                    f"FROM offered o ANTI JOIN {_STORED} b USING (timestamp) ORDER BY timestamp",
-                    {**key, "source": source},
-                )
-        return UpsertReport(symbol, label, len(bars) - known, known - conflicts, conflicts, examples)
+        times = pd.DatetimeIndex(bars.index).tz_localize(None).to_numpy()
+        offered = pa.table({"timestamp": times, **{name: bars[name].to_numpy() for name in BAR_COLUMNS}})
+        return self._merge(BARS, {"symbol": symbol, "timeframe": label}, offered, source, revise)
+
+    def upsert_file(
+        self, symbol: str, timeframe: str, path: Path, *, source: str, revise: bool = False
+    ) -> UpsertReport:
+        """Do as ``upsert`` with the bars of a Parquet file (timestamp and ``BAR_COLUMNS``) that were checked before."""
+        key = {"symbol": symbol, "timeframe": Timeframe.parse(timeframe).label}
+        return self._merge(BARS, key, path, source, revise)
+
+    def upsert_funding(self, symbol: str, rates: pd.Series, *, source: str, revise: bool = False) -> UpsertReport:
+        """Add the funding rates that the store lacks, as ``upsert`` does bars.
+
+        ``rates`` are fractions of notional, paid by longs, by the time they are paid (UTC). Raises DataError if the
+        times do not rise or a rate is no finite number.
+        """
+        rates = checked_rates(rates, symbol=symbol)
+        times = pd.DatetimeIndex(rates.index).tz_localize(None).to_numpy()
+        offered = pa.table({"timestamp": times, "rate": rates.to_numpy(np.float64)})
+        return self._merge(FUNDING, {"symbol": symbol}, offered, source, revise)
+
+    def funding(self, symbol: str, start: datetime | None = None, end: datetime | None = None) -> pd.Series:
+        """Return the funding rates paid in [start, end), oldest first, as a Series named ``rate``; it may be empty."""
+        where, parameters = _selection({"symbol": symbol}, start, end)
+        query = f"SELECT timestamp, rate FROM funding WHERE {where} ORDER BY timestamp"
+        with self._connected() as connection:
+            columns = connection.execute(query, parameters).fetchnumpy()
+        return pd.Series(np.asarray(columns["rate"], dtype=np.float64), index=_index(columns["timestamp"]), name="rate")
+
+    def funding_sources(self, symbol: str, start: datetime | None = None, end: datetime | None = None) -> list[str]:
+        """Return where the funding rates paid in [start, end) are from."""
+        where, parameters = _selection({"symbol": symbol}, start, end)
+        return self._distinct_sources(f"funding WHERE {where}", parameters)
+
+    def revisions(self, symbol: str | None = None) -> pd.DataFrame:
+        """Return the bars that were replaced, oldest first: as they were, and by what and when (UTC)."""
+        where, parameters = ("symbol = $symbol", {"symbol": symbol}) if symbol else ("true", {})
+        with self._connected() as connection:
+            query = f"SELECT * FROM {BARS.revisions} WHERE {where} ORDER BY replaced_at, symbol, timeframe, timestamp"
+            return connection.execute(query, parameters).fetchdf()
 
     def read(
         self,
@@ -165,26 +169,29 @@ class BarStore:
 
         Where the store has none, the table is empty. A ``start`` or ``end`` without a zone is UTC.
         """
-        where, parameters = _selection(symbol, timeframe, start, end)
+        where, parameters = _selection(_series(symbol, timeframe), start, end)
         newest = f"ORDER BY timestamp DESC LIMIT {int(limit)}" if limit is not None else ""
         query = f"SELECT * FROM (SELECT timestamp, {_COLUMNS} FROM bars WHERE {where} {newest}) ORDER BY timestamp"
         with self._connected() as connection:
             columns = connection.execute(query, parameters).fetchnumpy()
-        index = pd.DatetimeIndex(np.asarray(columns["timestamp"], dtype="datetime64[us]"), tz="UTC", name="timestamp")
-        return pd.DataFrame({name: np.asarray(columns[name], dtype=np.float64) for name in BAR_COLUMNS}, index=index)
+        values = {name: np.asarray(columns[name], dtype=np.float64) for name in BAR_COLUMNS}
+        return pd.DataFrame(values, index=_index(columns["timestamp"]))
 
     def sources(
         self, symbol: str, timeframe: str, start: datetime | None = None, end: datetime | None = None
     ) -> list[str]:
         """Return where the bars that open in [start, end) are from."""
-        where, parameters = _selection(symbol, timeframe, start, end)
-        query = f"SELECT DISTINCT source FROM bars WHERE {where} ORDER BY source"
+        where, parameters = _selection(_series(symbol, timeframe), start, end)
+        return self._distinct_sources(f"bars WHERE {where}", parameters)
+
+    def _distinct_sources(self, rows: str, parameters: dict[str, object]) -> list[str]:
         with self._connected() as connection:
-            return [source for (source,) in connection.execute(query, parameters).fetchall()]
+            found = connection.execute(f"SELECT DISTINCT source FROM {rows} ORDER BY source", parameters).fetchall()
+        return [source for (source,) in found]
 
     def span(self, symbol: str, timeframe: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
         """Return the open times of the first and last bar, or None if the store has none."""
-        where, parameters = _selection(symbol, timeframe, None, None)
+        where, parameters = _selection(_series(symbol, timeframe), None, None)
         query = f"SELECT min(timestamp), max(timestamp) FROM bars WHERE {where}"
         with self._connected() as connection:
             first, last = connection.execute(query, parameters).fetchall()[0]
@@ -192,7 +199,7 @@ class BarStore:
 
     def open_times(self, symbol: str, timeframe: str, start: datetime, end: datetime) -> NDArray[np.int64]:
         """Return the open times in [start, end) of the bars there are, in microseconds, ascending."""
-        where, parameters = _selection(symbol, timeframe, start, end)
+        where, parameters = _selection(_series(symbol, timeframe), start, end)
         query = f"SELECT epoch_us(timestamp) AS time FROM bars WHERE {where} ORDER BY timestamp"
         with self._connected() as connection:
             return np.asarray(connection.execute(query, parameters).fetchnumpy()["time"], dtype=np.int64)
@@ -211,10 +218,8 @@ class BarStore:
         if not parts:
             return
         rows = [(symbol, series, source, part, checksum) for part, checksum in parts.items()]
-        with self._connected() as connection:
-            connection.begin()
+        with self.transaction(), self._connected() as connection:
             connection.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?)", rows)
-            connection.commit()
 
     def coverage(self) -> pd.DataFrame:
         """Return a row per symbol and timeframe: symbol, timeframe, bars, first, last (open times), sources."""
@@ -241,35 +246,44 @@ class BarStore:
             raise self._damaged(error) from error
 
     def _damaged(self, error: duckdb.Error) -> DataError:
+        if any(sign in str(error) for sign in _FULL):
+            return DataError(
+                f"the disk of {self.path} is full: nothing of this import was stored; free some space (or move the "
+                f"data with FORGE_HOME) and run it again ({error})"
+            )
         return DataError(
             f"{self.path} cannot be used as a store ({error}); if it is damaged, move it away and import the bars again"
         )
 
-    @contextmanager
-    def _transaction(self, bars: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Run the block in one transaction that sees ``bars`` as the table ``offered``."""
-        times = pd.DatetimeIndex(bars.index).tz_localize(None).to_numpy()
-        table = pa.table({"timestamp": times, **{name: bars[name].to_numpy() for name in BAR_COLUMNS}})
-        with self._connected() as connection:
-            connection.register("offered", table)
-            connection.begin()
-            try:
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
+    def _merge(
+        self, table: Table, key: dict[str, str], offered: pa.Table | Path, source: str, revise: bool
+    ) -> UpsertReport:
+        safe_name(key["symbol"], "symbol")
+        with self.transaction(), self._connected() as connection:
+            if isinstance(offered, Path):
+                relation = connection.read_parquet(str(offered))
+                relation.create_view("offered", replace=True)
             else:
-                connection.commit()
+                connection.register("offered", offered)
+            try:
+                return merge_offered(connection, table, key, source, revise=revise)
             finally:
-                connection.unregister("offered")
+                with suppress(duckdb.Error):
+                    connection.execute("DROP VIEW IF EXISTS offered")
 
 
-def _selection(
-    symbol: str, timeframe: str, start: datetime | None, end: datetime | None
-) -> tuple[str, dict[str, object]]:
+def _series(symbol: str, timeframe: str) -> dict[str, str]:
+    return {"symbol": symbol, "timeframe": Timeframe.parse(timeframe).label}
+
+
+def _index(times: Any) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(np.asarray(times, dtype="datetime64[us]"), tz="UTC", name="timestamp")
+
+
+def _selection(series: dict[str, str], start: datetime | None, end: datetime | None) -> tuple[str, dict[str, object]]:
     """Return the WHERE clause of a read and its parameters."""
-    where = "symbol = $symbol AND timeframe = $timeframe"
-    parameters: dict[str, object] = {"symbol": symbol, "timeframe": Timeframe.parse(timeframe).label}
+    where = " AND ".join(f"{name} = ${name}" for name in series)
+    parameters: dict[str, object] = dict(series)
     for name, comparison, moment in (("start", ">=", start), ("end", "<", end)):
         if moment is not None:
             time_ = pd.Timestamp(moment)

@@ -1,0 +1,51 @@
+"""Funding rates of perpetuals: what a series looks like, and what makes one sound."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from forge_core.errors import DataError
+
+MAX_INTERVAL = pd.Timedelta(hours=8)  # between two payments; some contracts pay every four hours, or every hour
+_MAX_RATE = 0.05  # of notional; exchanges cap it at 0.75 to 4 %
+_JITTER = pd.Timedelta(minutes=1)
+
+
+def checked_rates(rates: pd.Series, *, symbol: str) -> pd.Series:
+    """Return funding rates stamped to the minute they are paid in (exchanges stamp milliseconds later), or refuse them.
+
+    ``rates`` are fractions of notional, paid by longs, by UTC time. Raises DataError if there are none, if the times do
+    not rise or have no zone, or if a rate is no number or beyond 5 % (a rate in percent or basis points).
+    """
+    subject = f"{symbol} funding"
+    index = rates.index
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
+        raise DataError(f"{subject}: the index is {index.dtype}, a DatetimeIndex in UTC is expected")
+    if rates.empty:
+        raise DataError(f"{subject}: there are no rates")
+    values = rates.to_numpy(np.float64)
+    wrong = ~(np.abs(values) <= _MAX_RATE)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{subject}: row {row} ({index[row]}): the rate is {float(values[row])!r}; a fraction is expected, "
+            f"as 0.0001 for a hundredth of a percent, and none beyond {_MAX_RATE}"
+        )
+    minutes = index.tz_convert("UTC").as_unit("us").floor("min").rename("timestamp")
+    falling = np.flatnonzero(np.diff(minutes.asi8) <= 0)
+    if falling.size:
+        row = int(falling[0]) + 1
+        raise DataError(f"{subject}: row {row} ({index[row]}) is not later than the row before it ({index[row - 1]})")
+    return pd.Series(values, index=minutes, name="rate")
+
+
+def funding_holes(rates: pd.Series, start: pd.Timestamp, end: pd.Timestamp) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """Return the stretches of [start, end) that are longer than ``MAX_INTERVAL`` without a payment, oldest first.
+
+    A stretch runs from the payment before it (or ``start``) to the one after it (or ``end``).
+    """
+    inside = pd.DatetimeIndex(rates.index)
+    moments = [start, *inside[(inside > start) & (inside < end)], end]
+    limit = MAX_INTERVAL + _JITTER
+    return [(a, b) for a, b in pairwise(moments) if b - a > limit]
