@@ -1,0 +1,98 @@
+"""The feature columns a Play reads, for contestants that want them as plain arrays."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.job import Job
+from forge_core.engine.program import compile_play
+from forge_core.features.alignment import aligned_index
+from forge_core.features.bank import Bank
+from forge_core.features.columns import BarArrays, Floats, Integers, compute_columns
+from forge_core.features.feeds import open_feed
+from forge_core.features.reference import FeatureRef
+from forge_core.market.dataset_versions import open_version
+from forge_core.market.timeframes import Timeframe
+from forge_core.plays.model import Compare, Group, Play, Rule, Trend
+
+Columns = dict[FeatureRef, Floats]
+
+
+def play_references(play: Play) -> list[FeatureRef]:
+    """Return every column that a rule of ``play`` reads, each once, in the order of the rules."""
+    found: dict[FeatureRef, None] = {}
+
+    def visit(rule: Rule) -> None:
+        match rule:
+            case Group(rules=rules):
+                for inner in rules:
+                    visit(inner)
+            case Trend(feature=feature):
+                found[feature.streak()] = None
+            case Compare(left=left, right=right):
+                found[left] = None
+                if isinstance(right, FeatureRef):
+                    found[right] = None
+
+    for group in (play.entry_long, play.entry_short, play.exit_long, play.exit_short):
+        if group is not None:
+            visit(group)
+    return list(found)
+
+
+@dataclass
+class Given:
+    """What every peer is given: bars, the columns of the Play, and the first bar at which a signal may count."""
+
+    play: Play
+    index: pd.DatetimeIndex  # open times in UTC, without a time zone: vectorbt takes seconds to copy one with
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    columns: Columns
+    first_signal: int
+    bars: dict[str, BarArrays]  # by timeframe, for the columns to be computed from
+
+    @classmethod
+    def of(cls, job: Job) -> "Given":
+        """Copy everything out of the bank into memory of the process's own."""
+        version = open_version(job.dataset, job.version)
+        play = job.parsed_play()
+        feed = open_feed(version, timeframe=play.timeframe)
+        references = play_references(play)
+        columns = {reference: feed.columns.column(reference).copy() for reference in references}
+        bank = feed.columns
+        assert isinstance(bank, Bank)
+        labels = {reference.timeframe for reference in references} | {play.timeframe}
+        return cls(
+            play=play,
+            index=pd.DatetimeIndex(feed.time.astype("datetime64[us]")),
+            open=feed.open.copy(),
+            high=feed.high.copy(),
+            low=feed.low.copy(),
+            close=feed.close.copy(),
+            columns=columns,
+            first_signal=compile_play(play, feed).first_signal,
+            bars={label: _in_memory(bank.bars(Timeframe.parse(label))) for label in labels},
+        )
+
+    def compute_columns(self) -> Columns:
+        """Compute the columns anew: each indicator once, by TA-Lib or Forge's own kernel, as Forge does."""
+        columns: Columns = {}
+        indexes: dict[str, Integers | None] = {self.play.timeframe: None}
+        execution = self.bars[self.play.timeframe]
+        for reference in self.columns:
+            if reference in columns:
+                continue
+            bars = self.bars[reference.timeframe]
+            if reference.timeframe not in indexes:
+                indexes[reference.timeframe] = aligned_index(
+                    execution.time, execution.timeframe.microseconds, bars.time, bars.timeframe.microseconds
+                )
+            columns.update(compute_columns(reference, bars, indexes[reference.timeframe]))
+        return {reference: columns[reference] for reference in self.columns}
+
+
+def _in_memory(bars: BarArrays) -> BarArrays:
+    return BarArrays(bars.timeframe, bars.time.copy(), {name: values.copy() for name, values in bars.fields.items()})

@@ -1,0 +1,60 @@
+"""Forge, as an evolution runs it: ``simulate`` on a feed whose columns lie in the bank."""
+
+from dataclasses import replace
+
+from benchmarks.contestants import Trades
+from benchmarks.job import CASH, Job
+from forge_core.engine import reasons
+from forge_core.engine.feed import Feed
+from forge_core.engine.simulate import Simulation, simulate
+from forge_core.features.bank import Bank
+from forge_core.features.feeds import open_feed
+from forge_core.features.recent import RecentArrays
+from forge_core.market.dataset_versions import open_version
+from forge_core.market.timeframes import Timeframe
+from forge_core.metrics.summary import metrics_mapping
+
+
+class Forge:
+    """``run`` is one ``simulate``: compile the Play, run it, all metrics."""
+
+    def __init__(self, job: Job) -> None:
+        self._version = open_version(job.dataset, job.version)
+        self._play = job.parsed_play()
+        self._costs = job.costs()
+        self._feed = open_feed(self._version, timeframe=self._play.timeframe)
+        self._feed.day_index  # noqa: B018 - of the feed, not of a backtest
+
+    def run(self) -> None:
+        self._simulate(self._feed)
+
+    def run_with_indicators(self) -> None:
+        """As ``run``, but every column is computed and written to the bank on the way."""
+        self._simulate(self._cold_feed)
+
+    def before_indicators(self) -> None:
+        """Empty the bank of its columns; the bars stay, as peers have theirs in memory."""
+        bank = self._feed.columns
+        assert isinstance(bank, Bank)
+        for path in bank.folder.glob("*.npy"):
+            if not path.name.startswith("bars-"):
+                path.unlink()
+        empty = Bank(self._version, self._play.timeframe, recent=RecentArrays(max_bytes=2**30, max_arrays=1000))
+        for label in self._version.timeframes:
+            empty.bars(Timeframe.parse(label))
+        self._cold_feed = replace(self._feed, columns=empty)
+        self._cold_feed.day_index  # noqa: B018
+
+    def trades(self) -> Trades:
+        trades = self._simulate(self._feed, record=True).trades
+        assert trades is not None
+        closed = trades["reason"] != reasons.END_OF_DATA
+        names = ("entry_time", "exit_time", "side", "entry_price", "exit_price")
+        return {name: trades[name][closed].tolist() for name in names}
+
+    def figures(self) -> dict[str, float]:
+        metrics = metrics_mapping(self._simulate(self._feed).metrics)
+        return {name: float(value) for name, value in metrics.items() if value is not None}
+
+    def _simulate(self, feed: Feed, *, record: bool = False) -> Simulation:
+        return simulate(self._play, feed, costs=self._costs, cash=CASH, record=record)

@@ -1,0 +1,112 @@
+"""Workers seen from the parent: asking them, timing them turn by turn, and summing up."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from benchmarks.job import Job
+
+_ROOT = Path(__file__).resolve().parents[1]
+_THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+
+
+class Timing(NamedTuple):
+    """Runs of one contestant, milliseconds."""
+
+    best: float
+    median: float
+    runs: int
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> "Timing":
+        """Sum up the runs."""
+        return cls(1e3 * min(seconds), 1e3 * statistics.median(seconds), len(seconds))
+
+
+class WorkerProcess:
+    """A worker's process; every attribute that is no method of its own is a request to it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            cwd=_ROOT,
+            env={**os.environ, **dict.fromkeys(_THREADS, "1"), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def ask(self, method: str, **arguments: Any) -> Any:
+        """Have ``method`` of ``worker.Worker`` called and return what it returned; raises RuntimeError if it failed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a benchmark worker died while asked to {method} {arguments}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"{method} {arguments}: {answer['error']}")
+        return answer["result"]
+
+
+class Crew:
+    """One process for each contestant, all alive at once, run turn by turn so that a busy moment hits them alike."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._stack = ExitStack()
+        self._workers: dict[str, WorkerProcess] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def __getitem__(self, contestant: str) -> WorkerProcess:
+        if contestant not in self._workers:
+            self._workers[contestant] = self._stack.enter_context(WorkerProcess(self._environment))
+        return self._workers[contestant]
+
+    def prepare(self, jobs: Mapping[str, Job]) -> None:
+        """Make the contestants of ``jobs`` (name to job) in their processes and run each once."""
+        for name, job in jobs.items():
+            self[job.contestant].ask("prepare", name=name, job=asdict(job))
+            self[job.contestant].ask("run", name=name, seconds=0.0)
+
+    def time(
+        self, jobs: Mapping[str, Job], *, rounds: int, seconds: float, indicators: bool = False
+    ) -> dict[str, Timing]:
+        """Time prepared jobs: in each of ``rounds`` every one runs for ``seconds``, at least once."""
+        times: dict[str, list[float]] = {name: [] for name in jobs}
+        for _ in range(rounds):
+            for name, job in jobs.items():
+                times[name] += self[job.contestant].ask("run", name=name, seconds=seconds, indicators=indicators)
+        return {name: Timing.of(taken) for name, taken in times.items()}
+
+    def drop(self, jobs: Mapping[str, Job]) -> None:
+        """Forget prepared jobs."""
+        for name, job in jobs.items():
+            self[job.contestant].ask("drop", name=name)
