@@ -22,8 +22,8 @@ help: ## Show the targets
 setup: $(VENV)/.compiled ## Make .venv, install, compile the kernels (the other targets do it when needed)
 
 evolve: $(VENV)/.compiled ## Evolve a study: make evolve STUDY=quickstart
-	FORGE_STUDY='$(STUDY)' $(BIN)/dagster job execute -j evolve
-	@$(BIN)/forge study status '$(STUDY)'
+	@# Dagster says of its own command that another one is newer; that is no news for this user
+	FORGE_STUDY='$(STUDY)' PYTHONWARNINGS='ignore:Function' $(BIN)/dagster job execute -j evolve
 	@$(BIN)/forge study front '$(STUDY)'
 
 ui: $(VENV)/.compiled ## Open the Dagster UI on port 3000
@@ -69,5 +69,5 @@ ACTIVATE := DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME
 export ACTIVATE_NOTE := \# Forge: makes `dagster job execute -j evolve` work as written
 
 $(VENV)/.bench: $(VENV)/.compiled
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench,ccxt,yahoo]'
 	@touch $@

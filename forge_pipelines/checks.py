@@ -17,6 +17,7 @@ from forge_core.market.instruments import get_instrument
 from forge_core.paths import Home
 from forge_pipelines.assets.evolution import champion, pareto_front
 from forge_pipelines.assets.market import open_store, raw_ohlcv, regime_dataset
+from forge_pipelines.failures import user_errors
 from forge_pipelines.partitions import DATASETS, STUDIES
 
 _FEW_TRADES = 10
@@ -54,7 +55,7 @@ _HOLDOUT_TRADES = dg.AssetCheckSpec(
 def raw_ohlcv_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Read stored bars back and validate them."""
     faults = {}
-    with open_store(Home.current()) as store:
+    with user_errors(), open_store(Home.current()) as store:
         coverage = store.coverage()
         stored = list(zip(coverage["symbol"], coverage["timeframe"], strict=True))
         for symbol, label in stored:
@@ -138,7 +139,8 @@ def _partitions(context: dg.AssetCheckExecutionContext, all_of_them: Sequence[st
 def _reports(context: dg.AssetCheckExecutionContext) -> dict[str, Mapping[str, Any]]:
     """Return the champion's report of each study that is complete."""
     studies = _partitions(context, list(STUDIES.get_partition_keys(dynamic_partitions_store=context.instance)))
-    found = {study: study_status(study)["champion"] for study in studies}
+    with user_errors():
+        found = {study: study_status(study)["champion"] for study in studies}
     return {study: report for study, report in found.items() if report is not None}
 
 

@@ -30,5 +30,7 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> 
 
 
 def figure(value: float | None) -> str:
-    """Write a number for a table: four digits, a dash where it is undefined."""
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    """Write a number for a table: four digits, whole from a thousand on, a dash where it is undefined."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}"

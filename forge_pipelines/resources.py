@@ -26,5 +26,5 @@ class JsonIOManager(dg.UPathIOManager):
 @dg.io_manager(description="Op outputs as JSON files in the Dagster instance's storage folder.")
 def json_io_manager(context: dg.InitResourceContext) -> JsonIOManager:
     """Return the IO manager that keeps outputs below the instance's storage folder."""
-    instance = dg.DagsterInstance.get() if context.instance is None else context.instance
-    return JsonIOManager(UPath(Path(instance.storage_directory()).resolve()))
+    assert context.instance is not None  # every run has one
+    return JsonIOManager(UPath(Path(context.instance.storage_directory()).resolve()))
