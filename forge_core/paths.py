@@ -53,6 +53,11 @@ class Home:
         """The folder whose files source ``files`` reads."""
         return self.root / "import"
 
+    @property
+    def downloads(self) -> Path:
+        """The folder of files that are being fetched; they are deleted once their bars are stored."""
+        return self.root / "downloads"
+
     def dataset(self, name: str) -> Path:
         """The folder of all versions of one named dataset."""
         return self.root / "datasets" / safe_name(name, "dataset")
@@ -65,6 +70,16 @@ class Home:
     def study(self, name: str) -> Path:
         """The folder of one study's tables."""
         return self.root / "studies" / safe_name(name, "study")
+
+    @property
+    def mass_tests(self) -> Path:
+        """The folder of mass tests: bars, results, plans and rankings of sweeps."""
+        return self.root / "mass_tests"
+
+    @property
+    def switch_dates(self) -> Path:
+        """The file of imported contract switch dates."""
+        return self.root / "switch_dates.yaml"
 
     @property
     def ledger(self) -> Path:

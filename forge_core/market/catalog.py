@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from forge_core.configuration import load_yaml_model
@@ -13,6 +14,8 @@ from forge_core.errors import ConfigError, unknown
 from forge_core.market.instruments import load_instruments
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import project_root, safe_name
+
+LEAD_IN = 1_000  # bars of each timeframe kept before a dataset's start, as far as the store has them
 
 Regime = Literal["full_cycle", "bear", "bull", "range", "volatile"]
 
@@ -61,6 +64,10 @@ class DatasetSpec(BaseModel):
         if odd := [str(label) for label in parsed if label.microseconds % parsed[0].microseconds]:
             raise ValueError(f"{odd[0]} is not a multiple of the first timeframe {parsed[0]}")
         return labels
+
+    def lead_in_start(self, timeframe: str) -> pd.Timestamp:
+        """Return from when bars of a timeframe are wanted: ``LEAD_IN`` of its lengths before the start."""
+        return pd.Timestamp(self.start) - LEAD_IN * Timeframe.parse(timeframe).timedelta
 
     @model_validator(mode="after")
     def _period(self) -> "DatasetSpec":

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from forge_core.errors import DataError
+from forge_core.errors import DataError, ForgeError
 from forge_core.files import write_json, write_table
 from forge_core.market.bars import BAR_COLUMNS, MIN_ROWS, bars_hash, find_gaps, resample_bars, validate_bars
-from forge_core.market.catalog import DatasetSpec, get_dataset_spec
+from forge_core.market.catalog import LEAD_IN, DatasetSpec, get_dataset_spec
 from forge_core.market.dataset_versions import (
     MANIFEST,
     DatasetVersion,
@@ -23,14 +23,12 @@ from forge_core.market.dataset_versions import (
     record_version,
 )
 from forge_core.market.instruments import Instrument, get_instrument
-from forge_core.market.sources import how_to_get, pull_bars
+from forge_core.market.refresh import FILES, how_to_get, refresh_bars
 from forge_core.market.store import BarStore
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
 
 __all__ = ["LEAD_IN", "DatasetVersion", "build_dataset", "ensure_dataset", "latest_version", "open_version"]
-
-LEAD_IN = 1_000  # bars of each timeframe kept before the start, as far as the store has them
 
 _BUILDING = ".building-"
 _CLOSED_AT_MOST = pd.Timedelta(days=7)  # how long a market may be shut at either end of the period
@@ -48,32 +46,54 @@ def ensure_dataset(name: str, home: Home | None = None, log: Callable[[str], Non
     spec = get_dataset_spec(name)
     if (version := latest_version(name, home)) is not None:
         return version
-    instrument = get_instrument(spec.symbol)
+    failure = bring_bars(spec, home, log=log)
     with BarStore(home.store) as store:
-        lacking = [label for label in spec.timeframes if not _spans(store.span(spec.symbol, label), spec, label)]
-        pull_bars(instrument, store, home, timeframes=lacking, log=log)
-        version = build_dataset(spec, store, home)
+        version = build_dataset(spec, store, home, failure)
     if log:
         rows = ", ".join(f"{entry['rows']} {label}" for label, entry in version.manifest["timeframes"].items())
         log(f"{name}: version {version.content_hash} built ({rows} bars)")
     return version
 
 
-def build_dataset(spec: DatasetSpec, store: BarStore, home: Home | None = None) -> DatasetVersion:
+def bring_bars(
+    spec: DatasetSpec, home: Home, *, wait: float = 5.0, log: Callable[[str], None] | None = None
+) -> ForgeError | None:
+    """Take what the store lacks of a dataset from the import folder and, if it is the timeframe that is traded, from
+    the symbol's source; coarser timeframes can do without.
+
+    Returns why that failed, if it did: the store may have enough all the same, which ``build_dataset`` sees. ``wait``
+    is how many seconds to wait for another process to let go of the store.
+    """
+    with BarStore(home.store, wait=wait) as store:
+        lacking = [label for label in spec.timeframes if not _spans(store.span(spec.symbol, label), spec, label)]
+    if not lacking:
+        return None
+    only = None if spec.timeframes[0] in lacking else FILES
+    try:
+        refresh_bars(get_instrument(spec.symbol), home, dataset=spec, only=only, wait=wait, log=log)
+    except ForgeError as error:
+        return error
+    return None
+
+
+def build_dataset(
+    spec: DatasetSpec, store: BarStore, home: Home | None = None, failure: ForgeError | None = None
+) -> DatasetVersion:
     """Cut a dataset from the store and export it, whole or not at all, to ``<home>/datasets/<name>/<hash>/``.
 
     Of each timeframe it has the bars that open and close within [start, end) and up to ``LEAD_IN`` bars before. Coarser
     timeframes are the store's own where these cover the period, else resampled from all execution bars before the end.
     Bars after the end play no part. If this very content was built before, its folder stays untouched and is returned.
 
-    Raises DataError if the store does not have the period (but for ``_CLOSED_AT_MOST`` at either end), for fewer than
-    ``MIN_ROWS`` execution bars, or for a timeframe without any bar in the period.
+    Raises DataError if the store does not have the period (but for ``_CLOSED_AT_MOST`` at either end; it then also
+    quotes ``failure``, why bringing them failed), for fewer than ``MIN_ROWS`` execution bars, or for a timeframe
+    without any bar in the period.
     """
     home = home or Home.current()
     instrument = get_instrument(spec.symbol)
     execution = Timeframe.parse(spec.timeframes[0])
     all_bars = store.read(spec.symbol, execution.label, end=spec.end)
-    _check_covered(all_bars, spec, instrument, home)
+    _check_covered(all_bars, spec, instrument, home, failure)
     exported: dict[str, pd.DataFrame] = {}
     entries: dict[str, dict[str, Any]] = {}
     for label in spec.timeframes:
@@ -148,7 +168,9 @@ def _spans(span: tuple[pd.Timestamp, pd.Timestamp] | None, spec: DatasetSpec, la
     )
 
 
-def _check_covered(bars: pd.DataFrame, spec: DatasetSpec, instrument: Instrument, home: Home) -> None:
+def _check_covered(
+    bars: pd.DataFrame, spec: DatasetSpec, instrument: Instrument, home: Home, failure: ForgeError | None
+) -> None:
     """Raise DataError unless the execution bars reach over the whole period."""
     label = spec.timeframes[0]
     inside = bars[bars.index >= spec.start]
@@ -156,7 +178,7 @@ def _check_covered(bars: pd.DataFrame, spec: DatasetSpec, instrument: Instrument
         there = f"those from {bars.index[0]} to {bars.index[-1]}" if len(bars) else "none of them"
         raise DataError(
             f"dataset {spec.name} needs {spec.symbol} {label} bars from {spec.start.date()} to {spec.end.date()}, "
-            f"and the store has {there}: {how_to_get(instrument, label, home)}"
+            f"and the store has {there}: {how_to_get(instrument, label, home)}" + (f" ({failure})" if failure else "")
         )
 
 

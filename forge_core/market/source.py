@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ Span = tuple[pd.Timestamp, pd.Timestamp]
 
 @dataclass(frozen=True)
 class Request:
-    """The bars that are wanted of one timeframe: those that open at or after ``start`` and close by ``end``.
+    """The bars wanted of one timeframe: those that open at or after ``start`` and close by ``end``, and by ``now``.
 
     ``stored`` holds the open times (microseconds, ascending) of those that the store has. ``taken`` names the parts
     (files) that were taken from this source before, each with its checksum, or with '' for one it does not have.
@@ -36,6 +36,7 @@ class Request:
     timeframe: Timeframe
     start: pd.Timestamp
     end: pd.Timestamp
+    now: pd.Timestamp
     stored: NDArray[np.int64]
     taken: Mapping[str, str] = field(default_factory=dict)
     recheck: pd.Timestamp | None = None
@@ -53,13 +54,15 @@ class Fetched(NamedTuple):
     """Bars, validated (maybe none), and where exactly they are from.
 
     ``parts`` are the files they came in, with checksums: they are noted as taken once the bars are stored, and the
-    files ``spent`` are then deleted.
+    files ``spent`` are then deleted. ``revision`` says that the source gave other values for these bars before: they
+    replace what is stored, which is kept as revised.
     """
 
     bars: pd.DataFrame
     origin: str
     parts: Mapping[str, str] = {}
     spent: tuple[Path, ...] = ()
+    revision: bool = False
 
 
 class FetchedFunding(NamedTuple):
@@ -91,6 +94,15 @@ class Source(Protocol):
 
         Raises DataError if it cannot be reached or gives what are no sound bars. What was yielded before is kept.
         """
+        ...
+
+
+@runtime_checkable
+class FundingSource(Protocol):
+    """A source that also has the funding rates of perpetuals."""
+
+    def fetch_funding(self, request: Request, log: Log) -> Iterator[FetchedFunding]:
+        """Yield the funding rates in the period of ``request``; its ``stored`` are the times that the store has."""
         ...
 
 

@@ -1,17 +1,19 @@
 """Raw bars and the datasets cut from them."""
 
+from datetime import timedelta
 from functools import partial
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
-from forge_core.errors import DataError
+from forge_core.errors import DataError, ForgeError
 from forge_core.files import canonical_json, content_hash
 from forge_core.market.bars import BAR_COLUMNS, bars_hash, find_gaps
 from forge_core.market.catalog import get_dataset_spec, load_catalog
-from forge_core.market.datasets import DatasetVersion, build_dataset
+from forge_core.market.datasets import DatasetVersion, bring_bars, build_dataset
 from forge_core.market.instruments import Instrument, get_instrument
-from forge_core.market.sources import how_to_get, pull_bars
+from forge_core.market.refresh import how_to_get, refresh_bars
 from forge_core.market.store import BarStore
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
@@ -22,7 +24,8 @@ from forge_pipelines.metadata import Metadata, markdown_table, picture
 from forge_pipelines.partitions import DATASETS, SYMBOL_OF_DATASET, SYMBOLS
 
 WRITES_STORE = {"forge/writes": "store"}
-_STORE_WAIT = 120.0  # seconds a step waits for another process to close the DuckDB file
+REFRESHED_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
+STORE_WAIT = 120.0  # seconds a step waits for another process to close the DuckDB file
 _GAPS_SHOWN = 50
 
 BAR_SCHEMA = dg.TableSchema(
@@ -33,26 +36,55 @@ BAR_SCHEMA = dg.TableSchema(
 )
 
 
+class RefreshConfig(dg.Config):
+    """What a refresh asks."""
+
+    only: str | None = Field(
+        default=None,
+        description="The one source to ask, as `files`; by default the import folder and the symbol's own.",
+    )
+
+
 @dg.asset(
     partitions_def=SYMBOLS,
     group_name="market",
     kinds={"duckdb"},
     op_tags=WRITES_STORE,
     metadata={"dagster/column_schema": BAR_SCHEMA},
+    freshness_policy=REFRESHED_DAILY,
 )
-def raw_ohlcv(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def raw_ohlcv(context: dg.AssetExecutionContext, config: RefreshConfig) -> dg.MaterializeResult:
     """Bars of one symbol as its source gave them, in the DuckDB store.
 
-    Takes what the symbol's source (`datasets/instruments.yaml`) has and the store lacks: the sample that is installed
-    with Forge, or files in `data/import`. Bars that are there already stay as they are. Bars of a symbol without such
-    a source come with `forge import FILE --symbol SYMBOL --timeframe 15m`.
+    Takes what the store lacks: from new files in `data/import`, and from the symbol's source
+    (`datasets/instruments.yaml`), as the sample that is installed with Forge or an archive to download from. Bars that
+    are there already stay as they are, unless the source revised them: then the former are kept on record. Fails,
+    with the store as it was, when the source cannot be reached; the next run catches up.
     """
-    home = Home.current()
-    with user_errors(), open_store(home) as store:
-        instrument = get_instrument(context.partition_key)
-        reports = pull_bars(instrument, store, home, log=context.log.info)
-        added, differ = sum(r.inserted for r in reports), sum(r.conflicts for r in reports)
-        return raw_content(instrument, store, home).result(bars_added=added, bars_that_differ=differ)
+    home, instrument = Home.current(), get_instrument(context.partition_key)
+    with user_errors():
+        try:
+            reports = refresh_bars(instrument, home, only=config.only, wait=STORE_WAIT, log=context.log.info)
+        except ForgeError as error:
+            _record_what_came(context, instrument, home, error)
+            raise
+        with open_store(home) as store:
+            return raw_content(instrument, store, home).result(
+                bars_added=sum(r.inserted for r in reports),
+                bars_that_differ=sum(r.conflicts for r in reports),
+                bars_revised=sum(r.revised for r in reports),
+            )
+
+
+def _record_what_came(
+    context: dg.AssetExecutionContext, instrument: Instrument, home: Home, failure: ForgeError
+) -> None:
+    """Log what a refresh that failed has stored all the same; raise DataError with what to do if there are no bars."""
+    with open_store(home) as store:
+        try:
+            log_lacking(context, [raw_content(instrument, store, home)])
+        except DataError as error:
+            raise DataError(f"{failure}; {error}") from failure
 
 
 @dg.asset(
@@ -67,22 +99,22 @@ def regime_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """A named market regime (`datasets/catalog.yaml`): the bars of one symbol and period, one Parquet file a timeframe.
 
     Each version is named by the hash of its content and never changes; studies stay with the version they began with.
-    Materialized again after new bars came, it makes a new version if they change the period. Bars that the store
-    lacks are taken from the symbol's source first.
+    Made again after new bars came, there is a new version if they change the period. Bars that the store lacks are
+    taken from the symbol's source first.
     """
     home = Home.current()
-    with user_errors(), open_store(home) as store:
+    with user_errors():
         spec = get_dataset_spec(context.partition_key)
-        instrument = get_instrument(spec.symbol)
-        pull_bars(instrument, store, home, timeframes=spec.timeframes, log=context.log.info)
-        version = build_dataset(spec, store, home)
-        log_lacking(context, [raw_content(instrument, store, home)])
-        return dataset_content(version).result()
+        failure = bring_bars(spec, home, wait=STORE_WAIT, log=context.log.info)
+        with open_store(home) as store:
+            version = build_dataset(spec, store, home, failure)
+            log_lacking(context, [raw_content(get_instrument(spec.symbol), store, home)])
+    return dataset_content(version).result()
 
 
 def open_store(home: Home) -> BarStore:
     """Open the store, waiting while another process has it."""
-    return BarStore(home.store, wait=_STORE_WAIT)
+    return BarStore(home.store, wait=STORE_WAIT)
 
 
 def raw_content(instrument: Instrument, store: BarStore, home: Home) -> Content:
@@ -96,7 +128,8 @@ def raw_content(instrument: Instrument, store: BarStore, home: Home) -> Content:
     if stored.empty:
         execution = next((spec.timeframes[0] for spec in load_catalog().values() if spec.symbol == symbol), "1d")
         raise DataError(f"there are no bars of {symbol}: {how_to_get(instrument, execution, home)}")
-    version = content_hash(canonical_json(stored.astype(str).to_dict("index")))  # stored bars never change
+    # Stored bars change by being added or, on record, revised.
+    version = content_hash(canonical_json([stored.astype(str).to_dict("index"), len(store.revisions(symbol))]))
 
     def describe() -> Metadata:
         bars_of = {str(label): store.read(symbol, str(label)) for label in stored.index}

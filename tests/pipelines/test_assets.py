@@ -4,6 +4,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from forge_core.market.download import Limits
+from forge_core.market.sources.binance import URL_SETTING, BinanceSource
 from forge_core.market.store import BarStore
 from forge_core.paths import Home
 from forge_pipelines.definitions import defs
@@ -56,7 +58,9 @@ def test_raw_bars_of_the_sample_and_their_check(instance):
     assert (again["bars_added"], again["content_hash"]) == (0, shown["content_hash"])
 
 
-def test_a_symbol_without_bars_says_what_brings_them(instance):
+def test_a_symbol_without_bars_says_what_brings_them(instance, monkeypatch):
+    monkeypatch.setattr(BinanceSource, "limits", Limits(attempts=1))
+    monkeypatch.setenv(URL_SETTING, "http://127.0.0.1:9")
     result = materialize(instance, "raw_ohlcv", "BTCUSDT")
     assert not result.success
     assert "forge import FILE --symbol BTCUSDT --timeframe 15m" in failure(result)
