@@ -14,6 +14,7 @@ from forge_core.errors import ConfigError, DataError
 from forge_core.features.feeds import feed_from_bars, open_feed
 from forge_core.market.datasets import DatasetVersion, ensure_dataset
 from forge_core.market.instruments import Instrument, get_instrument
+from forge_core.market.rolls import Adjustment
 from forge_core.plays.model import Play
 from forge_core.plays.parser import load_play, parse_play
 
@@ -40,6 +41,7 @@ def backtest(
     finer: pd.DataFrame | Feed | None = None,
     funding: pd.Series | None = None,
     switches: pd.DatetimeIndex | None = None,
+    adjust: Adjustment = "forward",
     roll_mode: RollMode = "prev_open",
     rollover: bool = True,
 ) -> BacktestResult:
@@ -69,6 +71,9 @@ def backtest(
         Funding rates of a perpetual by timestamp (fractions, paid by longs); required for perpetuals.
     switches
         Contract switch times of a dated future; ``roll_mode`` and ``rollover`` say what happens there.
+    adjust
+        For a DataFrame with ``switches``: features see prices without the gaps of the rolls (``forward``), or as they
+        are (``none``). Fills see them as they are. A feed's or dataset's features stay as they are.
 
     Raises
     ------
@@ -81,11 +86,9 @@ def backtest(
     >>> result.metrics["sharpe"], len(result.trades)  # doctest: +SKIP
     """
     resolved = _resolve_play(play)
-    feed = _resolve_feed(resolved, data, instrument, higher)
+    feed = _resolve_feed(resolved, data, instrument, higher, switches, adjust)
     if funding is not None:
         feed = feed.with_funding(funding)
-    if switches is not None:
-        feed = feed.with_rolls(switches)
     if isinstance(finer, pd.DataFrame):
         finer = feed_from_bars(finer, instrument=feed.instrument, timeframe=_spacing(finer))
     simulation = simulate(
@@ -126,12 +129,19 @@ def _resolve_feed(
     data: str | DatasetVersion | pd.DataFrame | Feed,
     instrument: Instrument | str | None,
     higher: Mapping[str, pd.DataFrame] | None,
+    switches: pd.DatetimeIndex | None,
+    adjust: Adjustment,
 ) -> Feed:
     if isinstance(instrument, str):
         instrument = get_instrument(instrument)
     if isinstance(data, pd.DataFrame):
         return feed_from_bars(
-            data, instrument=instrument or GENERIC_INSTRUMENT, timeframe=play.timeframe, higher=higher
+            data,
+            instrument=instrument or GENERIC_INSTRUMENT,
+            timeframe=play.timeframe,
+            higher=higher,
+            switches=switches,
+            adjust=adjust,
         )
     if isinstance(data, str):
         data = ensure_dataset(data)
@@ -141,7 +151,7 @@ def _resolve_feed(
         raise ConfigError(f"data is a {type(data).__name__}: give a dataset's name, a DataFrame of bars or a feed")
     if instrument is not None and instrument != data.instrument:
         raise ConfigError(f"the data is of {data.instrument.symbol}; instrument {instrument.symbol} does not fit it")
-    return data
+    return data if switches is None else data.with_rolls(switches)
 
 
 def _spacing(bars: pd.DataFrame) -> str:

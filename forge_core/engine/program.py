@@ -9,7 +9,7 @@ from forge_core.engine import rules
 from forge_core.engine.feed import Feed, Floats, Integers
 from forge_core.engine.pointers import address
 from forge_core.errors import PlayError
-from forge_core.features.reference import PRICE_FIELDS, FeatureRef
+from forge_core.features.reference import FeatureRef
 from forge_core.features.registry import make_reference
 from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend
 
@@ -59,10 +59,7 @@ class _Compiler:
         return address(column, np.float64)
 
     def _fetch(self, reference: FeatureRef) -> Floats:
-        if reference.name in PRICE_FIELDS and reference.timeframe == self.feed.timeframe and not reference.transform:
-            column: Floats = getattr(self.feed, reference.name)
-        else:
-            column = self.feed.columns.column(reference)
+        column = self.feed.columns.column(reference)
         if column.size != len(self.feed):
             raise ValueError(f"column {reference} has {column.size} values, the feed {len(self.feed)} bars")
         return column

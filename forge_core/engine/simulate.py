@@ -62,16 +62,7 @@ def simulate(
     ``roll_mode`` and ``rollover`` say what happens to a position at the feed's contract rolls. Raises PlayError,
     ConfigError or DataError before any work starts; releases the GIL while the kernel runs.
     """
-    if feed.start >= len(feed):
-        raise DataError(
-            f"{feed.instrument.symbol} {feed.timeframe}: no bar left to trade after {feed.start} lead-in bars"
-        )
-    if feed.instrument.kind == "perpetual" and feed.funding is None:
-        raise DataError(
-            f"{feed.instrument.symbol} is a perpetual and its funding series is missing; it is never taken as zero"
-        )
-    if policy == "replay" and finer is None:
-        raise ConfigError("the same-bar policy 'replay' needs finer bars of the same symbol")
+    check_feed(feed, policy, finer)
     program = compile_play(play, feed)
     settings = pack_settings(
         play,
@@ -83,7 +74,7 @@ def simulate(
         rollover=rollover,
         first_signal=program.first_signal,
     )
-    bars, finer_bars = _bar_addresses(feed), _NO_BARS if finer is None else _bar_addresses(finer)
+    bars, finer_bars = bar_addresses(feed), _NO_BARS if finer is None else bar_addresses(finer)
     finer_size = 0 if finer is None else len(finer)
     tally = np.empty(TALLY_SIZE)
     day_equity = np.empty(feed.days)
@@ -115,7 +106,22 @@ def simulate(
     return Simulation(metrics, returns, _trade_columns(floats, integers), curve)
 
 
-def _bar_addresses(feed: Feed) -> Integers:
+def check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:
+    """Raise DataError or ConfigError unless ``feed`` has what a backtest needs."""
+    if feed.start >= len(feed):
+        raise DataError(
+            f"{feed.instrument.symbol} {feed.timeframe}: no bar left to trade after {feed.start} lead-in bars"
+        )
+    if feed.instrument.kind == "perpetual" and feed.funding is None:
+        raise DataError(
+            f"{feed.instrument.symbol} is a perpetual and its funding series is missing; it is never taken as zero"
+        )
+    if policy == "replay" and finer is None:
+        raise ConfigError("the same-bar policy 'replay' needs finer bars of the same symbol")
+
+
+def bar_addresses(feed: Feed) -> Integers:
+    """Return where the kernel finds the columns of the bars, in its own order; 0 for rolls or funding without any."""
     return np.array(
         [
             address(feed.time, np.int64),

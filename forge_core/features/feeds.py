@@ -1,19 +1,20 @@
 """Feeds: the execution bars and their feature columns, from a stored dataset or from bars in memory."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pandas as pd
 
 from forge_core.engine.feed import ColumnSource, Feed, Integers
-from forge_core.errors import DataError
+from forge_core.errors import ConfigError, DataError, unknown
 from forge_core.features.bank import Bank
 from forge_core.features.columns import BarArrays, read_only
 from forge_core.features.on_demand import MemoryColumns
 from forge_core.features.recent import RecentArrays
 from forge_core.market.bars import trade_days
 from forge_core.market.instruments import Instrument
+from forge_core.market.rolls import Adjustment, forward_adjusted
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
 
@@ -44,24 +45,37 @@ def feed_from_bars(
     timeframe: str,
     higher: Mapping[str, pd.DataFrame] | None = None,
     start: int = 0,
+    switches: pd.DatetimeIndex | None = None,
+    adjust: Adjustment = "forward",
 ) -> Feed:
     """Return the feed of a bars frame, its columns computed in memory when asked for.
 
     ``bars`` are those of the execution ``timeframe``, of which the first ``start`` are lead-in; ``higher`` holds bars
     of coarser timeframes by label, and one that a feature needs and ``higher`` lacks is resampled from ``bars``.
-    The frames are copied, not changed. Raises DataError for a frame that is not bars or a ``start`` outside them.
+    ``switches`` are the contract switches of a dated future: the feed rolls there, and its columns (the bar fields
+    in rules among them) see a forward-adjusted series unless ``adjust`` is ``none``; fills always see the bars as they
+    are. The frames are copied, not changed. Raises DataError for a frame that is not bars or a ``start`` outside them,
+    ConfigError for an unknown ``adjust``.
     """
     if not 0 <= start < len(bars):
         raise DataError(f"start is {start}; it must be a position among the {len(bars)} bars")
+    if adjust not in get_args(Adjustment):
+        raise ConfigError(unknown("adjustment", adjust, get_args(Adjustment)))
+    execution = Timeframe.parse(timeframe)
+    seen, higher = bars, dict(higher or {})
+    if switches is not None and adjust == "forward":
+        seen = forward_adjusted(bars, switches)
+        higher = {label: forward_adjusted(frame, switches) for label, frame in higher.items()}
     columns = MemoryColumns(
-        bars,
-        Timeframe.parse(timeframe),
+        seen,
+        execution,
         session=instrument.session,
-        higher=higher or {},
+        higher=higher,
         recent=RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=10_000),
     )
-    days = trade_days(bars.index, instrument.session)
-    return _feed(instrument, columns.bars(columns.execution), days, start, columns)
+    traded = columns.bars(execution) if seen is bars else BarArrays.of(bars, execution)
+    feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns)
+    return feed if switches is None else feed.with_rolls(switches)
 
 
 def _feed(instrument: Instrument, bars: BarArrays, days: Integers, start: int, columns: ColumnSource) -> Feed:

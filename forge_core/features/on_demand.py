@@ -18,7 +18,7 @@ from forge_core.features.columns import (
     read_only,
 )
 from forge_core.features.recent import RecentArrays
-from forge_core.features.reference import FeatureRef
+from forge_core.features.reference import PRICE_FIELDS, FeatureRef, price_field
 from forge_core.market.bars import resample_bars
 from forge_core.market.instruments import Session
 from forge_core.market.timeframes import Timeframe
@@ -48,6 +48,8 @@ class OnDemandColumns(ABC):
 
         Raises PlayError for a feature, parameter or output that does not exist, or a timeframe finer than execution.
         """
+        if reference.name in PRICE_FIELDS and reference == price_field(reference.name, self.execution.label):
+            return self.bars(self.execution).fields[reference.name]
         found = self._recent.get((self._owner, reference))
         if found is not None:
             return found

@@ -1,0 +1,111 @@
+"""Rolls: their gaps, a series without them that never looks ahead, and dates that do not fit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forge_core.features.feeds import feed_from_bars
+from forge_core.features.reference import price_field
+from forge_core.features.registry import make_reference
+from forge_core.market.importer import read_bars_file
+from forge_core.market.instruments import get_instrument
+from forge_core.market.rolls import first_bars, fitting_share, forward_adjusted, roll_gaps
+from tests.market.bar_tables import REAL, needs_real_bars, walk
+
+PRICES = ["open", "high", "low", "close"]
+
+
+def with_gaps(bars: pd.DataFrame, rolls: dict[int, float]) -> pd.DataFrame:
+    """Lift all bars from each position on by its gap."""
+    lifted = bars.copy()
+    for position, gap in rolls.items():
+        lifted.loc[lifted.index[position] :, PRICES] += gap
+    return lifted
+
+
+def switches_at(bars: pd.DataFrame, positions: list[int], early: str = "0min") -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(bars.index[positions] - pd.Timedelta(early))
+
+
+def real_switches(symbol: str) -> pd.DatetimeIndex:
+    rows = pd.read_csv(REAL / "roll_dates.csv").query("symbol == @symbol")
+    return pd.DatetimeIndex(pd.to_datetime(rows["effective_utc"], utc=True)).as_unit("us")
+
+
+def test_gaps_are_those_between_the_last_close_and_the_first_open():
+    plain = walk(40)
+    bars = with_gaps(plain, {10: 5.0, 30: -2.5})
+    gaps = roll_gaps(bars, switches_at(bars, [10, 30], early="7min"))
+    assert list(gaps["time"]) == list(bars.index[[10, 30]])
+    step = [plain["open"].iloc[k] - plain["close"].iloc[k - 1] for k in (10, 30)]
+    assert gaps["gap"].to_numpy() == pytest.approx([5.0 + step[0], -2.5 + step[1]])
+    assert (gaps["gap"] == gaps["open"] - gaps["previous_close"]).all()
+
+
+def test_switches_outside_the_bars_and_two_at_one_bar_count_as_what_they_are():
+    bars = walk(20)
+    outside = pd.DatetimeIndex([bars.index[0] - pd.Timedelta("9h"), bars.index[0], bars.index[-1] + pd.Timedelta("1h")])
+    assert first_bars(bars, outside).size == 0
+    assert list(first_bars(bars, switches_at(bars, [7, 7], early="3min"))) == [7]
+    assert fitting_share(bars, outside) is None
+
+
+def test_the_adjusted_series_opens_where_it_closed_and_moves_as_before():
+    bars = with_gaps(walk(60), {20: 9.0, 45: -30.0})
+    adjusted = forward_adjusted(bars, switches_at(bars, [20, 45]))
+    for position in (20, 45):
+        assert adjusted["open"].iloc[position] == pytest.approx(adjusted["close"].iloc[position - 1])
+    pd.testing.assert_frame_equal(adjusted.iloc[:20], bars.iloc[:20])
+    for part in (slice(20, 45), slice(45, None)):
+        moved = bars[PRICES].iloc[part] - adjusted[PRICES].iloc[part]
+        assert np.ptp(moved.to_numpy()) == pytest.approx(0.0, abs=1e-9)
+    pd.testing.assert_series_equal(adjusted["volume"], bars["volume"])
+
+
+@given(st.sets(st.integers(1, 79), max_size=5), st.integers(1, 80))
+def test_bars_to_come_change_nothing(positions, cut):
+    bars = walk(80)
+    switches = switches_at(bars, sorted(positions))
+    pd.testing.assert_frame_equal(
+        forward_adjusted(bars.iloc[:cut], switches), forward_adjusted(bars, switches).iloc[:cut], check_freq=False
+    )
+
+
+def test_rules_and_features_see_the_adjusted_series_and_fills_the_real_one():
+    bars = with_gaps(walk(300, "1h"), {150: 40.0})
+    switches, gc = switches_at(bars, [150]), get_instrument("GC")
+    feed = feed_from_bars(bars, instrument=gc, timeframe="1h", switches=switches)
+    adjusted = forward_adjusted(bars, switches)
+    same = feed_from_bars(adjusted, instrument=gc, timeframe="1h")
+    for reference in (
+        price_field("close", "1h"),
+        price_field("high", "4h"),
+        make_reference("ema", {"timeperiod": 20}, timeframe="1h"),
+        make_reference("atr", {}, timeframe="2h"),
+    ):
+        np.testing.assert_array_equal(feed.columns.column(reference), same.columns.column(reference))
+    np.testing.assert_array_equal(feed.close, bars["close"].to_numpy())
+    assert np.flatnonzero(feed.rolls).tolist() == [150]
+    raw = feed_from_bars(bars, instrument=gc, timeframe="1h", switches=switches, adjust="none")
+    np.testing.assert_array_equal(raw.columns.column(price_field("close", "1h")), bars["close"].to_numpy())
+    assert np.flatnonzero(raw.rolls).tolist() == [150]
+
+
+@needs_real_bars
+@pytest.mark.parametrize("symbol", ["ZS", "GC", "CL"])
+def test_real_gaps_are_those_of_the_vendor(symbol):
+    known = pd.read_csv(REAL / "roll_dates.csv").query("symbol == @symbol and bars == '1h'")
+    gaps = roll_gaps(read_bars_file(REAL / f"{symbol}_1h.parquet"), real_switches(symbol)).set_index("time")
+    expected = known.set_index(pd.to_datetime(known["first_bar_utc"], utc=True))
+    assert gaps.loc[expected.index, "gap"].to_numpy() == pytest.approx(expected["gap"].to_numpy(), abs=1e-9)
+
+
+@needs_real_bars
+@pytest.mark.parametrize("symbol", ["ZS", "GC", "CL"])
+@pytest.mark.parametrize("label", ["30m", "1h", "4h", "1d"])
+def test_dates_that_fit_the_series_are_told_from_those_that_do_not(symbol, label):
+    bars, switches = read_bars_file(REAL / f"{symbol}_{label}.parquet"), real_switches(symbol)
+    assert fitting_share(bars, switches) > 0.8
+    assert fitting_share(bars, switches + pd.Timedelta(days=7)) < 0.6
