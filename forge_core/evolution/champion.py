@@ -19,11 +19,12 @@ from forge_core.plays.writer import play_to_yaml
 
 
 def find_front(plan: StudyPlan) -> list[Individual]:
-    """Return every feasible Play of the study that no other dominates, each once, best first objective first.
+    """Return every feasible Play of the study that no other dominates, best first objective first.
 
-    All Plays ever evaluated are compared, not only the last survivors. Raises StudyError while a generation is missing.
+    All Plays ever evaluated are compared, not only the last survivors. Of Plays that trade alike (every metric is the
+    same on every train dataset) the one born first stands for all. Raises StudyError while a generation is missing.
     """
-    columns = ["id", "born", "play", "known", "feasible", *plan.tables.objectives]
+    columns = ["id", "born", "known", "feasible", *plan.tables.objectives]
     found = []
     for generation in range(1, plan.spec.generations + 1):
         path = plan.folder.generation_table(generation)
@@ -39,17 +40,18 @@ def find_front(plan: StudyPlan) -> list[Individual]:
     if feasible.num_rows == 0:
         return []
     points = _losses(plan, feasible)
-    plays = feasible["play"].to_pylist()
-    first = {play: row for row, play in reversed(list(enumerate(plays)))}  # islands may have found the same Play
-    rows = [row for row in np.flatnonzero(nondominated(points)) if first[plays[row]] == row]
-    rows.sort(key=lambda row: (*points[row], plays[row]))
-    ids = [feasible["id"][int(row)].as_py() for row in rows]
-    individuals: dict[str, Individual] = {}
-    for born in sorted({feasible["born"][int(row)].as_py() for row in rows}):
+    rows = feasible.take(np.flatnonzero(nondominated(points)))
+    ids = set(rows["id"].to_pylist())
+    front: dict[bytes, Individual] = {}
+    for born in sorted(set(rows["born"].to_pylist())):
         table = plan.tables.read(plan.folder.generation_table(born))
-        wanted = table.filter(pa.array([identity in set(ids) for identity in table["id"].to_pylist()]))
-        individuals |= {individual.id: individual for individual in plan.tables.individuals(wanted)}
-    return [individuals[identity] for identity in ids]
+        chosen = table.filter(pa.array([identity in ids for identity in table["id"].to_pylist()]))
+        for individual in plan.tables.individuals(chosen):
+            front.setdefault(individual.evaluation.metrics.tobytes(), individual)
+    turned = [individual.objectives for individual in front.values()]
+    order = np.lexsort(losses(np.array(turned), plan.goals.objectives).T[::-1])
+    individuals = list(front.values())
+    return [individuals[i] for i in order]
 
 
 def _losses(plan: StudyPlan, table: pa.Table) -> np.ndarray:

@@ -66,6 +66,8 @@ def test_the_front_is_feasible_and_undominated(done: tuple) -> None:
             assert not (better & ~equal).any()
         assert play_hash(parse_play(row.yaml)) == row.play
     assert list(front["objective.sharpe"]) == sorted(front["objective.sharpe"], reverse=True)
+    metrics = [column for column in front if column.startswith("SP500")]
+    assert not front[metrics].duplicated().any()
     shown = read_front("results", home)
     assert list(shown.columns[:3]) == ["play", "sharpe", "max_drawdown"]
     assert len(shown) == len(front)
