@@ -30,7 +30,7 @@ ui: $(VENV)/.compiled ## Open the Dagster UI on port 3000
 	$(BIN)/dagster dev
 
 test: $(VENV)/.compiled ## Run the tests, but for those that take minutes
-	$(PYTEST) -n 2 --dist loadgroup -m 'not long'
+	$(PYTEST) -n 2 --dist loadfile -m 'not long'
 
 test-long: $(VENV)/.compiled ## Run the tests that take minutes
 	$(PYTEST) -m long

@@ -38,9 +38,6 @@ def materializations(workspace: Workspace) -> list[int]:
         return [e.storage_id for key in keys for e in opened.fetch_materializations(key, limit=1000).records]
 
 
-pytestmark = pytest.mark.xdist_group("evolve command")
-
-
 def test_it_writes_a_table_for_every_generation_and_a_front(evolved):
     tables = evolved[0].tables()
     assert {name for name in tables if name.startswith("generations/")} == {
