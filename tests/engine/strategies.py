@@ -251,16 +251,19 @@ def feature(name: str, output: str | None = None, timeframe: str = "1h", **param
     return make_reference(name, params, output=output, timeframe=timeframe)
 
 
-# Those of the first line look back no further than ten bars; the others remember everything.
+# Functions of the last ten bars alone, to the last bit where sums of prices are exact. (Bands are not: they carry the
+# rounding of their variance along.)
 SHORT_MEMORY = (
     *(price_field(name, "1h") for name in ("close", "open", "high", "low")),
     feature("sma", timeperiod=3),
-    feature("bbands", "upperband", timeperiod=5, nbdevup=1.0, nbdevdn=1.0),
-    feature("bbands", "lowerband", timeperiod=5, nbdevup=1.0, nbdevdn=1.0),
+    feature("sma", timeperiod=8),
     feature("range", "high", lookback=5),
+    feature("range", "low", lookback=9),
 )
 PRICES = (
     *SHORT_MEMORY,
+    feature("bbands", "upperband", timeperiod=5, nbdevup=1.0, nbdevdn=1.0),
+    feature("bbands", "lowerband", timeperiod=5, nbdevup=1.0, nbdevdn=1.0),
     feature("ema", timeperiod=3),
     feature("ema", timeperiod=7),
     feature("ema", timeframe="4h", timeperiod=2),

@@ -1,21 +1,64 @@
 """The kernel gives what the reference engine gives, to the last trade, on random bars, Plays, costs and settings."""
 
 import math
+from dataclasses import replace
 
+import pandas as pd
 import pytest
+from arch.data import sp500
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.feed import Feed
+from forge_core.features.feeds import feed_from_bars
+from forge_core.features.reference import price_field
 from forge_core.market.instruments import Instrument
-from forge_core.plays.model import Risk, Size
+from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Size
 from tests.engine.hand_bars import kernel_backtest
 from tests.engine.reference_engine import reference_backtest
-from tests.engine.strategies import Case, distances, feature_cases, hand_cases, instruments, pick, risks, walks
+from tests.engine.strategies import Case, distances, feature, feature_cases, hand_cases, instruments, pick, risks, walks
 
 EXACT = {"entry_time", "exit_time", "side", "exit_reason", "bars_held", "switch"}
 quick = settings(max_examples=250, deadline=None, derandomize=True, database=None)
-thorough = settings(max_examples=20_000, deadline=None, database=None, print_blob=True)
+thorough = settings(max_examples=5_000, deadline=None, database=None, print_blob=True)
+
+
+def sp500_plays() -> list[Play]:
+    """Plays of three kinds on prices that are no round numbers."""
+
+    def group(*parts: Compare) -> Group:
+        return Group(len(parts), parts)
+
+    close, rsi = price_field("close", "1d"), feature("rsi", timeframe="1d", timeperiod=5)
+    fast, slow = feature("ema", timeframe="1d", timeperiod=10), feature("ema", timeframe="1w", timeperiod=5)
+    reversal = Play(
+        "averages",
+        "1d",
+        entry_long=group(Compare(fast, "crosses_above", slow)),
+        entry_short=group(Compare(fast, "crosses_below", slow)),
+        risk=Risk(trailing=Distance("atr", 3.0, 20), cooldown=0),
+    )
+    dip = Play(
+        "dip",
+        "1d",
+        entry_long=group(Compare(rsi, "crosses_below", 40.0), Compare(close, ">", slow)),
+        exit_long=group(Compare(rsi, ">", 60.0)),
+        risk=Risk(
+            Size("risk", 0.02), stop=Distance("percent", 0.03), take_profit=Distance("percent", 0.02), max_bars=15
+        ),
+        warmup_bars=100,
+    )
+    short = replace(dip, name="fade", entry_long=None, entry_short=group(Compare(rsi, ">", 70.0)), exit_long=None)
+    return [reversal, dip, short]
+
+
+def sp500_feed() -> Feed:
+    raw = sp500.load()
+    bars = raw.rename(columns=str.lower)[["open", "high", "low", "close", "volume"]].astype(float)
+    bars.index = pd.DatetimeIndex(bars.index, name="timestamp").tz_localize("UTC").as_unit("us")
+    instrument = Instrument(symbol="SP500", kind="index", tick=0.01, lot=0.01)
+    return feed_from_bars(bars, instrument=instrument, timeframe="1d", start=200)
 
 
 def assert_agree(case: Case) -> None:
@@ -84,6 +127,21 @@ STRATEGIES = {
 @given(data=st.data())
 def test_kernel_and_reference_agree(strategy, data):
     assert_agree(data.draw(STRATEGIES[strategy]))
+
+
+@settings(parent=quick, max_examples=20)
+@given(hand_cases(walk=walks((3_000, 9_000)), entries=(0.2, 0.01, 0.001)))
+def test_kernel_and_reference_agree_on_many_bars(case):
+    assert_agree(case)
+
+
+@pytest.mark.parametrize("policy", ["pessimistic", "ohlc_path"])
+@pytest.mark.parametrize("play", sp500_plays(), ids=lambda play: play.name)
+def test_kernel_and_reference_agree_on_twenty_years_of_real_bars(play, policy):
+    dear = Costs(commission_bps=5, slippage_bps=2, borrow_rate=0.02)
+    case = Case(play, sp500_feed(), dear, 100_000.0, policy, "prev_open", True, None)
+    assert len(kernel_backtest(play, case.feed, **case.settings).trades) > 50
+    assert_agree(case)
 
 
 @pytest.mark.long
