@@ -20,7 +20,7 @@ from tests.engine.reference_engine import reference_backtest
 from tests.engine.strategies import Case, distances, feature, feature_cases, hand_cases, instruments, pick, risks, walks
 
 EXACT = {"entry_time", "exit_time", "side", "exit_reason", "bars_held", "switch"}
-quick = settings(max_examples=250, deadline=None, derandomize=True, database=None)
+quick = settings(max_examples=200, deadline=None, derandomize=True, database=None)
 thorough = settings(max_examples=5_000, deadline=None, database=None, print_blob=True)
 
 
