@@ -1,5 +1,6 @@
 """``forge study``: what a study found, and how far it is."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,3 +69,63 @@ def front(
     show_table(list(rows.columns), [tuple(row) for row in rows.itertuples(index=False)])
     if len(table) > most:
         say(f"... {len(table)} in all; `--most {len(table)}` shows them, `--csv` prints them")
+
+
+@app.command("reveal")
+@reports_errors
+def reveal(
+    name: StudyName,
+    most: Annotated[int | None, typer.Option("--most", "-n", help="Reveal at most so many Plays, best first.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all as CSV instead.")] = False,
+) -> None:
+    """Show what the Plays of a study's front do on its holdout. Every look is counted, and its number shown.
+
+    The more Plays are looked at, the less the best of them says. Example: `forge study reveal quickstart --most 3`
+    """
+    from forge_core.evolution.steps import reveal_front
+
+    table = reveal_front(name, most=most)
+    if csv:
+        typer.echo(table.to_csv(index=False), nl=False)
+        return
+    show_table(list(table.columns), [tuple(row) for row in table.itertuples(index=False)])
+    for dataset, looks in table.groupby("dataset", sort=False)["looks"].max().items():
+        say(f"{dataset} has been looked at {looks} times, over all studies")
+
+
+@app.command("export")
+@reports_errors
+def export(
+    name: StudyName,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")],
+) -> None:
+    """Write the front as CSV and Parquet, and the champion and every Play of the front as YAML.
+
+    Example: `forge study export quickstart --out front/`
+    """
+    from forge_core.evolution.steps import export_study
+
+    written = export_study(name, out)
+    say(f"{len(written)} files written to {out}")
+
+
+@app.command("reset")
+@reports_errors
+def reset(
+    name: StudyName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Put away what a study has, so that it can begin anew. Nothing is deleted, and its trials stay in the ledger.
+
+    Example: `forge study reset quickstart`
+    """
+    from forge_core.evolution.steps import reset_study, study_status
+
+    status = study_status(name)
+    if status["state"] != "not begun" and not yes:
+        typer.confirm(
+            f"study {name} is {status['state']}, generation {status['generation']} of {status['generations']}; "
+            "archive it?",
+            abort=True,
+        )
+    say(f"archived in {reset_study(name)}")

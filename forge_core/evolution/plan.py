@@ -58,6 +58,14 @@ class StudyPlan:
         return plan
 
     @classmethod
+    def begun(cls, study: str, home: Home) -> "StudyPlan":
+        """Return the plan of a study as it was begun, whatever its file says now; raises StudyError unless it was."""
+        manifest = read_manifest(StudyFolder.of(study, home))
+        if manifest is None:
+            raise StudyError(f"study {study!r} has not begun; `dagster job execute -j evolve` begins one")
+        return cls(StudySpec.model_validate(manifest["study"]), home, manifest)
+
+    @classmethod
     def read(cls, document: Mapping[str, Any]) -> "StudyPlan":
         """Return the plan of a ``document``; raises StudyError when the study was reset or begun anew since."""
         home = Home(Path(document["home"]))

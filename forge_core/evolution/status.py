@@ -1,5 +1,7 @@
 """How far studies are and what they found, read from disk; and putting one away."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +13,7 @@ from forge_core.evolution.ledger import holdout_looks
 from forge_core.evolution.manifest import manifest_hash, read_manifest
 from forge_core.evolution.study import list_studies, load_study
 from forge_core.files import read_json, read_table
+from forge_core.market.datasets import latest_version
 from forge_core.paths import Home
 
 _SHOWN = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
@@ -18,7 +21,8 @@ _SHOWN = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
 
 def study_status(name: str, home: Home | None = None) -> dict[str, Any]:
     """Return how far a study is: ``state`` (``not begun``, ``under way``, ``complete``), ``generation`` of
-    ``generations`` that every island has done, ``islands`` with the last generation of each, and the ``champion``.
+    ``generations`` that every island has done, ``islands`` with the last generation of each, the ``champion``, and
+    ``newer``: of each dataset that has a newer version than the study's, the pinned hash and the latest.
 
     Raises StudyError for a name that is neither in ``studies/`` nor begun.
     """
@@ -29,16 +33,33 @@ def study_status(name: str, home: Home | None = None) -> dict[str, Any]:
         if name not in list_studies():
             raise StudyError(unknown("study", name, list_studies()))
         spec = load_study(name)
-        return _state(name, "not begun", [0] * spec.islands, spec.generations, None)
+        return _state(name, "not begun", [0] * spec.islands, spec.generations, None, {})
     islands = [folder.last_generation(island) for island in range(manifest["study"]["islands"])]
     champion = read_json(folder.champion) if folder.champion.is_file() else None
     if champion is not None and champion["manifest_hash"] != manifest_hash(manifest):
         champion = None
     state = "under way" if champion is None else "complete"
-    return _state(name, state, islands, manifest["study"]["generations"], champion)
+    return _state(name, state, islands, manifest["study"]["generations"], champion, _newer(manifest, home))
 
 
-def _state(name: str, state: str, islands: list[int], generations: int, champion: dict | None) -> dict[str, Any]:
+def _newer(manifest: Mapping[str, Any], home: Home) -> dict[str, tuple[str, str]]:
+    """Return the pinned and the latest hash of each dataset that was built anew from other bars since."""
+    versions = {name: (pinned["hash"], latest_version(name, home)) for name, pinned in manifest["datasets"].items()}
+    return {
+        name: (pinned, latest.content_hash)
+        for name, (pinned, latest) in versions.items()
+        if latest is not None and latest.content_hash != pinned
+    }
+
+
+def _state(
+    name: str,
+    state: str,
+    islands: list[int],
+    generations: int,
+    champion: dict | None,
+    newer: dict[str, tuple[str, str]],
+) -> dict[str, Any]:
     return {
         "study": name,
         "state": state,
@@ -46,6 +67,7 @@ def _state(name: str, state: str, islands: list[int], generations: int, champion
         "generations": generations,
         "islands": islands,
         "champion": champion,
+        "newer": newer,
     }
 
 
@@ -54,11 +76,13 @@ def status_text(name: str, home: Home | None = None) -> str:
     home = home or Home.current()
     status = study_status(name, home)
     lines = [f"study {name}: {status['state']}, generation {status['generation']} of {status['generations']}"]
+    for dataset, (pinned, latest) in status["newer"].items():
+        lines.append(f"{dataset}: there is a newer version {latest}; the study stays with {pinned} until it is reset")
     champion = status["champion"]
     if champion is None:
-        return lines[0]
+        return "\n".join(lines)
     if champion["play"] is None:
-        return f"{lines[0]}\nno champion: {champion['reason']}"
+        return "\n".join([*lines, f"no champion: {champion['reason']}"])
     folder = StudyFolder.of(name, home)
     lines.append(f"champion {champion['play']} ({champion['chosen_by']} of {champion['front_size']} on the front)")
     lines.append(f"  {folder.champion_play}")
@@ -93,7 +117,7 @@ def read_front(name: str, home: Home | None = None) -> pd.DataFrame:
     return front[["play", *objectives, *shown]].rename(columns={c: c.removeprefix("objective.") for c in objectives})
 
 
-def reset_study(name: str, home: Home | None = None) -> Any:
+def reset_study(name: str, home: Home | None = None) -> Path:
     """Put a study's tables away, so that it can begin anew; return the archive folder. The ledger stays as it is.
 
     Raises StudyError when the study was not begun or an island is being evolved.

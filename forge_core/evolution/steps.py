@@ -17,6 +17,7 @@ from forge_core.evolution.folder import StudyFolder
 from forge_core.evolution.island import evolve_island
 from forge_core.evolution.merge import merge_generations
 from forge_core.evolution.plan import Log, StudyPlan
+from forge_core.evolution.reveal import export_study, reveal_front
 from forge_core.evolution.status import read_front, reset_study, status_text, study_status
 from forge_core.evolution.study import MAX_EPOCHS, StudySpec, list_studies, load_study
 from forge_core.paths import Home
@@ -24,6 +25,7 @@ from forge_core.paths import Home
 __all__ = [
     "MAX_EPOCHS",
     "StudySpec",
+    "export_study",
     "finish_study",
     "list_studies",
     "load_study",
@@ -31,6 +33,7 @@ __all__ = [
     "plan_study",
     "read_front",
     "reset_study",
+    "reveal_front",
     "run_island",
     "run_study",
     "status_text",

@@ -1,0 +1,105 @@
+"""``forge study``: reveal, export, reset and the newer dataset that status tells of."""
+
+import json
+import shutil
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from forge_core.cli.main import app
+from forge_core.errors import StudyError
+from forge_core.evolution.ledger import holdout_looks
+from forge_core.evolution.steps import plan_study, reveal_front, run_island, run_study, study_status
+from forge_core.paths import Home
+from forge_core.plays.canonical import play_hash
+from forge_core.plays.parser import load_play
+
+from .studies import small_spec
+
+
+@pytest.fixture(scope="module")
+def study(home: Home) -> Home:
+    run_study(small_spec("commands", holdout=["NASDAQ_DOTCOM_BUST"]), home)
+    return home
+
+
+@pytest.fixture
+def forge(study: Home, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORGE_HOME", str(study.root))
+    monkeypatch.setenv("COLUMNS", "250")
+    return lambda *arguments, **options: CliRunner().invoke(app, ["study", *arguments], **options)
+
+
+def test_reveal_counts_each_look_once(study: Home, forge) -> None:
+    front = pq.read_table(study.study("commands") / "pareto_front.parquet").to_pandas()
+    report = json.loads((study.study("commands") / "champion.json").read_text())
+    table = reveal_front("commands", study)
+    assert list(table.play) == list(front.play)
+    # the champion had been looked at when the study ended: it keeps its number, the others follow
+    assert set(table.look) == set(range(1, len(front) + 1))
+    champion = table[table.play == report["play"]].iloc[0]
+    held = report["holdout"]["NASDAQ_DOTCOM_BUST"]
+    assert champion["look"] == held["look"] == 1
+    assert champion["sharpe"] == held["metrics"]["sharpe"]
+    assert (table.looks == len(front)).all()
+
+    said = forge("reveal", "commands", "--most", "1")
+    assert said.exit_code == 0, said.output
+    assert f"NASDAQ_DOTCOM_BUST has been looked at {len(front)} times" in said.output
+    assert holdout_looks(study.ledger, "NASDAQ_DOTCOM_BUST") == len(front)
+    shown = forge("reveal", "commands", "--csv")
+    assert len(shown.output.strip().splitlines()) == 1 + len(front)
+
+
+def test_reveal_and_export_want_a_complete_study(study: Home, forge) -> None:
+    run_island(plan_study(small_spec("begun"), study), 0, 1)
+    for command in (("reveal", "begun"), ("export", "begun", "--out", "anywhere")):
+        refused = forge(*command)
+        assert refused.exit_code == 1
+        assert "under way" in refused.output
+    with pytest.raises(StudyError, match="no holdout"):
+        run_study(small_spec("unheld"), study)
+        reveal_front("unheld", study)
+
+
+def test_export(study: Home, forge, tmp_path) -> None:
+    result = forge("export", "commands", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    front = pq.read_table(study.study("commands") / "pareto_front.parquet").to_pandas()
+    assert pd.read_parquet(tmp_path / "out" / "pareto_front.parquet").equals(front)
+    read = pd.read_csv(tmp_path / "out" / "pareto_front.csv")
+    assert list(read["objective.sharpe"]) == list(front["objective.sharpe"])
+    plays = sorted((tmp_path / "out" / "plays").iterdir())
+    assert [play_hash(load_play(path)) for path in plays] == list(front.play)
+    report = json.loads((study.study("commands") / "champion.json").read_text())
+    assert play_hash(load_play(tmp_path / "out" / "champion.yaml")) == report["play"]
+
+
+def test_reset_asks_first_and_keeps_everything(study: Home, forge) -> None:
+    run_study(small_spec("resettable", generations=2), study)
+    tables = len(list(study.study("resettable").rglob("*.parquet")))
+    refused = forge("reset", "resettable", input="n\n")
+    assert refused.exit_code == 1
+    assert "archive it?" in refused.output
+    assert study.study("resettable").exists()
+    assert forge("reset", "resettable", input="y\n").exit_code == 0
+    assert not study.study("resettable").exists()
+    archived = list((study.root / "studies" / ".archive").glob("resettable-*"))
+    assert len(list(archived[0].rglob("*.parquet"))) == tables
+    assert list((study.ledger / "resettable").rglob("*.parquet"))
+    run_study(small_spec("resettable", generations=2), study)
+    assert forge("reset", "resettable", "--yes").exit_code == 0
+    assert len(list((study.root / "studies" / ".archive").glob("resettable-*"))) == 2
+
+
+def test_status_tells_of_a_newer_dataset(study: Home, forge, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert study_status("commands", study)["newer"] == {}
+    pinned = json.loads((study.study("commands") / "manifest.json").read_text())["datasets"]["SP500_BULL_2013"]["hash"]
+    shutil.copytree(study.study("commands"), study.study("outdated"))
+    manifest = study.study("outdated") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(pinned, "0123456789abcdef"))
+    assert study_status("outdated", study)["newer"] == {"SP500_BULL_2013": ("0123456789abcdef", pinned)}
+    said = forge("status", "outdated").output
+    assert f"SP500_BULL_2013: there is a newer version {pinned}" in said
