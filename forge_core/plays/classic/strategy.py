@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from forge_core.features.reference import FeatureRef
 from forge_core.features.registry import make_reference
 from forge_core.plays.model import Compare, Comparison, Distance, Group, Play, Risk, Size
+from forge_core.plays.schema import Share
 
 WARMUP_BARS = 100  # bars before the first order, as the indicators need them to settle
 
@@ -26,7 +27,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    trailing_stop: Annotated[float, Field(gt=0, lt=1)] | None = None
+    trailing_stop: Share | None = None
     sides: Literal["both", "long", "short"] = "both"
     rollover: bool = True
     warmup_bars: Annotated[int, Field(ge=0, le=100_000)] = WARMUP_BARS

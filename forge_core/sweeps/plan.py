@@ -1,0 +1,293 @@
+"""The plan of a sweep: which bars, months and settings its tests are made of, pinned as plain data.
+
+A *cell* is one month of one symbol and interval with everything but the strategy that a result depends on: the bars up
+to the month's end, the instrument, costs, contract switches, engine and settings. Its hash and that of the strategy are
+the key of a test, so that a test is known again whatever sweep asks for it, and done anew when any of that changes.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forge_core.engine.costs import Costs
+from forge_core.engine.simulate import ENGINE_VERSION
+from forge_core.errors import DataError, StudyError
+from forge_core.features.registry import REGISTRY_VERSION
+from forge_core.files import canonical_json, content_hash, read_json, write_json
+from forge_core.market.bars import MIN_ROWS
+from forge_core.market.instruments import Instrument, get_instrument
+from forge_core.market.refresh import FILES, how_to_get, refresh_bars
+from forge_core.market.rolls import fitting_share
+from forge_core.market.sessions import microseconds
+from forge_core.market.store import BarStore
+from forge_core.market.switch_dates import SwitchDates, load_switch_dates
+from forge_core.paths import Home, safe_name
+from forge_core.plays.canonical import play_hash
+from forge_core.sweeps.months import cut_months, data_hashes
+from forge_core.sweeps.series import Series, read_series, stored_intervals, write_series
+from forge_core.sweeps.spec import SweepSpec, Variant
+
+logger = logging.getLogger(__name__)
+
+ENGINE = f"{ENGINE_VERSION}.{REGISTRY_VERSION}"
+"""What computes a result: the engine's version and that of the indicators."""
+
+_FORMAT = 1  # of the results; part of each test's key
+_NOT_THE_CONTRACT = {"description", "source", "source_symbol", "source_options"}
+_AT_HAND = (FILES, "sample")  # sources that need no network
+_STORE_WAIT = 120.0  # seconds for another process to let go of the store
+_FITTING = 0.75  # share of switches that lie at a jump of the prices, below which they are doubted
+_ENOUGH_ROLLS = 4
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One month of one symbol and interval, and the hashes of what its results depend on."""
+
+    month: str
+    hash: str
+    data: str
+    switches: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """All months of one symbol and interval: what one worker does at a time."""
+
+    symbol: str
+    interval: str
+    series: str  # hash of the bars' file
+    origin: str
+    bars: int
+    instrument: Instrument
+    costs: Costs
+    switch_times: tuple[int, ...] | None  # microseconds, None for what does not roll
+    cells: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """Symbol and interval."""
+        return f"{self.symbol} {self.interval}"
+
+    @property
+    def switches(self) -> pd.DatetimeIndex | None:
+        """When the series passes to another contract, or None for what does not roll."""
+        if self.switch_times is None:
+            return None
+        return pd.DatetimeIndex(np.array(self.switch_times, np.int64).astype("datetime64[us]"), tz="UTC")
+
+    @property
+    def instrument_hash(self) -> str:
+        """Hash of the contract: what the instrument is, its costs aside."""
+        return _instrument_hash(self.instrument)
+
+    def document(self) -> dict[str, Any]:
+        """Return the task as plain data."""
+        return {
+            "symbol": self.symbol,
+            "interval": self.interval,
+            "series": self.series,
+            "origin": self.origin,
+            "bars": self.bars,
+            "instrument": self.instrument.model_dump(mode="json"),
+            "costs": self.costs.model_dump(),
+            "switch_times": None if self.switch_times is None else list(self.switch_times),
+            "cells": [[cell.month, cell.hash, cell.data, cell.switches] for cell in self.cells],
+        }
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Read what ``document`` returned."""
+        times = document["switch_times"]
+        return cls(
+            **{key: document[key] for key in ("symbol", "interval", "series", "origin", "bars")},
+            instrument=Instrument.model_validate(document["instrument"]),
+            costs=Costs.model_validate(document["costs"]),
+            switch_times=None if times is None else tuple(times),
+            cells=tuple(Cell(*cell) for cell in document["cells"]),
+        )
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep, the folder it writes to, and its tasks."""
+
+    spec: SweepSpec
+    home: Home
+    tasks: tuple[Task, ...]
+
+    @cached_property
+    def tests(self) -> int:
+        """How many tests it is made of."""
+        return sum(len(task.cells) for task in self.tasks) * len(self.spec.variants)
+
+    @property
+    def months(self) -> list[str]:
+        """The months of its cells, ascending."""
+        return sorted({cell.month for task in self.tasks for cell in task.cells})
+
+    def task(self, symbol: str, interval: str) -> Task:
+        """Return the task of one symbol and interval, or raise StudyError."""
+        for task in self.tasks:
+            if (task.symbol, task.interval) == (symbol, interval):
+                return task
+        raise StudyError(f"sweep {self.spec.name!r} has no task {symbol} {interval}")
+
+    def test_hashes(self, interval: str) -> list[str]:
+        """Return the hash of each variant on bars of ``interval``: of its name, parameters, options and rules."""
+        return [test_hash(variant, interval) for variant in self.spec.variants]
+
+    def document(self) -> dict[str, Any]:
+        """Return the plan as plain data, which any process can read."""
+        return {
+            "spec": self.spec.model_dump(mode="json", by_alias=True),
+            "home": str(self.home.root),
+            "tests": self.tests,
+            "tasks": [task.document() for task in self.tasks],
+        }
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Read what ``document`` returned."""
+        tasks = tuple(Task.read(task) for task in document["tasks"])
+        return cls(SweepSpec.model_validate(document["spec"]), Home(Path(document["home"])), tasks)
+
+    @classmethod
+    def make(cls, spec: SweepSpec, home: Home | None = None, log: logging.Logger | None = None) -> Self:
+        """Read the bars a sweep tests on and pin everything its results depend on; see ``plan_sweep``."""
+        home, log = home or Home.current(), log or logger
+        for text in spec.refusals:
+            log.warning(text)
+        for text in spec.oddities:
+            log.warning(text)
+        dates = load_switch_dates(home)
+        for symbol in spec.symbols:
+            _take_in(get_instrument(symbol), home, log)
+        with BarStore(home.store, wait=_STORE_WAIT) as store:
+            series = [found for symbol in spec.symbols for found in _read(store, symbol, spec, home, log)]
+        tasks = [_task(one, origin, spec, dates, home, log) for one, origin in series]
+        plan = cls(spec, home, tuple(task for task in tasks if task.cells))
+        if not plan.tasks:
+            raise DataError(f"sweep {spec.name}: none of its months has bars enough to test on")
+        write_json(plan_path(spec.name, home), plan.document())
+        return plan
+
+
+def plan_path(name: str, home: Home) -> Path:
+    """Return the file of the plan a sweep was last run with."""
+    return home.mass_tests / "sweeps" / f"{safe_name(name, 'sweep name')}.json"
+
+
+def read_plan(name: str, home: Home | None = None) -> SweepPlan:
+    """Read the plan a sweep was last run with; raises StudyError if it never was."""
+    path = plan_path(name, home or Home.current())
+    if not path.is_file():
+        raise StudyError(f"sweep {name!r} has not been run yet; `dagster job execute -j mass_test` runs one")
+    return SweepPlan.read(read_json(path))
+
+
+def test_hash(variant: Variant, interval: str) -> str:
+    """Return the hash of a variant on bars of ``interval``: its name, parameters, options, and the rules they make."""
+    play = variant.strategy.play(interval, variant.options)
+    return content_hash(variant.strategy.name, variant.parameters_json, variant.options_json, play_hash(play))
+
+
+def _take_in(instrument: Instrument, home: Home, log: logging.Logger) -> None:
+    """Put into the store what the import folder and the symbol's source have of it; nothing is downloaded."""
+    only = None if instrument.source in _AT_HAND else FILES
+    refresh_bars(instrument, home, only=only, wait=_STORE_WAIT, log=log.info)
+
+
+def _read(store: BarStore, symbol: str, spec: SweepSpec, home: Home, log: logging.Logger) -> list[tuple[Series, str]]:
+    """Return the series of one symbol that there are bars of."""
+    instrument = get_instrument(symbol)
+    intervals = stored_intervals(store, symbol) if spec.intervals == "all" else list(spec.intervals)
+    found = {interval: read_series(store, instrument, interval) for interval in intervals}
+    if not any(found.values()):
+        wanted = intervals[0] if intervals else "1d"
+        raise DataError(f"sweep {spec.name}: there are no bars of {symbol}: {how_to_get(instrument, wanted, home)}")
+    for interval, series in found.items():
+        if series is None:
+            log.warning(f"{symbol} {interval}: no bars; it is left out ({how_to_get(instrument, interval, home)})")
+    return [series for series in found.values() if series is not None]
+
+
+def _task(series: Series, origin: str, spec: SweepSpec, dates: SwitchDates, home: Home, log: logging.Logger) -> Task:
+    instrument = get_instrument(series.symbol)
+    costs = spec.costs.of(instrument)
+    switches = dates.of(series.symbol) if instrument.kind == "future" else None
+    if switches is not None:
+        _doubt(series, switches, dates.origin(series.symbol), log)
+    write_series(series, home)
+    months = cut_months(series.bars, instrument.session)
+    wanted = np.array([spec.wants_month(label) for label in months.labels], np.bool_)
+    short = [months.labels[k] for k in np.flatnonzero(wanted & (months.ends < MIN_ROWS))]
+    if short:
+        log.warning(
+            f"{series.symbol} {series.interval}: {_months(short)} left out: up to their "
+            f"end there are fewer than {MIN_ROWS} bars, those before the month included"
+        )
+    hashes = data_hashes(series.bars, months.ends, series.funding)
+    stamps = None if switches is None else microseconds(switches)
+    times = microseconds(series.bars.index)
+    shared = {
+        "format": _FORMAT,
+        "symbol": series.symbol,
+        "interval": series.interval,
+        "instrument": _instrument_hash(instrument),
+        "costs": costs.model_dump(),
+        "cash": spec.cash,
+        "policy": spec.policy,
+        "roll_mode": spec.roll_mode,
+        "adjust": spec.adjust,
+        "engine": ENGINE,
+    }
+    cells = []
+    for k in np.flatnonzero(wanted & (months.ends >= MIN_ROWS)):
+        rolled = _switch_hash(stamps, times[0], times[months.ends[k] - 1])
+        what = {**shared, "month": months.labels[k], "data": hashes[k], "switches": rolled}
+        cells.append(Cell(months.labels[k], content_hash(canonical_json(what)), hashes[k], rolled))
+    return Task(
+        symbol=series.symbol,
+        interval=series.interval,
+        series=series.hash,
+        origin=origin,
+        bars=len(series.bars),
+        instrument=instrument,
+        costs=costs,
+        switch_times=None if stamps is None else tuple(int(stamp) for stamp in stamps),
+        cells=tuple(cells),
+    )
+
+
+def _switch_hash(stamps: NDArray[np.int64] | None, first: np.int64, last: np.int64) -> str:
+    """Hash the switches after the first bar of a series, up to the last bar of a month: no other plays a part in it."""
+    return "" if stamps is None else content_hash(stamps[(stamps > first) & (stamps <= last)].tobytes())
+
+
+def _instrument_hash(instrument: Instrument) -> str:
+    left_out = _NOT_THE_CONTRACT | set(Costs.model_fields)
+    return content_hash(canonical_json(instrument.model_dump(mode="json", exclude=left_out)))
+
+
+def _doubt(series: Series, switches: pd.DatetimeIndex, origin: str, log: logging.Logger) -> None:
+    """Warn where the prices do not jump at the contract switches."""
+    first, last = series.bars.index[0], series.bars.index[-1]
+    rolls = int(((switches > first) & (switches <= last)).sum())
+    share = fitting_share(series.bars, switches)
+    if share is not None and rolls >= _ENOUGH_ROLLS and share < _FITTING:
+        log.warning(
+            f"{series.symbol} {series.interval}: only {share:.0%} of the {rolls} contract switches in {origin} lie "
+            "where prices jump; if they are another series', import its own with `forge switch-dates import FILE`"
+        )
+
+
+def _months(labels: list[str]) -> str:
+    return labels[0] if len(labels) == 1 else f"{len(labels)} months from {labels[0]} to {labels[-1]}"

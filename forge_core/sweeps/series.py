@@ -1,0 +1,116 @@
+"""The bars a sweep tests on: read from the store once, kept as files that its workers read."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from forge_core.engine.feed import Floats, sum_funding
+from forge_core.errors import DataError
+from forge_core.files import content_hash, read_table, write_table
+from forge_core.market.bars import BAR_COLUMNS, bars_hash, resample_bars, validate_bars
+from forge_core.market.dataset_versions import bars_table
+from forge_core.market.instruments import Instrument
+from forge_core.market.sessions import microseconds
+from forge_core.market.store import BarStore
+from forge_core.market.timeframes import Timeframe
+from forge_core.paths import Home, safe_name
+
+_FUNDING = "funding"
+_KEPT = 3  # files of one series; older ones are of no use once no sweep that was planned with them is running
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """All bars of one symbol and interval; ``funding`` is that of a perpetual (see ``Feed``) where it is known."""
+
+    symbol: str
+    interval: str
+    bars: pd.DataFrame
+    funding: Floats | None = None
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of its values."""
+        return content_hash(bars_hash(self.bars), b"" if self.funding is None else self.funding.tobytes())
+
+    def path(self, home: Home) -> Path:
+        """Return where it is kept."""
+        return series_path(self.symbol, self.interval, self.hash, home)
+
+
+def series_path(symbol: str, interval: str, series_hash: str, home: Home) -> Path:
+    """Return the file of a series."""
+    folder = home.mass_tests / "series" / safe_name(symbol, "symbol") / safe_name(interval, "interval")
+    return folder / f"{safe_name(series_hash, 'series hash')}.parquet"
+
+
+def stored_intervals(store: BarStore, symbol: str) -> list[str]:
+    """Return the intervals of which the store has bars of ``symbol``, finest first."""
+    coverage = store.coverage()
+    return list(coverage.loc[coverage["symbol"] == symbol, "timeframe"])
+
+
+def read_series(store: BarStore, instrument: Instrument, interval: str) -> tuple[Series, str] | None:
+    """Return the bars of one interval and where they are from: the store's own, or joined from the coarsest finer ones.
+
+    None where the store has neither. Raises DataError for bars that the instrument cannot have.
+    """
+    symbol = instrument.symbol
+    bars, origin = store.read(symbol, interval), "store"
+    if bars.empty:
+        wanted = Timeframe.parse(interval).microseconds
+        finer = [Timeframe.parse(label) for label in stored_intervals(store, symbol)]
+        finer = [t for t in finer if t.microseconds < wanted and wanted % t.microseconds == 0]
+        if not finer:
+            return None
+        joined = store.read(symbol, finer[-1].label)
+        bars = resample_bars(joined, Timeframe.parse(interval), session=instrument.session)
+        origin = f"joined from {finer[-1]}"
+        if bars.empty:
+            return None
+    validate_bars(bars, symbol=symbol, timeframe=interval, instrument=instrument)
+    return Series(symbol, interval, bars, _funding(store, instrument, interval, bars)), origin
+
+
+def _funding(store: BarStore, instrument: Instrument, interval: str, bars: pd.DataFrame) -> Floats | None:
+    if instrument.kind != "perpetual":
+        return None
+    rates = store.funding(instrument.symbol)
+    try:
+        times, stamps = microseconds(bars.index), microseconds(rates.index)
+        return sum_funding(times, Timeframe.parse(interval).microseconds, stamps, rates.to_numpy(np.float64))
+    except DataError:
+        return None  # each test of it then fails, and says so
+
+
+def write_series(series: Series, home: Home) -> None:
+    """Keep a series, whole or not at all; where it is kept already nothing is written."""
+    path = series.path(home)
+    if path.is_file():
+        return
+    table = bars_table(series.bars)
+    if series.funding is not None:
+        table = table.append_column(_FUNDING, pa.array(series.funding))
+    write_table(path, table)
+    for old in sorted(path.parent.glob("*.parquet"), key=lambda file: file.stat().st_mtime)[:-_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def load_series(symbol: str, interval: str, series_hash: str, home: Home) -> Series:
+    """Read a series back; raises DataError if it is gone, damaged or changed."""
+    path = series_path(symbol, interval, series_hash, home)
+    try:
+        table = read_table(path)
+    except FileNotFoundError:
+        raise DataError(f"{path} is gone: run the sweep again, and it is made anew from the store") from None
+    index = pd.DatetimeIndex(table["timestamp"].cast(pa.int64()).to_numpy().astype("datetime64[us]"), tz="UTC")
+    bars = pd.DataFrame({name: table[name].to_numpy() for name in BAR_COLUMNS}, index=index.rename("timestamp"))
+    funding = table[_FUNDING].to_numpy() if _FUNDING in table.column_names else None
+    series = Series(symbol, interval, bars, funding)
+    if series.hash != series_hash:
+        raise DataError(f"{path} does not hold the bars it was written with; delete it and run the sweep again")
+    return series

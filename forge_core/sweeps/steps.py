@@ -1,0 +1,91 @@
+"""The steps of a sweep, as a scheduler or ``run_sweep`` calls them: plain data in, plain data out.
+
+``plan_sweep``, then ``run_sweep_task`` for every symbol and interval of the plan (in any order, in any processes), then
+``finish_sweep``. Every step can be run again, and two sweeps can run at once: what is there already is not done again.
+"""
+
+import logging
+import os
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from forge_core.errors import ConfigError
+from forge_core.paths import Home
+from forge_core.sweeps.plan import SweepPlan
+from forge_core.sweeps.spec import SweepSpec, list_sweeps, load_sweep, month_label
+from forge_core.sweeps.task import run_task
+
+__all__ = [
+    "SweepSpec",
+    "finish_sweep",
+    "list_sweeps",
+    "load_sweep",
+    "plan_sweep",
+    "run_sweep",
+    "run_sweep_task",
+]
+
+
+def plan_sweep(spec: SweepSpec, home: Home | None = None, log: logging.Logger | None = None) -> dict[str, Any]:
+    """Take in the bars of a sweep and pin what its tests depend on; return the plan as plain data.
+
+    It holds the ``spec``, the ``home``, the number of ``tests`` and the ``tasks``, each with its symbol and interval.
+    Told to ``log``: what makes no sense in a grid (left out) or is odd, and intervals without bars. Raises DataError
+    for a symbol without any bars, or a future without contract switch dates, and says what brings them.
+    """
+    return SweepPlan.make(spec, home, log).document()
+
+
+def run_sweep_task(
+    plan: dict[str, Any],
+    symbol: str,
+    interval: str,
+    months: Collection[str] | None = None,
+    log: logging.Logger | None = None,
+) -> dict[str, Any]:
+    """Do what is missing of one symbol and interval, of ``months`` alone if they are named; return a report.
+
+    The report counts tests: asked, known (there already), run, failed (of those), kept (whose trades were written).
+    """
+    read = SweepPlan.read(plan)
+    wanted = None if months is None else {month_label(month) for month in months}
+    return run_task(read, read.task(symbol, interval), wanted, log).document()
+
+
+def run_sweep(
+    spec: SweepSpec,
+    home: Home | None = None,
+    *,
+    months: Collection[str] | None = None,
+    workers: int | None = None,
+    log: logging.Logger | None = None,
+) -> dict[str, Any]:
+    """Run a whole sweep in this process; return its report (see ``finish_sweep``).
+
+    ``workers``: how many symbols and intervals at a time, by default one a core; 1 is one after the other. It changes
+    no result.
+    """
+    workers = _cores() if workers is None else workers
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}: it must be 1 or more")
+    plan = plan_sweep(spec, home, log)
+    names = [(task["symbol"], task["interval"]) for task in plan["tasks"]]
+    with ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(run_sweep_task, plan, *name, months, log) for name in names]
+        try:
+            reports = [task.result() for task in running]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return finish_sweep(plan, reports)
+
+
+def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add up the tasks' reports."""
+    totals = {key: sum(report[key] for report in reports) for key in ("asked", "known", "run", "failed", "kept")}
+    return {"sweep": plan["spec"]["name"], **totals}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,199 @@
+"""One task of a sweep: every strategy on every month of one symbol and interval, but for what is there already."""
+
+import logging
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forge_core.engine.feed import Feed
+from forge_core.engine.simulate import simulate
+from forge_core.engine.spans import simulate_spans
+from forge_core.errors import DataError, ForgeError
+from forge_core.features.feeds import feed_from_bars
+from forge_core.plays.model import Play
+from forge_core.plays.validation import check_play
+from forge_core.sweeps.months import Months, cut_months, month_feed
+from forge_core.sweeps.plan import SweepPlan, Task
+from forge_core.sweeps.results import ResultBuffer, Shelf, identity, locked, trades_table
+from forge_core.sweeps.series import load_series
+
+logger = logging.getLogger(__name__)
+
+CHUNK_ROWS = 20_000  # tests in memory before they are written
+CHUNK_TRADES = 100_000
+_PROGRESS_SECONDS = 5.0
+
+
+@dataclass
+class Report:
+    """What a task did, in tests: of those ``asked`` for, ``known`` were there already, ``run`` were done now, and
+    ``failed`` of these could not be; ``kept`` are those whose trades were kept now."""
+
+    symbol: str
+    interval: str
+    asked: int = 0
+    known: int = 0
+    run: int = 0
+    failed: int = 0
+    kept: int = 0
+    seconds: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        speed = f", {self.run / self.seconds:,.0f} a second" if self.run and self.seconds else ""
+        return (
+            f"{self.symbol} {self.interval}: {self.known + self.run:,} of {self.asked:,} tests, {self.run:,} of them "
+            f"now{speed}" + (f", {self.failed:,} failed" if self.failed else "")
+        )
+
+
+def run_task(plan: SweepPlan, task: Task, months: set[str] | None = None, log: logging.Logger | None = None) -> Report:
+    """Do what is missing of one task, of ``months`` alone if they are named, and write it.
+
+    A test that fails is recorded with its error, and the others go on. Raises DataError when the bars of the plan are
+    gone or a file of results is damaged.
+    """
+    log = log or logger
+    with locked(plan.home, task, log):
+        return _Worker(plan, task, months, log).run()
+
+
+class _Worker:
+    """The state of one task while it runs; it holds the task's lock."""
+
+    def __init__(self, plan: SweepPlan, task: Task, months: set[str] | None, log: logging.Logger) -> None:
+        self.plan, self.task, self.log = plan, task, log
+        self.tests = plan.test_hashes(task.interval)
+        self.results = Shelf(plan.home, "results", task.symbol, task.interval)
+        self.trades = Shelf(plan.home, "trades", task.symbol, task.interval)
+        self.wanted = np.array([months is None or cell.month in months for cell in task.cells], np.bool_)
+        self.report = Report(task.symbol, task.interval, asked=int(self.wanted.sum()) * len(self.tests))
+        self.buffer = ResultBuffer(plan, task, self.tests)
+        self.kept: list[tuple[int, int, dict[str, NDArray[Any]]]] = []
+        self.kept_trades = 0
+        self.faults: Counter[str] = Counter()
+        self.begun = self.said = time.monotonic()
+
+    def run(self) -> Report:
+        for shelf in (self.results, self.trades):
+            shelf.clear_leftovers()
+        cells = [cell.hash for cell in self.task.cells]
+        missing = ~self.results.done(cells, self.tests) & self.wanted
+        untraded = np.zeros_like(missing)
+        if self.plan.spec.verbose:
+            untraded = ~self.trades.done(cells, self.tests) & self.wanted
+        self.report.known = self.report.asked - int(missing.sum())
+        if missing.any() or untraded.any():
+            self.test(missing, untraded)
+            self.flush()
+        for fault, count in self.faults.items():
+            self.log.warning(f"{self.task.name}: {count:,} tests failed: {fault}")
+        self.report.failed = self.faults.total()
+        self.report.seconds = time.monotonic() - self.begun
+        self.log.info(str(self.report))
+        return self.report
+
+    def test(self, missing: NDArray[np.bool_], untraded: NDArray[np.bool_]) -> None:
+        """Run the variants one after the other, each on all the months it lacks: its columns are computed once."""
+        feed, months = self.open()
+        for test in map(int, np.flatnonzero((missing | untraded).any(axis=1))):
+            cells, traded = np.flatnonzero(missing[test]), np.flatnonzero(untraded[test])
+            try:
+                play = self.play(test)
+                if cells.size:
+                    self.simulate(test, cells, play, feed, months)
+                    cells = cells[:0]
+                for cell in map(int, traded):
+                    month = month_feed(feed, int(months.starts[cell]), int(months.ends[cell]))
+                    self.keep_trades(test, cell, play, month)
+            except (MemoryError, OSError):
+                raise  # the machine's fault, not the test's
+            except ForgeError as error:
+                self.fail(test, cells, str(error))
+            except Exception as error:
+                self.fail(test, cells, f"{type(error).__name__}: {error}")
+            if self.buffer.rows >= CHUNK_ROWS or self.kept_trades >= CHUNK_TRADES:
+                self.flush()
+            self.say()
+
+    def open(self) -> tuple[Feed, Months]:
+        """Return the whole series as a feed, and the months of the task's cells."""
+        task, spec = self.task, self.plan.spec
+        series = load_series(task.symbol, task.interval, task.series, self.plan.home)
+        feed = feed_from_bars(
+            series.bars,
+            instrument=task.instrument,
+            timeframe=task.interval,
+            switches=task.switches,
+            adjust=spec.adjust,
+        )
+        if series.funding is not None:
+            feed = replace(feed, funding=series.funding)
+        months = cut_months(series.bars, task.instrument.session)
+        place = {label: position for position, label in enumerate(months.labels)}
+        chosen = [place[cell.month] for cell in task.cells]
+        return feed, Months(tuple(months.labels[k] for k in chosen), months.starts[chosen], months.ends[chosen])
+
+    def play(self, test: int) -> Play:
+        """Return a variant as a Play; raises PlayError unless it can be traded."""
+        variant = self.plan.spec.variants[test]
+        play = variant.strategy.play(self.task.interval, variant.options)
+        check_play(play)
+        return play
+
+    def simulate(self, test: int, cells: NDArray[np.int64], play: Play, feed: Feed, months: Months) -> None:
+        found = simulate_spans(play, feed, months.starts[cells], months.ends[cells], **self.settings(test))
+        self.buffer.add(test, cells, found)
+        self.report.run += cells.size
+
+    def keep_trades(self, test: int, cell: int, play: Play, feed: Feed) -> None:
+        trades = simulate(play, feed, record=True, **self.settings(test)).trades
+        if trades is None:
+            raise DataError("the engine kept no trades")
+        self.kept.append((test, cell, trades))
+        self.kept_trades += trades["side"].size
+        self.report.kept += 1
+
+    def settings(self, test: int) -> dict[str, Any]:
+        spec = self.plan.spec
+        return {
+            "costs": self.task.costs,
+            "cash": spec.cash,
+            "policy": spec.policy,
+            "roll_mode": spec.roll_mode,
+            "rollover": spec.variants[test].options.rollover,
+        }
+
+    def fail(self, test: int, cells: NDArray[np.int64], error: str) -> None:
+        """Record why one variant could not be tested on ``cells``."""
+        if cells.size:
+            self.buffer.add_failure(test, cells, error)
+            self.report.run += cells.size
+            self.faults[error] += cells.size
+
+    def flush(self) -> None:
+        """Write what is in memory."""
+        if self.buffer.rows:
+            self.results.append(self.buffer.table())
+            self.buffer = ResultBuffer(self.plan, self.task, self.tests)
+        if self.kept:
+            test, cell = (np.array([row[k] for row in self.kept], np.int32) for k in (0, 1))
+            columns = identity(self.plan, self.task, self.tests, test, cell)
+            self.trades.append(trades_table(columns, [trades for _, _, trades in self.kept]))
+            self.kept, self.kept_trades = [], 0
+
+    def say(self) -> None:
+        """Tell now and then how far it is."""
+        now = time.monotonic()
+        if now - self.said >= _PROGRESS_SECONDS:
+            self.said = now
+            self.report.seconds = now - self.begun
+            self.report.failed = self.faults.total()
+            self.log.info(str(self.report))
