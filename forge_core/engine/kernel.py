@@ -274,9 +274,15 @@ def run_backtest(
             opens = 0
             if order != NO_ORDER:
                 if side != 0:
-                    price = slipped(open_[i], -side, cfg)
+                    if side * (open_[i] - liquidation) <= 0.0:
+                        price = max(open_[i], bankruptcy) if side > 0 else min(open_[i], bankruptcy)
+                        fee = quantity * multiplier * abs(price) * cfg[st.LIQUIDATION_FEE]
+                        order_reason = rs.LIQUIDATION
+                    else:
+                        price = slipped(open_[i], -side, cfg)
+                        fee = 0.0
                     balance += book_trade(
-                        tally, trade_floats, trade_integers, position, side, quantity, entry, price, 0.0,
+                        tally, trade_floats, trade_integers, position, side, quantity, entry, price, fee,
                         entry_time, time[i], i - entry_bar, order_reason, switch, cfg,
                     )  # fmt: skip
                     last_exit = i

@@ -224,7 +224,8 @@ class Reference:
             return
         self.pending = None
         if self.position is not None:
-            self.close_position(i, self.open[i], order.reason, "open")
+            gone = can_be_liquidated and self.position.side * (self.open[i] - self.liquidation_price()) <= 0
+            self.close_position(i, self.open[i], "liquidation" if gone else order.reason, "open")
         if order.side != 0:
             self.enter(i, order.side)
 
