@@ -36,29 +36,46 @@ class Content:
         return dg.MaterializeResult(metadata={**self.describe(), **more}, data_version=version, tags=dict(self.tags))
 
 
-def known_tags(instance: dg.DagsterInstance, asset: str, partitions: Iterable[str]) -> dict[str, Mapping[str, str]]:
-    """Return the tags of the newest materialization of each of ``partitions`` that has one."""
+def known_tags(
+    instance: dg.DagsterInstance, asset: str, partitions: Iterable[str]
+) -> dict[str, list[Mapping[str, str]]]:
+    """Return the tags of the materializations of each of ``partitions``, the newest first."""
     wanted = list(partitions)
-    tags: dict[str, Mapping[str, str]] = {}
+    tags: dict[str, list[Mapping[str, str]]] = {partition: [] for partition in wanted}
     cursor, more = None, bool(wanted)
-    while more and len(tags) < len(wanted):
+    while more:
         page = instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=wanted), limit=1000, cursor=cursor
         )
         for record in page.records:  # newest first
             event = record.asset_materialization
             if event is not None and event.partition is not None:
-                tags.setdefault(event.partition, event.tags or {})
+                tags[event.partition].append(event.tags or {})
         cursor, more = page.cursor, page.has_more
     return tags
 
 
-def log_lacking(context: dg.OpExecutionContext | dg.AssetExecutionContext, contents: Iterable[Content]) -> int:
-    """Log those of ``contents`` (all of one asset) that the instance does not know as they are; return their number."""
-    by_partition = {content.partition: content for content in contents}
-    assets = {content.asset for content in by_partition.values()}
-    known = {p: tags for asset in assets for p, tags in known_tags(context.instance, asset, by_partition).items()}
-    lacking = [c for p, c in by_partition.items() if known.get(p, {}).get(VERSION_TAG) != c.version]
-    for content in lacking:
+def lacking(instance: dg.DagsterInstance, contents: Iterable[Content], *, versions_stay: bool = False) -> list[Content]:
+    """Return those of ``contents`` (all of one asset) that the instance does not know as they are.
+
+    A version that is not the newest one known counts as lacking, unless ``versions_stay`` on disk beside each other.
+    """
+    listed = list(contents)
+    if not listed:
+        return []
+    known = known_tags(instance, listed[0].asset, [content.partition for content in listed])
+    newest = None if versions_stay else 1
+    return [c for c in listed if c.version not in [tags.get(VERSION_TAG) for tags in known[c.partition][:newest]]]
+
+
+def log_lacking(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    contents: Iterable[Content],
+    *,
+    versions_stay: bool = False,
+) -> int:
+    """Log what of ``contents`` is ``lacking`` and return how many partitions that were."""
+    found = lacking(context.instance, contents, versions_stay=versions_stay)
+    for content in found:
         context.log_event(content.event())
-    return len(lacking)
+    return len(found)

@@ -33,7 +33,7 @@ from forge_pipelines.assets.market import WRITES_STORE, dataset_content, open_st
 from forge_pipelines.checks import study_evaluations
 from forge_pipelines.claims import claim_study, release_study
 from forge_pipelines.console import CONSOLE_CONFIG, console_logger
-from forge_pipelines.contents import VERSION_TAG, known_tags, log_lacking
+from forge_pipelines.contents import known_tags, lacking, log_lacking
 from forge_pipelines.executors import executor, threads_per_island
 from forge_pipelines.failures import user_errors
 from forge_pipelines.partitions import GENERATIONS, STUDIES, generation_key
@@ -41,6 +41,8 @@ from forge_pipelines.processes import die_with_run
 
 State = dict[str, Any]
 """What the ops hand on: ``plan`` (of ``plan_study``) and ``pending``, the epochs still to be done or recorded."""
+
+_TRY_AGAIN = dg.RetryPolicy(max_retries=2, delay=1)  # a step whose process is killed; each goes on from what is on disk
 
 
 class EvolveConfig(dg.Config):
@@ -58,6 +60,7 @@ class EvolveConfig(dg.Config):
 @dg.op(
     out={"state": dg.Out(dict), "islands": dg.DynamicOut(dict, is_required=False)},
     tags=WRITES_STORE,
+    retry_policy=_TRY_AGAIN,
 )
 def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the study, build the datasets it lacks, and record them."""
@@ -79,7 +82,7 @@ def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Ou
     yield from islands_of(state)
 
 
-@dg.op(retry_policy=dg.RetryPolicy(max_retries=2, delay=1))
+@dg.op(retry_policy=_TRY_AGAIN)
 def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
     """Evolve one island for the generations of one epoch, each written as it is done."""
     die_with_run()
@@ -94,20 +97,22 @@ def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
     out={
         "state": dg.Out(dict, is_required=False),
         "islands": dg.DynamicOut(dict, is_required=False),
-    }
+    },
+    retry_policy=_TRY_AGAIN,
 )
 def meet(context: dg.OpExecutionContext, state: dict, reports: list) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Put the islands' tables of an epoch together, record each generation, and send the islands on."""
     die_with_run()
     document, (epoch, *pending) = state["plan"], state["pending"]
-    study = document["study"]
+    study, home = document["study"], Home.current()
     with user_errors():
         claim_study(study, context.run_id, context.instance)
         figures = merge_epoch(document, epoch)
-    log_lacking(context, [bank_content(version, Home.current()) for version in dataset_versions(document).values()])
-    contents = [generation_content(study, document["manifest_hash"], entry) for entry in figures]
-    context.instance.add_dynamic_partitions(str(GENERATIONS.name), [content.partition for content in contents])
-    log_lacking(context, contents)
+        banks = [bank_content(version, home) for version in dataset_versions(document).values()]
+        log_lacking(context, banks, versions_stay=True)
+        contents = [generation_content(study, document["manifest_hash"], entry) for entry in figures]
+        context.instance.add_dynamic_partitions(str(GENERATIONS.name), [content.partition for content in contents])
+        log_lacking(context, contents)
     evaluations, seconds = sum(r["evaluations"] for r in reports), max(r["seconds"]["total"] for r in reports)
     context.log.info(
         f"epoch {epoch} of {document['epochs']}: {evaluations} backtests in {seconds:.1f} s, "
@@ -119,7 +124,7 @@ def meet(context: dg.OpExecutionContext, state: dict, reports: list) -> Iterator
     yield from islands_of(state)
 
 
-@dg.op
+@dg.op(retry_policy=_TRY_AGAIN)
 def finish(context: dg.OpExecutionContext, states: list) -> dict:
     """Find the front of all Plays, choose the champion on train, show it the holdout, and record both."""
     die_with_run()
@@ -157,16 +162,16 @@ def dataset_versions(document: dict[str, Any]) -> dict[str, DatasetVersion]:
 def log_data(context: dg.OpExecutionContext, document: dict[str, Any], home: Home) -> None:
     """Log the bars and datasets of a plan that the instance does not know as they are."""
     versions = dataset_versions(document)
-    known = known_tags(context.instance, "regime_dataset", versions)
-    lacking = {n: v for n, v in versions.items() if known.get(n, {}).get(VERSION_TAG) != v.content_hash}
-    if lacking:
+    datasets = lacking(context.instance, map(dataset_content, versions.values()), versions_stay=True)
+    if datasets:
         try:
             with open_store(home) as store:
-                for symbol in sorted({version.symbol for version in lacking.values()}):
+                for symbol in sorted({versions[content.partition].symbol for content in datasets}):
                     log_lacking(context, [raw_content(get_instrument(symbol), store, home)])
         except DataError as error:  # a study needs its datasets, not the store they were cut from
             context.log.warning(f"raw_ohlcv is not recorded: {error}")
-        log_lacking(context, [dataset_content(version) for version in lacking.values()])
+    for content in datasets:
+        context.log_event(content.event())
 
 
 def pending_epochs(instance: dg.DagsterInstance, document: dict[str, Any], home: Home) -> list[int]:
@@ -178,7 +183,8 @@ def pending_epochs(instance: dg.DagsterInstance, document: dict[str, Any], home:
     done = {
         generation
         for generation, key in keys.items()
-        if known.get(key, {}).get(MANIFEST_TAG) == manifest and folder.generation_table(generation).is_file()
+        if any(tags.get(MANIFEST_TAG) == manifest for tags in known[key][:1])
+        and folder.generation_table(generation).is_file()
     }
     pending, last = [], 0
     for epoch, count in enumerate(document["generations_per_epoch"], 1):
