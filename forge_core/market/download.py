@@ -214,7 +214,7 @@ class _Fetcher:
                 raise _TryAgain(f"the server sent {response.headers.get('Content-Range')!r} for bytes {have}-")
             try:
                 part.parent.mkdir(parents=True, exist_ok=True)
-                with part.open("ab" if resumed else "wb") as file:
+                with part.open("ab" if resumed else "wb", buffering=0) as file:  # nothing is lost by a kill
                     for chunk in self._chunks(response):
                         file.write(chunk)
             except OSError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import filelock
@@ -34,6 +35,16 @@ class _Brought(NamedTuple):
     fetched: Fetched | FetchedFunding
 
 
+class _Wish(NamedTuple):
+    """What is wanted of each source; None stands for what ``refresh_bars`` says of its arguments."""
+
+    timeframes: frozenset[str] | None
+    since: pd.Timestamp | None
+    dataset: DatasetSpec | None
+    recheck: pd.Timedelta | None
+    now: pd.Timestamp
+
+
 def refresh_bars(
     instrument: Instrument,
     home: Home,
@@ -59,8 +70,8 @@ def refresh_bars(
     files are stored also when others are refused, and one source also when the other fails.
     """
     log = log or (lambda line: None)
-    moment = now or pd.Timestamp.now("UTC")
-    wanted = set(timeframes) if timeframes is not None else set(dataset.timeframes) if dataset else None
+    labels = frozenset(timeframes) if timeframes is not None else frozenset(dataset.timeframes) if dataset else None
+    wish = _Wish(labels, since, dataset, recheck, now or pd.Timestamp.now("UTC"))
     reports: list[UpsertReport] = []
     failures: list[ForgeError] = []
     offered: set[str] = set()
@@ -69,20 +80,14 @@ def refresh_bars(
             try:
                 source = open_source(name, instrument, home)
                 offered.update(source.timeframes())
-                if source.timeframes():
-                    with BarStore(home.store, wait=wait) as store:
-                        labels = _labels(source, instrument.symbol, wanted, store)
-                        periods = {label: _period(instrument.symbol, label, since, dataset, store) for label in labels}
-                        requests = _requests(source, name, instrument, periods, store, moment, recheck)
-                    brought = _ask(source, requests, failures, log)
-                    if brought:
-                        with BarStore(home.store, wait=wait) as store:
-                            reports += _keep(brought, name, instrument.symbol, store, log)
+                reports += _refresh_from(source, name, instrument, wish, home.store, wait, failures, log)
             except ForgeError as error:
                 failures.append(error)
-    if timeframes is not None and (unknown := sorted((wanted or set()) - offered)):
+    if not failures and timeframes is not None and (unknown := sorted(set(timeframes) - offered)):
         names = ", ".join(sorted(offered, key=Timeframe.parse)) or "none"
-        failures.append(ConfigError(f"{instrument.symbol}: no source has {unknown[0]} bars; there are {names}"))
+        raise ConfigError(f"{instrument.symbol}: no source has {unknown[0]} bars; there are {names}")
+    if len(failures) == 1:
+        raise failures[0]
     if failures:
         raise DataError("; ".join(str(failure) for failure in failures)) from failures[0]
     return reports
@@ -118,23 +123,60 @@ def _alone(symbol: str, home: Home, log: Log) -> Iterator[None]:
         lock.release()
 
 
-def _labels(source: Source, symbol: str, wanted: set[str] | None, store: BarStore) -> list[str]:
+def _refresh_from(
+    source: Source,
+    name: str,
+    instrument: Instrument,
+    wish: _Wish,
+    path: Path,
+    wait: float,
+    failures: list[ForgeError],
+    log: Log,
+) -> list[UpsertReport]:
+    """Ask one source, and store what it gives; the store is open only before and after."""
+    if not source.timeframes():
+        return []
+    with BarStore(path, wait=wait) as store:
+        requests = _requests(source, name, instrument, wish, store)
+    brought = _ask(source, requests, failures, log)
+    if not brought:
+        return []
+    with BarStore(path, wait=wait) as store:
+        return _keep(brought, name, instrument.symbol, store, log)
+
+
+def _requests(source: Source, name: str, instrument: Instrument, wish: _Wish, store: BarStore) -> dict[str, Request]:
+    """Return what to ask of a source: a request a timeframe, and one for funding where it has that."""
+    symbol = instrument.symbol
+    recheck = None if wish.recheck is None else wish.now - wish.recheck
+    requests = {}
+    for label in _labels(source, symbol, wish, store):
+        start, end = _period(symbol, label, wish, store) if source.on_demand else (_BEGINNING, _FAR)
+        stored, taken = store.open_times(symbol, label, start, end), store.taken(symbol, label, name)
+        requests[label] = Request(Timeframe.parse(label), start, end, wish.now, stored, taken, recheck)
+    if requests and isinstance(source, FundingSource) and instrument.kind == "perpetual":
+        start, end = min(r.start for r in requests.values()), max(r.end for r in requests.values())
+        paid, taken = microseconds(store.funding(symbol, start, end).index), store.taken(symbol, FUNDING, name)
+        requests[FUNDING] = Request(_FUNDING_INTERVAL, start, end, wish.now, paid, taken, recheck)
+    return requests
+
+
+def _labels(source: Source, symbol: str, wish: _Wish, store: BarStore) -> list[str]:
     """Return the timeframes to ask a source for, finest first."""
+    wanted = wish.timeframes
     if wanted is None and source.on_demand:
         coverage = store.coverage()
-        wanted = set(coverage.loc[coverage["symbol"] == symbol, "timeframe"])
-        wanted.update(label for spec in _datasets_of(symbol) for label in spec.timeframes)
+        known = set(coverage.loc[coverage["symbol"] == symbol, "timeframe"])
+        wanted = frozenset(known.union(*(spec.timeframes for spec in _datasets_of(symbol))))
     return [label for label in source.timeframes() if wanted is None or label in wanted]
 
 
-def _period(
-    symbol: str, label: str, since: pd.Timestamp | None, dataset: DatasetSpec | None, store: BarStore
-) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Return from when and until when bars are wanted, the present aside."""
-    if dataset is not None:
-        return dataset.lead_in_start(label), pd.Timestamp(dataset.end)
-    if since is not None:
-        return since, _FAR
+def _period(symbol: str, label: str, wish: _Wish, store: BarStore) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return from when and until when a source on demand is asked for bars."""
+    if wish.dataset is not None:
+        return wish.dataset.lead_in_start(label), min(pd.Timestamp(wish.dataset.end), wish.now)
+    if wish.since is not None:
+        return wish.since, wish.now
     specs = _datasets_of(symbol)
     named = [spec for spec in specs if label in spec.timeframes]
     starts = [spec.lead_in_start(label) for spec in named or specs]
@@ -142,32 +184,7 @@ def _period(
         starts = [span[0]]
     if not starts:
         raise ConfigError(f"{symbol} {label}: no dataset of the catalog says from when bars are wanted; name a date")
-    return min(starts), _FAR
-
-
-def _requests(
-    source: Source,
-    name: str,
-    instrument: Instrument,
-    periods: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]],
-    store: BarStore,
-    now: pd.Timestamp,
-    recheck: pd.Timedelta | None,
-) -> dict[str, Request]:
-    """Return what to ask of a source: a request a timeframe, and one for funding where it has that."""
-    symbol = instrument.symbol
-    since = None if recheck is None else now - recheck
-    requests = {}
-    for label, (start, end) in periods.items():
-        start, end = (start, min(end, now)) if source.on_demand else (_BEGINNING, _FAR)
-        stored, taken = store.open_times(symbol, label, start, end), store.taken(symbol, label, name)
-        requests[label] = Request(Timeframe.parse(label), start, end, now, stored, taken, since)
-    if requests and isinstance(source, FundingSource) and instrument.kind == "perpetual":
-        start, end = min(start for start, _ in periods.values()), min(now, max(end for _, end in periods.values()))
-        paid = microseconds(store.funding(symbol, start, end).index)
-        taken = store.taken(symbol, FUNDING, name)
-        requests[FUNDING] = Request(_FUNDING_INTERVAL, start, end, now, paid, taken, since)
-    return requests
+    return min(starts), wish.now
 
 
 def _ask(source: Source, requests: Mapping[str, Request], failures: list[ForgeError], log: Log) -> list[_Brought]:

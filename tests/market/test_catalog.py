@@ -3,12 +3,16 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from forge_core.errors import ConfigError
 from forge_core.market.catalog import get_dataset_spec, load_catalog
 from forge_core.market.instruments import load_instruments
+from forge_core.market.source import Request
 from forge_core.market.sources import SampleSource
+from forge_core.market.timeframes import Timeframe
+from forge_core.paths import Home
 
 SAMPLE = [spec for spec in load_catalog().values() if load_instruments()[spec.symbol].source == "sample"]
 
@@ -25,7 +29,10 @@ def test_the_named_datasets_are_there():
 
 @pytest.mark.parametrize("spec", SAMPLE, ids=lambda spec: spec.name)
 def test_a_regime_of_the_sample_is_what_its_name_says(spec):
-    bars = SampleSource().fetch(load_instruments()[spec.symbol], "1d").bars
+    times = np.empty(0, dtype=np.int64)
+    start, end = pd.Timestamp(spec.start), pd.Timestamp(spec.end)
+    asked = Request(Timeframe.parse("1d"), start, end, end, times)
+    ((bars, *_),) = SampleSource(load_instruments()[spec.symbol], Home.current()).fetch(asked, print)
     close = bars["close"][(bars.index >= spec.start) & (bars.index < spec.end)]
     change = close.iloc[-1] / close.iloc[0] - 1
     logs = np.log(close).diff().dropna()

@@ -14,7 +14,9 @@ from forge_core.errors import ConfigError, DataError
 from forge_core.market.bars import resample_bars
 from forge_core.market.catalog import DatasetSpec
 from forge_core.market.datasets import LEAD_IN, build_dataset, ensure_dataset, latest_version, open_version
+from forge_core.market.download import Limits
 from forge_core.market.instruments import Session
+from forge_core.market.sources.binance import URL_SETTING, BinanceSource
 from forge_core.market.store import BarStore
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
@@ -299,9 +301,12 @@ def test_ensuring_a_dataset_of_the_sample_needs_nothing_and_works_once(home):
     assert ensure_dataset("SP500_BULL_2013", home) == version
 
 
-def test_ensuring_what_must_be_imported_says_so(home):
+def test_ensuring_what_cannot_be_had_says_what_brings_it(home, monkeypatch):
+    monkeypatch.setattr(BinanceSource, "limits", Limits(attempts=1))
+    monkeypatch.setenv(URL_SETTING, "http://127.0.0.1:9")
     need = r"BTCUSDT_BEAR_2022 needs BTCUSDT 15m bars from 2022-01-01 to 2023-01-01, and the store has none of them"
-    with pytest.raises(DataError, match=rf"{need}: import them with `forge import FILE --symbol BTCUSDT --timeframe"):
+    way = r"import them with `forge import FILE --symbol BTCUSDT --timeframe 15m`"
+    with pytest.raises(DataError, match=rf"{need}: {way} \(BTCUSDT 15m: source binance failed \(.*Connection refused"):
         ensure_dataset("BTCUSDT_BEAR_2022")
     with pytest.raises(ConfigError, match="unknown dataset 'NOTHING'"):
         ensure_dataset("NOTHING")

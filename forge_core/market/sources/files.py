@@ -39,7 +39,7 @@ class FilesSource:
             try:
                 checked = read_for_store(path, symbol, label)
             except ForgeError as error:
-                refused.append(str(error))
+                refused.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
             else:
                 yield Fetched(checked.bars, checked.origin, {path.name: noted})
         if refused:
