@@ -25,6 +25,8 @@ from optuna.samplers.nsgaii import (
     BLXAlphaCrossover,
     PolynomialMutation,
     SBXCrossover,
+    SPXCrossover,
+    UNDXCrossover,
     UniformCrossover,
     VSBXCrossover,
 )
@@ -35,6 +37,7 @@ from forge_core.evolution.genes import Gene
 Genes = tuple[int, ...]
 Ask = Callable[[], Genes]
 Direction = Literal["maximize", "minimize"]
+Crossover = Literal["uniform", "sbx", "vsbx", "blx_alpha", "spx", "undx"]
 
 _GENERATION = "NSGAIISampler:generation"  # where the sampler finds a stored trial's generation
 _PRIVATE = ("_child_generation_strategy", "_elite_population_selection_strategy")
@@ -64,7 +67,7 @@ class Candidate(Protocol):
 class Operators:
     """Crossover and mutation. ``mutation_probability`` is that of one gene, None meaning 1 / number of genes."""
 
-    crossover: Literal["uniform", "sbx", "vsbx", "blx_alpha"] = "uniform"
+    crossover: Crossover = "uniform"
     crossover_probability: float = 0.9
     swapping: float = 0.5
     crossover_eta: float | None = None
@@ -83,6 +86,15 @@ class Operators:
                 return VSBXCrossover(self.crossover_eta)
             case "blx_alpha":
                 return BLXAlphaCrossover(self.alpha)
+            case "spx":
+                return SPXCrossover()
+            case "undx":
+                return UNDXCrossover()
+
+    @property
+    def parents(self) -> int:
+        """How many parents a child has."""
+        return self._crossover().n_parents
 
     def sampler(self, population: int, seed: int, **strategies: Any) -> NSGAIISampler:
         """Return Optuna's sampler with these operators."""
@@ -117,11 +129,12 @@ class Nsga2(ABC):
     def asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
         """Return a function that draws the genes of one child after the other.
 
-        The children depend on the parents, their order and ``seed`` alone. Fewer than two parents cannot be crossed:
-        children are then drawn at random, as in the first generation.
+        The children depend on the parents, their order and ``seed`` alone. Fewer parents than a child has (two, of
+        simplex and normal-distribution crossover three) cannot be crossed: children are then drawn at random, as in
+        the first generation.
         """
         with _quiet():
-            return self._asker(parents if len(parents) > 1 else [], seed)
+            return self._asker(parents if len(parents) >= self.operators.parents else [], seed)
 
     def select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
         """Return the indexes of the ``size`` best by rank, then crowding distance, in the survivors' order.
@@ -155,7 +168,9 @@ class PublicNsga2(Nsga2):
     """The public way: a fresh in-memory study for each call."""
 
     def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
-        sampler = self.operators.sampler(max(len(parents), 2), seed, elite_population_selection_strategy=_everyone)
+        sampler = self.operators.sampler(
+            max(len(parents), self.operators.parents), seed, elite_population_selection_strategy=_everyone
+        )
         study = self._study(sampler)
         study.add_trials([self._trial(parent) for parent in parents])
 
@@ -166,7 +181,7 @@ class PublicNsga2(Nsga2):
         return ask
 
     def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
-        sampler = self.operators.sampler(size, seed=0)
+        sampler = Operators().sampler(size, seed=0)  # what breeds has no part in selection
         study = self._study(sampler)
         study.add_trials([self._trial(candidate) for candidate in candidates])
         return [trial.number for trial in sampler.select_parent(study, 1)]
@@ -189,7 +204,7 @@ class FastNsga2(Nsga2):
     ) -> None:
         super().__init__(genes, directions, operators)
         with _quiet():
-            self._empty = self._study(self.operators.sampler(2, seed=0))
+            self._empty = self._study(Operators().sampler(2, seed=0))
         # Optuna crosses the genes in the order of their names, and leaves out those without a choice
         self._crossed = {k: d for k, d in sorted(self.distributions.items()) if not d.single()}
 
@@ -200,7 +215,7 @@ class FastNsga2(Nsga2):
         return all(callable(getattr(sampler, name, None)) for name in _PRIVATE)
 
     def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
-        sampler = self.operators.sampler(max(len(parents), 2), seed)
+        sampler = self.operators.sampler(max(len(parents), self.operators.parents), seed)
         trials = [self._frozen(number, parent) for number, parent in enumerate(parents)]
         make_child = sampler._child_generation_strategy
 
@@ -216,7 +231,7 @@ class FastNsga2(Nsga2):
         return ask
 
     def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
-        select_elite = self.operators.sampler(size, seed=0)._elite_population_selection_strategy
+        select_elite = Operators().sampler(size, seed=0)._elite_population_selection_strategy
         trials = [self._frozen(number, candidate) for number, candidate in enumerate(candidates)]
         return [trial.number for trial in select_elite(self._empty, trials)]
 

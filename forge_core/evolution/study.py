@@ -15,7 +15,8 @@ from forge_core.market.catalog import DatasetSpec, get_dataset_spec
 from forge_core.market.instruments import get_instrument
 from forge_core.market.timeframes import Timeframe
 from forge_core.metrics.catalog import METRICS, Metric, get_metric
-from forge_core.paths import project_root, safe_name
+from forge_core.paths import safe_name
+from forge_core.study_files import study_files
 
 MAX_EPOCHS = 10
 """The graph of Dagster steps is unrolled over the epochs, so their number has a limit."""
@@ -110,9 +111,12 @@ class ConstraintSpec(_Spec):
 
 
 class CrossoverSpec(_Spec):
-    """How two parents make a child; ``uniform`` takes each gene from either, the others blend ordered genes."""
+    """How parents make a child; ``uniform`` takes each gene from either, the others blend ordered genes.
 
-    kind: Literal["uniform", "sbx", "vsbx", "blx_alpha"] = "uniform"
+    ``spx`` (simplex) and ``undx`` (unimodal normal distribution) blend three parents.
+    """
+
+    kind: Literal["uniform", "sbx", "vsbx", "blx_alpha", "spx", "undx"] = "uniform"
     probability: _Probability = 0.9
     swapping: _Probability = 0.5
     eta: Annotated[float, Field(ge=0)] | None = None  # of sbx and vsbx
@@ -296,8 +300,7 @@ def overlap(a: DatasetSpec, b: DatasetSpec) -> bool:
 
 def list_studies() -> dict[str, Path]:
     """Return the studies of the project by name, each with its file."""
-    folder = project_root() / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return study_files("evolution")
 
 
 def load_study(name_or_path: str | Path) -> StudySpec:

@@ -25,6 +25,9 @@ OPERATORS = [
     Operators(crossover="vsbx", crossover_eta=5.0, mutation_probability=0.3),
     Operators(crossover="blx_alpha", crossover_probability=0.5, mutation="polynomial", mutation_probability=0.5),
     Operators(swapping=0.1, mutation_probability=1.0),
+    Operators(mutation="polynomial", mutation_probability=0.4, mutation_eta=2.0),
+    Operators(crossover="spx", mutation_probability=0.2),
+    Operators(crossover="undx", mutation="polynomial", swapping=0.3),
 ]
 
 
@@ -49,6 +52,17 @@ def test_both_ways_breed_the_same_children(operators: Operators, objectives: int
     fast = FastNsga2(GENES, directions, operators).asker(parents, seed=7)
     public = PublicNsga2(GENES, directions, operators).asker(parents, seed=7)
     assert [fast() for _ in range(25)] == [public() for _ in range(25)]
+
+
+@pytest.mark.parametrize("crossover", ["spx", "undx"])
+@pytest.mark.parametrize("way", [FastNsga2, PublicNsga2])
+def test_a_child_of_three_needs_three_parents(way: type, crossover: str) -> None:
+    directions = ["maximize", "minimize"]
+    two = random_points(2, 2, seed=1)
+    ask = way(GENES, directions, Operators(crossover=crossover)).asker(two, seed=3)
+    other = FastNsga2(GENES, directions).asker([], seed=3)
+    assert [ask() for _ in range(20)] == [other() for _ in range(20)]
+    assert len(way(GENES, directions, Operators(crossover=crossover)).select(two, 2)) == 2
 
 
 @pytest.mark.parametrize("way", [FastNsga2, PublicNsga2])

@@ -59,8 +59,8 @@ def test_reveal_and_export_want_a_complete_study(study: Home, forge) -> None:
         refused = forge(*command)
         assert refused.exit_code == 1
         assert "under way" in refused.output
+    run_study(small_spec("unheld"), study)
     with pytest.raises(StudyError, match="no holdout"):
-        run_study(small_spec("unheld"), study)
         reveal_front("unheld", study)
 
 
