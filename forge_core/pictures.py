@@ -19,6 +19,7 @@ from forge_core.thinning import thin
 _DPI = 100
 _WIDTH = 7.0  # inches
 _HEIGHT = 3.5
+_NUMBERED_CELLS = 150  # of a heat map; more numbers would not fit
 _COLUMNS = 700  # a line needs no more stretches than the picture has pixels
 _COLORS = ("#2b59c3", "#e08e1b", "#1a936f", "#c8553d", "#7a5195", "#5c6773")
 
@@ -89,6 +90,30 @@ def front_png(
             label="champion",
         )
     axes.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
+def heat_png(grid: pd.DataFrame, *, title: str = "", value: str = "") -> bytes:
+    """Return a PNG (700 x 350) of a table of numbers as a heat map.
+
+    ``grid``: its index runs up, its columns to the right, named after what they hold; NaN stays blank. Colors are blue
+    above zero and red below, alike strong on both sides; each cell bears its number. ``value``: what the numbers are.
+    """
+    figure, axes = _axes(title, str(grid.columns.name or ""), str(grid.index.name or ""))
+    numbers = grid.to_numpy(np.float64)
+    strongest = float(np.nanmax(np.abs(numbers), initial=0.0)) or 1.0
+    image = axes.imshow(
+        numbers, cmap="RdBu", vmin=-strongest, vmax=strongest, origin="lower", aspect="auto", interpolation="nearest"
+    )
+    axes.grid(visible=False)
+    axes.set_xticks(range(grid.shape[1]), [f"{label:g}" for label in grid.columns])
+    axes.set_yticks(range(grid.shape[0]), [f"{label:g}" for label in grid.index])
+    if numbers.size <= _NUMBERED_CELLS:
+        for (row, column), number in np.ndenumerate(numbers):
+            if np.isfinite(number):
+                color = "white" if abs(number) > 0.6 * strongest else "black"
+                axes.text(column, row, f"{number:.2f}", ha="center", va="center", fontsize=7, color=color)
+    figure.colorbar(image, ax=axes, label=value, fraction=0.05, pad=0.02).ax.tick_params(labelsize=7)
     return _png(figure)
 
 

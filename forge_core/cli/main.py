@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from forge_core.cli import cache, datasets, features, imports, plays, studies
+from forge_core.cli import cache, datasets, features, imports, plays, studies, sweeps, switch_dates
 
 app = typer.Typer(
     name="forge",
@@ -21,6 +21,8 @@ app.command("import")(imports.import_bars)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(plays.app, name="play")
 app.add_typer(studies.app, name="study")
+app.add_typer(sweeps.app, name="sweep")
+app.add_typer(switch_dates.app, name="switch-dates")
 app.add_typer(cache.app, name="cache")
 app.command("indicators")(features.list_features)
 

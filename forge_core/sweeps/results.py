@@ -105,7 +105,7 @@ class Shelf:
         found = np.zeros((len(tests) + 1, len(cells) + 1), np.bool_)  # one more of each, for what is not asked for
         for path in self.files():
             table = read_table(path, columns=["cell", "test"])
-            rows, columns = _positions(table["test"], tests), _positions(table["cell"], cells)
+            rows, columns = positions(table["test"], tests), positions(table["cell"], cells)
             found[rows, columns] = True
         return found[:-1, :-1]
 
@@ -265,7 +265,7 @@ def trades_table(identities: Mapping[str, Any], trades: Sequence[Mapping[str, ND
     return pa.table([columns[name] for name in TRADES_SCHEMA.names], schema=TRADES_SCHEMA)
 
 
-def _positions(column: pa.ChunkedArray, known: Sequence[str]) -> NDArray[np.int64]:
+def positions(column: pa.ChunkedArray, known: Sequence[str]) -> NDArray[np.int64]:
     """Return where each value of a dictionary column stands in ``known``, -1 where it does not."""
     place = {value: position for position, value in enumerate(known)}
     parts = [np.empty(0, np.int64)]

@@ -12,7 +12,8 @@ from typing import Any
 
 from forge_core.errors import ConfigError
 from forge_core.paths import Home
-from forge_core.sweeps.plan import SweepPlan
+from forge_core.sweeps.plan import SweepPlan, read_plan
+from forge_core.sweeps.report import ranking_folder, write_ranking
 from forge_core.sweeps.spec import SweepSpec, list_sweeps, load_sweep, month_label
 from forge_core.sweeps.task import run_task
 
@@ -22,6 +23,7 @@ __all__ = [
     "list_sweeps",
     "load_sweep",
     "plan_sweep",
+    "read_plan",
     "run_sweep",
     "run_sweep_task",
 ]
@@ -82,9 +84,17 @@ def run_sweep(
 
 
 def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add up the tasks' reports."""
+    """Rank all results of the sweep, write the ranking (see ``write_ranking``), and add up the tasks' reports.
+
+    Returns the sweep's name, its tests (asked, known, run, failed, kept: see ``run_sweep_task``), where the ranking is
+    and the best strategy in it.
+    """
+    read = SweepPlan.read(plan)
     totals = {key: sum(report[key] for report in reports) for key in ("asked", "known", "run", "failed", "kept")}
-    return {"sweep": plan["spec"]["name"], **totals}
+    ranking = write_ranking(read)
+    best = None if ranking.empty else f"{ranking['strategy'].iloc[0]} {ranking['parameters'].iloc[0]}"
+    folder = ranking_folder(read.spec.name, read.home)
+    return {"sweep": read.spec.name, **totals, "best": best, "ranking": str(folder / "ranking.parquet")}
 
 
 def _cores() -> int:

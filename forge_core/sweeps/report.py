@@ -1,0 +1,180 @@
+"""What a sweep comes to: its ranking on disk, how far it is, and tables of its results for other programs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forge_core.errors import ConfigError, StudyError
+from forge_core.files import read_table, write_table, write_text
+from forge_core.paths import Home, safe_name
+from forge_core.pictures import heat_png
+from forge_core.sweeps.loading import Filters
+from forge_core.sweeps.plan import SweepPlan, Task
+from forge_core.sweeps.ranking import parameter_map, rank, rank_strategies
+from forge_core.sweeps.results import RESULT_SCHEMA, TRADES_SCHEMA, Shelf, positions
+
+EXPORTS = ("ranking", "strategies", "results", "trades")
+_SUFFIXES = (".csv", ".parquet")
+
+
+def ranking_folder(name: str, home: Home) -> Path:
+    """Return where the ranking of a sweep is kept."""
+    return home.mass_tests / "rankings" / safe_name(name, "sweep name")
+
+
+def write_ranking(plan: SweepPlan) -> pd.DataFrame:
+    """Rank all results of a sweep, and write ``ranking`` and ``strategies`` as Parquet and CSV; return the ranking."""
+    folder = ranking_folder(plan.spec.name, plan.home)
+    ranking = rank(plan)
+    for name, table in (("ranking", ranking), ("strategies", rank_strategies(ranking))):
+        write_frame(folder / f"{name}.parquet", table)
+        write_frame(folder / f"{name}.csv", table)
+    return ranking
+
+
+def heat_maps(ranking: pd.DataFrame) -> dict[str, bytes]:
+    """Return for each strategy with two parameters or more a PNG of the pooled Sharpe ratio over two of them."""
+    pictures = {}
+    for strategy in dict.fromkeys(ranking["strategy"]):
+        grid = parameter_map(ranking, strategy)
+        if grid is not None and grid.notna().to_numpy().any():
+            fixed = ", ".join(f"{name} {value}" for name, value in grid.attrs["fixed"].items())
+            title = f"{strategy}: pooled Sharpe ratio" + (f" ({fixed})" if fixed else "")
+            pictures[strategy] = heat_png(grid, title=title, value="Sharpe")
+    return pictures
+
+
+def sweep_status(plan: SweepPlan) -> pd.DataFrame:
+    """Return a row a symbol and interval: bars, months, tests, done, failed and the first and last month."""
+    rows = []
+    for task in plan.tasks:
+        tests, cells = plan.test_hashes(task.interval), [cell.hash for cell in task.cells]
+        shelf = Shelf(plan.home, "results", task.symbol, task.interval)
+        done, failed = 0, 0
+        for path in shelf.files():
+            table = read_table(path, columns=["cell", "test", "error"])
+            asked = (positions(table["test"], tests) >= 0) & (positions(table["cell"], cells) >= 0)
+            done += int(asked.sum())
+            failed += int((asked & table["error"].is_valid().to_numpy()).sum())
+        rows.append(
+            {
+                "symbol": task.symbol,
+                "interval": task.interval,
+                "bars": task.bars,
+                "first_month": task.cells[0].month,
+                "last_month": task.cells[-1].month,
+                "months": len(task.cells),
+                "tests": len(task.cells) * len(tests),
+                "done": done,
+                "failed": failed,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def month_figures(plan: SweepPlan) -> dict[str, dict[str, Any]]:
+    """Return for each month that has results: tests, failed, total_trades, symbols, intervals, profitable (share)."""
+    totals: dict[str, dict[str, Any]] = {}
+    for task in plan.tasks:
+        for table in _tables(plan, task, "results", Filters(), ["month", "error", "total_trades", "net_profit"]):
+            grouped = (
+                table.append_column("failed", table["error"].is_valid().cast(pa.int32()))
+                .append_column("gained", pc.fill_null(pc.greater(table["net_profit"], 0), False).cast(pa.int32()))
+                .group_by("month")
+                .aggregate([("month", "count"), *((name, "sum") for name in ("failed", "gained", "total_trades"))])
+            )
+            for row in grouped.to_pylist():
+                month = totals.setdefault(
+                    str(row["month"]),
+                    {"tests": 0, "failed": 0, "gained": 0, "total_trades": 0, "symbols": set(), "intervals": set()},
+                )
+                month["tests"] += row["month_count"]
+                for name in ("failed", "gained", "total_trades"):
+                    month[name] += row[f"{name}_sum"] or 0
+                month["symbols"].add(task.symbol)
+                month["intervals"].add(task.interval)
+    return {
+        month: {
+            **{name: found[name] for name in ("tests", "failed", "total_trades")},
+            "profitable": found["gained"] / max(found["tests"] - found["failed"], 1),
+            **{name: sorted(found[name]) for name in ("symbols", "intervals")},
+        }
+        for month, found in sorted(totals.items())
+    }
+
+
+def export(plan: SweepPlan, what: str, path: Path, filters: Filters | None = None) -> int:
+    """Write ``ranking``, ``strategies``, ``results`` (a row a test) or ``trades`` (a row a trade) to a CSV or Parquet
+    file, as its name ends; return the number of rows. What is undefined is empty, or null.
+
+    Results keep their daily returns in Parquet alone. Raises ConfigError for another ending, StudyError where there is
+    nothing to export.
+    """
+    filters = filters or Filters()
+    if what not in EXPORTS:
+        raise ConfigError(f"{what!r} cannot be exported: {', '.join(EXPORTS)}")
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"{path.name}: the name must end in {' or '.join(_SUFFIXES)}")
+    if what in ("ranking", "strategies"):
+        frame = rank(plan, filters)
+        frame = rank_strategies(frame) if what == "strategies" and len(frame) else frame
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    else:
+        tables = [table for task in filters.tasks(plan) for table in _tables(plan, task, what, filters)]
+        schema = RESULT_SCHEMA if what == "results" else TRADES_SCHEMA
+        table = pa.concat_tables(tables) if tables else schema.empty_table()
+        table = _flat_trades(table) if what == "trades" else table
+    if table.num_rows == 0:
+        hint = "; set `verbose: true` in the sweep and run it again" if what == "trades" else ""
+        raise StudyError(f"sweep {plan.spec.name!r} has no {what} of that kind to export{hint}")
+    if path.suffix.lower() == ".csv" and "daily_returns" in table.column_names:
+        table = table.drop_columns(["daily_returns"])
+    _write(path, table)
+    return table.num_rows
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as Parquet or CSV, as the path ends, whole or not at all; NaN becomes null, or empty."""
+    _write(path, pa.Table.from_pandas(frame, preserve_index=False))
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    if path.suffix.lower() == ".parquet":
+        write_table(path, table)
+    else:
+        write_text(path, table.to_pandas().to_csv(index=False))
+
+
+def _tables(
+    plan: SweepPlan, task: Task, kind: str, filters: Filters, columns: list[str] | None = None
+) -> list[pa.Table]:
+    """Return the rows of one task that belong to the plan, a table a file."""
+    tests, cells = plan.test_hashes(task.interval), [cell.hash for cell in task.cells]
+    wanted = np.array([filters.wants(variant.strategy.name) for variant in plan.spec.variants], np.bool_)
+    found = []
+    for path in Shelf(plan.home, kind, task.symbol, task.interval).files():
+        table = read_table(path, columns=None if columns is None else ["cell", "test", *columns])
+        test = positions(table["test"], tests)
+        asked = (test >= 0) & (positions(table["cell"], cells) >= 0) & wanted[test]
+        found.append(table.filter(pa.array(asked)))
+    return found
+
+
+def _flat_trades(table: pa.Table) -> pa.Table:
+    """Return a row a trade."""
+    table = table.combine_chunks()
+    if table.num_rows == 0:
+        return table
+    lists = table["trades"].combine_chunks()
+    parents = pc.list_parent_indices(lists)
+    flat = lists.flatten()
+    columns: Mapping[str, Any] = {
+        **{name: table[name].take(parents) for name in table.column_names if name != "trades"},
+        **{field.name: flat.field(field.name) for field in flat.type},
+    }
+    return pa.table(dict(columns))
