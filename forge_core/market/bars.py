@@ -4,7 +4,7 @@ Bars are a DataFrame indexed by the bar's open time (DatetimeIndex named ``times
 float64 columns of ``BAR_COLUMNS``.
 """
 
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ __all__ = [
     "BAR_COLUMNS",
     "MAX_NAN_SHARE",
     "MIN_ROWS",
+    "bar_columns",
     "bars_hash",
     "drop_incomplete",
     "empty_bars",
@@ -48,20 +49,34 @@ _ALIASES = {  # the first that a table has is taken
 }
 
 
+class _Subject(NamedTuple):
+    """What errors are about: bars of a symbol and timeframe, and the number of their first row in their file."""
+
+    symbol: str
+    timeframe: Timeframe | str
+    first_row: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.timeframe}"
+
+
 def empty_bars() -> pd.DataFrame:
     """Return bars with no rows."""
     index = pd.DatetimeIndex(np.empty(0, dtype="datetime64[us]"), tz="UTC", name="timestamp")
     return pd.DataFrame({name: np.empty(0) for name in BAR_COLUMNS}, index=index)
 
 
-def normalize_bars(frame: pd.DataFrame, *, source: str) -> pd.DataFrame:
+def normalize_bars(
+    frame: pd.DataFrame, *, source: str, timezone: str | None = None, first_row: int = 0
+) -> pd.DataFrame:
     """Return any table of bars in Forge's form, rows in the order given; values may still be missing (NaN).
 
     Columns are known by their usual names in any case (``Date``, ``open_time``, ``o``, ``Volume`` ...); the time may
-    also be the index; other columns are left out. Times without a zone are UTC. Raises DataError naming ``source``
-    and the missing column, or the row and value of the first text among numbers or time that is none.
+    also be the index; other columns are left out. Times without a zone are those of ``timezone``, by default UTC.
+    Raises DataError naming ``source`` and the missing column, or the row (counted from ``first_row``) and value of the
+    first text among numbers or time that is none.
     """
-    labels = _columns(frame, source)
+    labels = bar_columns(frame, source)
     if "timestamp" in labels:
         times: pd.Series[Any] | pd.Index[Any] = frame[labels["timestamp"]]
     elif isinstance(frame.index, pd.DatetimeIndex) or _plain(frame.index.name) in _ALIASES["timestamp"]:
@@ -72,8 +87,27 @@ def normalize_bars(frame: pd.DataFrame, *, source: str) -> pd.DataFrame:
     if missing:
         hint = "; fill it with zeros if the market reports none" if missing == ["volume"] else ""
         raise DataError(f"{source}: column {missing[0]!r} is missing among {_listed(frame)}{hint}")
-    index = parse_timestamps(times, source=source)
-    return pd.DataFrame({name: _numbers(frame[labels[name]], name, index, source) for name in BAR_COLUMNS}, index=index)
+    index = parse_timestamps(times, source=source, timezone=timezone, first_row=first_row)
+    values = {name: _numbers(frame[labels[name]], name, index, source, first_row) for name in BAR_COLUMNS}
+    return pd.DataFrame(values, index=index)
+
+
+def bar_columns(frame: pd.DataFrame, source: str) -> dict[str, Any]:
+    """Return the label of each column of bars (and of ``timestamp``) that a table has, under whatever usual name."""
+    known: dict[str, list[Any]] = {}
+    for label in frame.columns:
+        known.setdefault(_plain(label), []).append(label)
+    found: dict[str, Any] = {}
+    for field, aliases in _ALIASES.items():
+        alias = next((alias for alias in aliases if alias in known), None)
+        if alias is None:
+            continue
+        if len(known[alias]) > 1:
+            raise DataError(f"{source}: several columns could be {field!r}: {known[alias]}; keep one")
+        found[field] = known[alias][0]
+    if _plain(found.get("timestamp")) == "date" and "time" in known:
+        raise DataError(f"{source}: date and time are two columns; join them into one named 'timestamp'")
+    return found
 
 
 def drop_incomplete(bars: pd.DataFrame, *, symbol: str, timeframe: Timeframe | str) -> tuple[pd.DataFrame, int]:
@@ -81,20 +115,27 @@ def drop_incomplete(bars: pd.DataFrame, *, symbol: str, timeframe: Timeframe | s
 
     Raises DataError if they are more than ``MAX_NAN_SHARE`` of all.
     """
-    missing = _missing_rows(bars, f"{symbol} {timeframe}")
+    missing = _missing_rows(bars, _Subject(symbol, timeframe))
     return (bars[~missing], int(missing.sum())) if missing.any() else (bars, 0)
 
 
 def validate_bars(
-    bars: pd.DataFrame, *, symbol: str, timeframe: Timeframe | str, instrument: Instrument | None
+    bars: pd.DataFrame,
+    *,
+    symbol: str,
+    timeframe: Timeframe | str,
+    instrument: Instrument | None,
+    first_row: int = 0,
 ) -> None:
     """Raise DataError unless ``bars`` are sound; the message names symbol, timeframe, row (position, time) and value.
+
+    Rows are counted from ``first_row``, for bars that are part of a larger table.
 
     Sound bars have Forge's form (see the module), at least one row, no missing or infinite value, strictly increasing
     times, ``high`` the highest and ``low`` the lowest price of its row, no negative volume, and prices above zero if
     the ``instrument`` (where one is given) demands them. Times need not lie on any grid: sessions do not either.
     """
-    subject = f"{symbol} {timeframe}"
+    subject = _Subject(symbol, timeframe, first_row)
     _check_form(bars, subject)
     missing = _missing_rows(bars, subject)
     if missing.any():
@@ -127,38 +168,21 @@ def _listed(frame: pd.DataFrame) -> str:
     return ", ".join(repr(str(label)) for label in frame.columns[:20]) or "no columns"
 
 
-def _columns(frame: pd.DataFrame, source: str) -> dict[str, Any]:
-    """Return the label of each field's column, for the fields there are."""
-    known: dict[str, list[Any]] = {}
-    for label in frame.columns:
-        known.setdefault(_plain(label), []).append(label)
-    found: dict[str, Any] = {}
-    for field, aliases in _ALIASES.items():
-        alias = next((alias for alias in aliases if alias in known), None)
-        if alias is None:
-            continue
-        if len(known[alias]) > 1:
-            raise DataError(f"{source}: several columns could be {field!r}: {known[alias]}; keep one")
-        found[field] = known[alias][0]
-    if _plain(found.get("timestamp")) == "date" and "time" in known:
-        raise DataError(f"{source}: date and time are two columns; join them into one named 'timestamp'")
-    return found
-
-
-def _numbers(column: "pd.Series[Any]", name: str, index: pd.DatetimeIndex, source: str) -> NDArray[np.float64]:
+def _numbers(
+    column: "pd.Series[Any]", name: str, index: pd.DatetimeIndex, source: str, first_row: int
+) -> NDArray[np.float64]:
     """Return a column as float64; anything but a number or a missing value is refused."""
     numbers = pd.to_numeric(column, errors="coerce")
     is_number = numbers.notna().to_numpy() & (numbers.dtype.kind in "iuf") & (column.dtype.kind not in "mM")
     wrong = column.notna().to_numpy() & ~is_number
     if wrong.any():
         row = int(wrong.argmax())
-        raise DataError(
-            f"{source}: row {row} ({index[row]}): {name} is {column.iloc[row]!r}, a number is expected{_more(wrong)}"
-        )
+        got = f"{name} is {column.iloc[row]!r}, a number is expected{_more(wrong)}"
+        raise DataError(f"{source}: row {first_row + row} ({index[row]}): {got}")
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _check_form(bars: pd.DataFrame, subject: str) -> None:
+def _check_form(bars: pd.DataFrame, subject: _Subject) -> None:
     index = bars.index
     absent = [name for name in BAR_COLUMNS if name not in bars.columns]
     if absent:
@@ -172,7 +196,7 @@ def _check_form(bars: pd.DataFrame, subject: str) -> None:
         raise DataError(f"{subject}: there are no bars")
 
 
-def _missing_rows(bars: pd.DataFrame, subject: str) -> NDArray[np.bool_]:
+def _missing_rows(bars: pd.DataFrame, subject: _Subject) -> NDArray[np.bool_]:
     missing = bars[list(BAR_COLUMNS)].isna().any(axis=1).to_numpy()
     if missing.sum() > MAX_NAN_SHARE * missing.size:
         share = f"{missing.mean():.1%} of the rows lack one, up to {MAX_NAN_SHARE:.0%} can be left out"
@@ -180,7 +204,7 @@ def _missing_rows(bars: pd.DataFrame, subject: str) -> NDArray[np.bool_]:
     return missing
 
 
-def _check_order(bars: pd.DataFrame, subject: str) -> None:
+def _check_order(bars: pd.DataFrame, subject: _Subject) -> None:
     duplicate = bars.index.duplicated()
     if duplicate.any():
         _refuse(bars, subject, duplicate, "the same time stands in an earlier row")
@@ -191,7 +215,7 @@ def _check_order(bars: pd.DataFrame, subject: str) -> None:
         _refuse(bars, subject, unsorted, f"the row before it is later ({before}); sort the bars by time")
 
 
-def _check_prices(bars: pd.DataFrame, subject: str, *, positive: bool) -> None:
+def _check_prices(bars: pd.DataFrame, subject: _Subject, *, positive: bool) -> None:
     for extreme, sign in (("high", 1.0), ("low", -1.0)):
         for name in _PRICES:
             beyond = sign * bars[name].to_numpy() > sign * bars[extreme].to_numpy()
@@ -204,7 +228,7 @@ def _check_prices(bars: pd.DataFrame, subject: str, *, positive: bool) -> None:
             wrong = bars[name].to_numpy() <= 0
             if wrong.any():
                 value = _value(bars, name, wrong)
-                _refuse(bars, subject, wrong, f"{name} is {value}; prices of {subject.split()[0]} are above zero")
+                _refuse(bars, subject, wrong, f"{name} is {value}; prices of {subject.symbol} are above zero")
 
 
 def _value(bars: pd.DataFrame, name: str, faulty: NDArray[np.bool_]) -> str:
@@ -216,7 +240,7 @@ def _more(faulty: NDArray[np.bool_]) -> str:
     return f" ({faulty.sum()} such rows of {faulty.size})" if faulty.sum() > 1 else ""
 
 
-def _refuse(bars: pd.DataFrame, subject: str, faulty: NDArray[np.bool_], fault: str) -> NoReturn:
+def _refuse(bars: pd.DataFrame, subject: _Subject, faulty: NDArray[np.bool_], fault: str) -> NoReturn:
     """Raise DataError about the first faulty row."""
     row = int(faulty.argmax())
-    raise DataError(f"{subject}: row {row} ({bars.index[row]}): {fault}{_more(faulty)}")
+    raise DataError(f"{subject}: row {subject.first_row + row} ({bars.index[row]}): {fault}{_more(faulty)}")

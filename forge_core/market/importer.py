@@ -1,53 +1,102 @@
-"""Importing bars from Parquet and CSV files."""
+"""Importing bars and funding rates from files of whatever format: checked as a whole, then stored as a whole."""
 
-import csv
-import re
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Literal
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.bars import drop_incomplete, normalize_bars, validate_bars
-from forge_core.market.instruments import get_instrument
-from forge_core.market.resampling import most_common_step
-from forge_core.market.sessions import microseconds
-from forge_core.market.store import BarStore, UpsertReport
+from forge_core.market.bars import normalize_bars
+from forge_core.market.checked_bars import BarChecker, check_spacing
+from forge_core.market.formats import Contents, Format, ReadOptions, get_format, recognize
+from forge_core.market.formats.names import FileName, name_of_file
+from forge_core.market.formats.source_file import SourceFile, open_source_file
+from forge_core.market.funding import checked_rates
+from forge_core.market.instruments import Instrument, get_instrument
+from forge_core.market.merging import UpsertReport
+from forge_core.market.spool import BarSpool, workspace
+from forge_core.market.store import BarStore
 from forge_core.market.timeframes import Timeframe
+from forge_core.market.timestamps import check_timezone, parse_timestamps
 from forge_core.paths import Home
 
-SUFFIXES = (".parquet", ".csv")
+__all__ = [
+    "SUFFIXES",
+    "CheckedFile",
+    "FileName",
+    "ImportOptions",
+    "ImportReport",
+    "check_spacing",
+    "identify",
+    "import_files",
+    "name_of_file",
+    "read_bars_file",
+    "read_for_store",
+]
 
-_NAME = re.compile(r"([A-Za-z0-9]+)[_-]([1-9]\d{0,3}[mhdw])(?:[_.-].*)?")
-_KLINE_COLUMNS = ("open_time", "open", "high", "low", "close", "volume")  # what headerless files begin with
+SUFFIXES = (".parquet", ".csv", ".zip", ".gz", ".json", ".feather")
+
+_TIMES = ("timestamp", "date", "datetime", "time", "calc_time", "fundingtime", "funding_time")
+
+_ENOUGH_TO_COMPARE, _MOST = 100, 0.5  # bars of a file that the store has too; share of them that differs
+
+Log = Callable[[str], None]
 
 
-class FileName(NamedTuple):
-    """What the name of a bars file tells."""
+@dataclass(frozen=True)
+class ImportOptions(ReadOptions):
+    """What the user says of files, in place of what they tell or beside it.
 
+    ``format`` is the name of one; with ``trust``, prices are not judged by whether they can be those of one market, nor
+    spot and futures told apart; with ``revise``, stored bars that differ are replaced, and kept on record.
+    """
+
+    timeframe: str | None = None
+    format: str | None = None
+    trust: bool = False
+    revise: bool = False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a file holds: of which symbol, and of which timeframe where more than the spacing of its bars says so."""
+
+    format: str
+    kind: Literal["bars", "funding"]
     symbol: str
-    timeframe: str
+    timeframe: str | None
+    told: str
+
+    @property
+    def subject(self) -> str:
+        """What errors are about."""
+        return " ".join(part for part in (self.symbol, self.timeframe or "", self.kind * (self.kind != "bars")) if part)
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """One imported file: the ``rows`` it has, the ``incomplete`` ones left out for a missing value, and the store's
-    report."""
+    """One imported file: the ``rows`` it has, the ``incomplete`` ones left out for a missing value, the ``unclosed``
+    bar left out because it was still running, the store's report, and what was ``told`` of the file by its content."""
 
     path: Path
     rows: int
     incomplete: int
     stored: UpsertReport
+    unclosed: int = 0
+    told: str = ""
+
+    @property
+    def left_out(self) -> str:
+        """What was left out, as the end of a sentence; empty if nothing was."""
+        incomplete = f", {self.incomplete} incomplete rows left out" if self.incomplete else ""
+        return incomplete + (", the last bar left out, which has not closed yet" if self.unclosed else "")
 
     def __str__(self) -> str:
-        left_out = f", {self.incomplete} incomplete rows left out" if self.incomplete else ""
-        return f"{self.path.name}: {self.stored}{left_out}"
+        return f"{self.path.name}: {self.stored}{self.left_out}"
 
 
 @dataclass(frozen=True)
@@ -63,130 +112,235 @@ class CheckedFile:
     @property
     def origin(self) -> str:
         """How the store names where the bars are from."""
-        return f"file {self.path.name}"
+        return _origin(self.path)
 
 
-def read_bars_file(path: Path, *, source: str = "") -> pd.DataFrame:
-    """Read a Parquet or CSV file as bars in Forge's form (see ``normalize_bars``), not yet validated.
+@dataclass(frozen=True)
+class _Ready:
+    """A file that was checked and waits in the workspace: its bars as a spool, or its rates."""
 
-    CSV may be separated by commas, semicolons or tabs. Without a header, its columns are taken as open time, open,
-    high, low, close, volume, which is how Binance writes its klines. Rows that run from new to old are turned round.
-    Raises DataError (naming ``source``, by default the path) for a file that is missing, a folder, empty, damaged, of
-    another type, or has not the columns or values of bars.
+    path: Path
+    identity: Identity
+    checker: BarChecker | None
+    held: BarSpool | pd.Series
+
+    def store(self, store: BarStore, *, revise: bool) -> ImportReport:
+        symbol, origin = self.identity.symbol, _origin(self.path)
+        if isinstance(self.held, pd.Series):
+            stored = store.upsert_funding(symbol, self.held, source=origin, revise=revise)
+            return ImportReport(self.path, len(self.held), 0, stored, told=self.identity.told)
+        checker = self.checker
+        assert checker is not None
+        stored = store.upsert_file(symbol, str(checker.timeframe), self.held.path, source=origin, revise=revise)
+        return ImportReport(
+            self.path, checker.rows, checker.incomplete, stored, checker.unclosed, _told(self.identity, checker)
+        )
+
+
+def import_files(
+    paths: Sequence[Path | str],
+    symbol: str | None = None,
+    timeframe: str | None = None,
+    home: Home | None = None,
+    *,
+    options: ImportOptions | None = None,
+    log: Log | None = None,
+) -> list[ImportReport]:
+    """Put what is in files into the store. All files are read and checked before the first row is stored, and stored
+    in one transaction.
+
+    Format, symbol and timeframe are told by each file's content and name, where ``symbol``, ``timeframe`` and
+    ``options`` do not say them. ``log`` is told each file as it begins to be read. Raises ConfigError for what only the
+    user can say (a symbol that nothing tells, or that is not declared; the zone of tvDatafeed's times), and DataError
+    for a file that cannot be read or whose bars are not sound, not plausible or not ``timeframe`` apart; the store is
+    then unchanged.
+    """
+    if not paths:
+        raise ConfigError("no files to import were named")
+    options = _options(options, symbol, timeframe)
+    home = home or Home.current()
+    for path in paths:
+        if not Path(path).is_file():  # before any work starts
+            open_source_file(Path(path), home.root)
+    with workspace(home) as folder:
+        ready = []
+        for number, path in enumerate(paths):
+            if log:
+                log(f"reading {path}")
+            ready.append(_check(Path(path), folder / str(number), options))
+        with BarStore(home.store) as store, store.transaction():
+            reports = [file.store(store, revise=options.revise) for file in ready]
+            for report in reports:
+                _check_agreement(report, options)
+            return reports
+
+
+def read_for_store(
+    path: Path, symbol: str | None = None, timeframe: str | None = None, *, options: ImportOptions | None = None
+) -> CheckedFile:
+    """Read a file of bars and check that they can go into the store; raises as ``import_files`` does."""
+    with TemporaryDirectory() as folder:
+        ready = _check(path, Path(folder), _options(options, symbol, timeframe))
+        if ready.checker is None or isinstance(ready.held, pd.Series):
+            raise DataError(f"{path.name} holds funding rates, bars are expected")
+        label = str(ready.checker.timeframe)
+        return CheckedFile(path, ready.identity.symbol, label, ready.held.read(), ready.checker.incomplete)
+
+
+def read_bars_file(path: Path, *, source: str = "", options: ReadOptions | None = None) -> pd.DataFrame:
+    """Read a file of any format as bars in Forge's form (see ``normalize_bars``), not yet validated.
+
+    Rows that run from new to old are turned round. Raises DataError (naming ``source``, by default the path) for a file
+    that is missing, a folder, empty, damaged, of no known format, or has not the columns or values of bars.
     """
     source = source or str(path)
-    if path.is_dir():
-        raise DataError(f"{source}: {path} is a folder; name the files in it")
-    if not path.is_file():
-        raise DataError(f"{source}: there is no file {path}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{source}: {path.name} is neither a .parquet nor a .csv file")
-    if path.stat().st_size == 0:
-        raise DataError(f"{source}: {path.name} is empty")
-    frame = _read_parquet(path, source) if path.suffix.lower() == ".parquet" else _read_csv(path, source)
-    if frame.empty:
+    options = options or ReadOptions()
+    with TemporaryDirectory() as folder:
+        file = open_source_file(path, Path(folder), source=source)
+        known = recognize(file, source=source)
+        zone = options.timezone or known.contents(file, options, source=source).timezone
+        pieces = list(_normalized(known, file, options, zone, source))
+    if not pieces:
         raise DataError(f"{source}: {path.name} has no rows")
-    bars = normalize_bars(frame, source=source)
+    bars = pd.concat(pieces)
     if len(bars) > 1 and bars.index[0] > bars.index[-1] and bars.index.is_monotonic_decreasing:
         bars = bars[::-1]
     return bars
 
 
-def import_files(
-    paths: Sequence[Path | str], symbol: str | None = None, timeframe: str | None = None, home: Home | None = None
-) -> list[ImportReport]:
-    """Put the bars of files into the store. All files are read and checked before the first bar is stored.
-
-    ``symbol`` and ``timeframe`` are taken from names such as ``BTCUSDT_15m.parquet`` where they are not given. Raises
-    ConfigError for a symbol that is not declared, and DataError for a file that cannot be read, unsound bars (see
-    ``validate_bars``), or bars that are not ``timeframe`` apart; the store is then unchanged.
-    """
-    if not paths:
-        raise ConfigError("no files to import were named")
-    files = [read_for_store(Path(path), symbol, timeframe) for path in paths]
-    with BarStore((home or Home.current()).store) as store:
-        return [
-            ImportReport(
-                file.path,
-                len(file.bars) + file.incomplete,
-                file.incomplete,
-                store.upsert(file.symbol, file.timeframe, file.bars, source=file.origin),
-            )
-            for file in files
-        ]
+def identify(path: Path, options: ImportOptions | None = None) -> Identity:
+    """Return what a file holds, by its content and name; raises ConfigError or DataError where that cannot be told."""
+    with _opened(path, options or ImportOptions()) as (_, _, _, identity):
+        return identity
 
 
-def read_for_store(path: Path, symbol: str | None = None, timeframe: str | None = None) -> CheckedFile:
-    """Read a file and check that its bars can go into the store; raises as ``import_files`` does."""
-    symbol, label = _identity(path, symbol, timeframe)
-    instrument = get_instrument(symbol)
-    bars = read_bars_file(path, source=f"{symbol} {label} in {path.name}" if path.is_file() else "")
-    bars, incomplete = drop_incomplete(bars, symbol=symbol, timeframe=label)
-    validate_bars(bars, symbol=symbol, timeframe=label, instrument=instrument)
-    check_spacing(bars, symbol, label)
-    return CheckedFile(path, symbol, label, bars, incomplete)
+def _options(options: ImportOptions | None, symbol: str | None, timeframe: str | None) -> ImportOptions:
+    options = options or ImportOptions()
+    options = replace(options, symbol=symbol or options.symbol, timeframe=timeframe or options.timeframe)
+    if options.symbol is not None:
+        get_instrument(options.symbol)
+    if options.timeframe is not None:
+        Timeframe.parse(options.timeframe)
+    if options.timezone is not None:
+        check_timezone(options.timezone)
+    if options.format is not None:
+        get_format(options.format)
+    return options
 
 
-def check_spacing(bars: pd.DataFrame, symbol: str, timeframe: str) -> None:
-    """Raise DataError unless the most common step from bar to bar is ``timeframe`` (one bar alone may be any)."""
-    step = most_common_step(microseconds(bars.index))
-    if step is not None and step != Timeframe.parse(timeframe).microseconds:
-        row = int(np.flatnonzero(np.diff(microseconds(bars.index)) == step)[0])
-        raise DataError(
-            f"{symbol} {timeframe}: the bars are mostly {pd.Timedelta(step, unit='us')} apart (as row {row}, "
-            f"{bars.index[row]}, and the next), not {timeframe}; name their timeframe"
-        )
+def _origin(path: Path) -> str:
+    return f"file {path.name}"
 
 
-def name_of_file(path: Path) -> FileName | None:
-    """Return what a name such as ``BTCUSDT_15m.parquet`` or ``BTCUSDT-15m-2023-01-21.csv`` tells, or None."""
-    match = _NAME.fullmatch(path.stem)
-    return FileName(*match.groups()) if match else None
+@contextmanager
+def _opened(
+    path: Path, options: ImportOptions, folder: Path | None = None
+) -> Iterator[tuple[SourceFile, Format, Contents, Identity]]:
+    """Lend a file, its format and what it holds; what is packed in it is unpacked for as long."""
+    with TemporaryDirectory(dir=folder) as unpacked:
+        file = open_source_file(path, Path(unpacked), source="" if not path.is_file() else path.name)
+        known = recognize(file, source=path.name) if options.format is None else _forced(file, options.format)
+        contents = known.contents(file, options, source=path.name)
+        yield file, known, contents, _identity(path, known, contents, options)
 
 
-def _identity(path: Path, symbol: str | None, timeframe: str | None) -> FileName:
-    """Return symbol and timeframe, as given or as the file's name tells."""
-    named = name_of_file(path)
-    if named is None and (symbol is None or timeframe is None):
+def _forced(file: SourceFile, name: str) -> Format:
+    known = get_format(name)
+    if not known.recognizes(file):
+        raise DataError(f"{file.path.name}: it cannot be read as {name} ({known.description})")
+    return known
+
+
+def _identity(path: Path, known: Format, contents: Contents, options: ImportOptions) -> Identity:
+    symbol = options.symbol or contents.symbol
+    if symbol is None:
+        of = f"is of {contents.called}{f' ({contents.market})' if contents.market else ''}, which is no declared symbol"
         raise ConfigError(
-            f"{path.name} does not tell symbol and timeframe, as BTCUSDT_15m{path.suffix} would: "
-            "name them (--symbol BTCUSDT --timeframe 15m)"
+            f"{path.name} {of if contents.called else 'does not tell its symbol'}: name one (--symbol BTCUSDT), or "
+            "declare it in datasets/instruments.yaml"
         )
-    told = named or FileName("", "")
-    return FileName(symbol or told.symbol, Timeframe.parse(timeframe or told.timeframe).label)
+    instrument = get_instrument(symbol)
+    if contents.kind == "funding" and instrument.kind != "perpetual":
+        raise ConfigError(f"{path.name} holds funding rates; {symbol} is of kind {instrument.kind} and pays none")
+    other = (
+        contents.market is not None and instrument.kind in ("spot", "perpetual") and instrument.kind != contents.market
+    )
+    if other and not options.trust:
+        raise ConfigError(
+            f"{path.name} is of a {contents.market} market, {symbol} is of kind {instrument.kind}: name the symbol "
+            "that is meant (--symbol), or import it all the same with --trust"
+        )
+    label = None
+    if contents.kind == "bars" and (told := options.timeframe or contents.timeframe):
+        label = Timeframe.parse(told).label
+    whence = "as named" if options.symbol else "as the file says"
+    remarks = "".join(f"; {remark}" for remark in contents.remarks)
+    return Identity(known.name, contents.kind, symbol, label, f"{known.name} format, {symbol} {whence}{remarks}")
 
 
-def _read_parquet(path: Path, source: str) -> pd.DataFrame:
-    try:
-        return pq.read_table(path, partitioning=None).to_pandas()
-    except (pa.ArrowException, OSError) as error:
+def _check_agreement(report: ImportReport, options: ImportOptions) -> None:
+    """Raise DataError if a file contradicts most of what the store has of the same times."""
+    stored = report.stored
+    known = stored.conflicts + stored.unchanged
+    if not options.trust and known >= _ENOUGH_TO_COMPARE and stored.conflicts > _MOST * known:
         raise DataError(
-            f"{source}: {path.name} cannot be read as Parquet ({error}); it may be cut short: fetch it again"
-        ) from error
+            f"{report.path.name}: {stored.conflicts} of the {known} bars that the store has of the same times have "
+            f"other values ({stored}): it is of another symbol, market or time zone, and nothing was stored; if it is "
+            "right, replace what is stored with --revise, or add only what is lacking with --trust"
+        )
 
 
-def _read_csv(path: Path, source: str) -> pd.DataFrame:
-    options: dict[str, Any] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            line = file.readline()
-        separator = max(",;\t", key=line.count)
-        fields = next(csv.reader([line], delimiter=separator), [])
-        if fields and all(_is_number(field) for field in fields):
-            names = [*_KLINE_COLUMNS, *(f"column_{i}" for i in range(len(_KLINE_COLUMNS), len(fields)))]
-            options = {"header": None, "names": names[: len(fields)]}
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows with more fields than the header
-            return pd.read_csv(path, sep=separator, encoding="utf-8-sig", index_col=False, **options)
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{source}: {path.name} has no rows") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError, OSError, csv.Error) as error:
-        raise DataError(f"{source}: {path.name} cannot be read as CSV ({error})") from error
+def _told(identity: Identity, checker: BarChecker) -> str:
+    return identity.told + ("" if identity.timeframe else f"; {checker.timeframe} by the spacing of the bars")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _check(path: Path, folder: Path, options: ImportOptions) -> _Ready:
+    """Read and check a file; its bars then wait in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _opened(path, options, folder) as (file, known, contents, identity):
+        source = f"{identity.subject} in {path.name}"
+        if identity.kind == "funding":
+            return _Ready(path, identity, None, _read_rates(known, file, options, identity, source))
+        instrument: Instrument = get_instrument(identity.symbol)
+        timeframe = Timeframe.parse(identity.timeframe) if identity.timeframe else None
+        checker = BarChecker(instrument, timeframe, source=source, trust=options.trust)
+        with BarSpool(folder / "bars.parquet") as spool:
+            for bars in _normalized(known, file, options, options.timezone or contents.timezone, source):
+                checked = checker.check(bars)
+                if len(checked):
+                    spool.write(checked)
+        checker.finish()
+        if not spool.rows:
+            raise DataError(f"{source}: its only bar has not closed yet; import it later")
+        return _Ready(path, identity, checker, spool)
+
+
+def _normalized(
+    known: Format, file: SourceFile, options: ReadOptions, timezone: str | None, source: str
+) -> Iterator[pd.DataFrame]:
+    """Yield the bars of a file in Forge's form, in its order."""
+    rows = 0
+    for chunk in known.read(file, options, source=source):
+        yield normalize_bars(chunk, source=source, timezone=timezone, first_row=rows)
+        rows += len(chunk)
+
+
+def _read_rates(
+    known: Format, file: SourceFile, options: ReadOptions, identity: Identity, source: str
+) -> "pd.Series[float]":
+    """Return the funding rates of a file, checked, oldest first."""
+    pieces = []
+    rows = 0
+    for chunk in known.read(file, options, source=source):
+        times = next((chunk[name] for name in chunk.columns if str(name).strip().lower() in _TIMES), None)
+        if times is None:
+            raise DataError(f"{source}: there is no column of times among {', '.join(map(str, chunk.columns))}")
+        index = parse_timestamps(times, source=source, timezone=options.timezone, first_row=rows)
+        pieces.append(pd.Series(pd.to_numeric(chunk["rate"], errors="coerce").to_numpy(), index=index, dtype="float64"))
+        rows += len(chunk)
+    if not pieces:
+        raise DataError(f"{source} has no rows")
+    rates = pd.concat(pieces)
+    if len(rates) > 1 and rates.index.is_monotonic_decreasing:
+        rates = rates[::-1]
+    return checked_rates(rates, symbol=identity.symbol)

@@ -35,8 +35,9 @@ CREATE TABLE IF NOT EXISTS taken ( -- the files that a source's bars came in, so
 )
 """
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "512MB"
-}  # of DuckDB's working memory; it spills to disk beyond
+    "memory_limit": "256MB",  # of DuckDB's own working memory; it spills to disk beyond
+    "threads": 2,
+}
 _RETRY = 0.1  # seconds
 _FULL = ("No space left", "File too large", "Disk quota", "not enough space")  # what the system says of a full disk
 

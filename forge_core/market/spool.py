@@ -1,0 +1,81 @@
+"""The workspace of an import: checked bars wait there on disk, so that memory does not grow with a file."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import filelock
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forge_core.market.bars import BAR_COLUMNS
+from forge_core.market.dataset_versions import bars_table
+from forge_core.paths import Home
+
+_PREFIX = ".importing-"
+_LOCK = ".lock"
+
+
+@contextmanager
+def workspace(home: Home) -> Iterator[Path]:
+    """Lend a folder of the home for the length of an import; what killed imports left behind is removed."""
+    home.root.mkdir(parents=True, exist_ok=True)
+    for folder in home.root.glob(f"{_PREFIX}*"):
+        _remove_if_left(folder)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home.root))
+    lock = filelock.FileLock(folder / _LOCK)  # the operating system lets go of it when this process dies
+    lock.acquire()
+    try:
+        yield folder
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_left(folder: Path) -> None:
+    if not (folder / _LOCK).exists():  # just made
+        return
+    try:
+        with filelock.FileLock(folder / _LOCK, timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
+    except (filelock.Timeout, OSError):  # in use, or removed by somebody else
+        return
+
+
+class BarSpool:
+    """Bars written to a Parquet file piece by piece; readable once the ``with`` block has ended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, bars: pd.DataFrame) -> None:
+        """Append bars."""
+        table = bars_table(bars)
+        table = table.set_column(0, "timestamp", table["timestamp"].cast(pa.timestamp("us")))  # as the store has it
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.path, table.schema, compression="lz4")
+        self._writer.write_table(table)
+        self.rows += len(bars)
+
+    def read(self) -> pd.DataFrame:
+        """Return all bars, in Forge's form, oldest first."""
+        table = pq.read_table(self.path, partitioning=None)
+        times = table["timestamp"].cast(pa.int64()).to_numpy().astype("datetime64[us]")
+        index = pd.DatetimeIndex(times, tz="UTC", name="timestamp")
+        return pd.DataFrame({name: table[name].to_numpy() for name in BAR_COLUMNS}, index=index).sort_index()
