@@ -26,7 +26,7 @@ def find_front(plan: StudyPlan) -> list[Individual]:
     """
     columns = ["id", "born", "known", "feasible", *plan.tables.objectives]
     found = []
-    for generation in range(1, plan.spec.generations + 1):
+    for generation in range(1, plan.final_generation + 1):
         path = plan.folder.generation_table(generation)
         try:
             table = plan.tables.read(path, columns)

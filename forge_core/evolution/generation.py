@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from forge_core.evolution.evaluation import DailyReturns, Evaluation
+from forge_core.evolution.genes import Genes
 from forge_core.evolution.genome import Genome
-from forge_core.evolution.nsga2 import Genes, Nsga2
+from forge_core.evolution.nsga2 import Nsga2
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.model import Play
 
@@ -95,27 +96,30 @@ def evolve_generation(
     generation: int,
     island: int,
     size: int,
+    seeds: Sequence[Genes] = (),
 ) -> Generation:
     """Breed ``size`` children of ``parents``, evaluate those whose Play is new, and select ``size`` survivors.
 
     ``parents`` are in order and unique by Play; without any, the children are random. ``known`` holds the evaluations
-    of this island's earlier Plays by hash, parents and migrants included. The outcome depends on the arguments alone.
+    of this island's earlier Plays by hash, parents and migrants included. ``seeds`` are the genes of the
+    first children. The outcome depends on the arguments alone.
     """
     timing = Timing()
     clock = time.perf_counter
     ask = algorithm.asker(parents, seed_of(seed, island, generation))
     children: list[tuple[Genes, str]] = []
     fresh: dict[str, Play] = {}
-    for _ in range(size):
+    for number in range(size):
+        given = seeds[number] if number < len(seeds) else None
         for _ in range(1 + RETRIES):
             start = clock()
-            genes = ask()
+            genes = ask() if given is None else given
             asked = clock()
             play = genome.decode(genes)
             name = play_hash(play)
             timing.ask += asked - start
             timing.decode += clock() - asked
-            if name not in known and name not in fresh:
+            if given is not None or (name not in known and name not in fresh):
                 break
         children.append((genes, name))
         if name not in known:

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+Genes = tuple[int, ...]
+"""One value for each gene of a genome."""
+
 
 class Gene(NamedTuple):
     """A whole number from 0 to ``size - 1``.

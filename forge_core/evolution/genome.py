@@ -21,32 +21,32 @@ OPERANDS = 60
 
 LONGEST_STREAK = 5  # bars of `rising n`
 QUORUMS = 6
-_ATR_PERIOD = 14
+ATR_PERIOD = 14
 _CACHED_RULES = 16_384
 
-_Side = Literal["long", "short"]
-_Rules = dict[_Side, list[Rule]]
-_SIDES: tuple[_Side, ...] = ("long", "short")
+Side = Literal["long", "short"]
+_Rules = dict[Side, list[Rule]]
+_SIDES: tuple[Side, ...] = ("long", "short")
 _RISES: tuple[str, ...] = (">", "crosses_above")
 
 
-class _Role(NamedTuple):
+class Role(NamedTuple):
     """What a slot's rule is for; an unused slot has no ``side``."""
 
-    side: _Side | None
+    side: Side | None
     exit: bool = False
 
 
-_OFF = _Role(None)
-_ROLES = {
-    "long": (_OFF, _Role("long"), _Role("long", True)),
-    "short": (_OFF, _Role("short"), _Role("short", True)),
+_OFF = Role(None)
+ROLES = {
+    "long": (_OFF, Role("long"), Role("long", True)),
+    "short": (_OFF, Role("short"), Role("short", True)),
     # "off" twice: as many slots are switched off as enter or leave
-    "both": (_OFF, _OFF, _Role("long"), _Role("long", True), _Role("short"), _Role("short", True)),
+    "both": (_OFF, _OFF, Role("long"), Role("long", True), Role("short"), Role("short", True)),
 }
 
 
-class _SlotGenes(NamedTuple):
+class SlotGenes(NamedTuple):
     """The values of one slot's genes; what a slot has no choice of is 0."""
 
     role: int
@@ -58,40 +58,43 @@ class _SlotGenes(NamedTuple):
 
 
 class Genome:
-    """The layout of a search space's genes and the decoder of their values."""
+    """The layout of a search space's genes and the decoder of their values.
+
+    ``layout`` has a place for every choice a space may offer, ``genes`` those that it does offer. ``rule`` maps a slot
+    and the values of its genes but the role to their rule; slots that are ``alike`` share the rules of the first.
+    """
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self._parameter_sizes = [max(len(c.choices) for c in slot.columns) for slot in space.slots]
-        # slots with the same choices share the rules that were decoded for the first of them
-        self._alike = [space.slots.index(slot) for slot in space.slots]
-        self._distances = {
+        self.parameter_sizes = [max(len(c.choices) for c in slot.columns) for slot in space.slots]
+        self.alike = [space.slots.index(slot) for slot in space.slots]
+        self.distances = {
             "stop": _distances(space.risk.stop),
             "take_profit": _distances(space.risk.take_profit),
             "trailing": _distances(space.risk.trailing),
         }
-        self._layout: list[Gene] = []
+        self.layout: list[Gene] = []
         for number, slot in enumerate(space.slots, start=1):
             sizes = (
-                ("role", len(_ROLES[space.sides]), False),
+                ("role", len(ROLES[space.sides]), False),
                 ("column", len(slot.columns), False),
-                ("parameters", self._parameter_sizes[number - 1], True),
+                ("parameters", self.parameter_sizes[number - 1], True),
                 ("timeframe", len(slot.timeframes), False),
                 ("operator", len(space.operators), False),
                 ("operand", OPERANDS, True),
             )
-            self._layout += [Gene(f"{slot.kind}_{number:03d}_{name}", size, ordered) for name, size, ordered in sizes]
+            self.layout += [Gene(f"{slot.kind}_{number:03d}_{name}", size, ordered) for name, size, ordered in sizes]
         if space.sides == "both":
-            self._layout.append(Gene("mirror", 2, False))
-        self._layout += [Gene("entry_quorum", QUORUMS), Gene("exit_quorum", QUORUMS)]
-        for name, kinds in self._distances.items():
-            self._layout.append(Gene(f"{name}_kind", len(kinds) + 1, False))
-            self._layout.append(Gene(f"{name}_value", max((len(values) for values in kinds), default=1)))
-        self._layout.append(Gene("max_bars", len(space.risk.max_bars) + 1))
-        self.genes: tuple[Gene, ...] = tuple(gene for gene in self._layout if gene.size > 1)
-        self._present = [gene.size > 1 for gene in self._layout]
+            self.layout.append(Gene("mirror", 2, False))
+        self.layout += [Gene("entry_quorum", QUORUMS), Gene("exit_quorum", QUORUMS)]
+        for name, kinds in self.distances.items():
+            self.layout.append(Gene(f"{name}_kind", len(kinds) + 1, False))
+            self.layout.append(Gene(f"{name}_value", max((len(values) for values in kinds), default=1)))
+        self.layout.append(Gene("max_bars", len(space.risk.max_bars) + 1))
+        self.genes: tuple[Gene, ...] = tuple(gene for gene in self.layout if gene.size > 1)
+        self._present = [gene.size > 1 for gene in self.layout]
         self._close = price_field("close", space.timeframe)
-        self._rule = lru_cache(maxsize=_CACHED_RULES)(self._make_rule)
+        self.rule = lru_cache(maxsize=_CACHED_RULES)(self._make_rule)
         self._mirrored = lru_cache(maxsize=_CACHED_RULES)(mirror_rule)
 
     def decode(self, values: Sequence[int]) -> Play:
@@ -101,10 +104,10 @@ class Genome:
         each side it enters.
         """
         reading = iter(self._spread(values))
-        slots = [_SlotGenes(*(next(reading) for _ in _SlotGenes._fields)) for _ in self.space.slots]
+        slots = [SlotGenes(*(next(reading) for _ in SlotGenes._fields)) for _ in self.space.slots]
         mirrored = self.space.sides == "both" and bool(next(reading))
         entry_quorum, exit_quorum = next(reading), next(reading)
-        stop, take_profit, trailing = (self._distance(name, next(reading), next(reading)) for name in self._distances)
+        stop, take_profit, trailing = (self._distance(name, next(reading), next(reading)) for name in self.distances)
         bars = next(reading)
         max_bars = self.space.risk.max_bars[bars - 1] if bars else None
 
@@ -136,29 +139,29 @@ class Genome:
         given = iter(values)
         return [next(given) if present else 0 for present in self._present]
 
-    def _sort_rules(self, slots: list[_SlotGenes], mirrored: bool) -> tuple[_Rules, _Rules]:
+    def _sort_rules(self, slots: list[SlotGenes], mirrored: bool) -> tuple[_Rules, _Rules]:
         """Return the entry and the exit rules of each side."""
-        roles = [_ROLES[self.space.sides][genes.role] for genes in slots]
+        roles = [ROLES[self.space.sides][genes.role] for genes in slots]
         if not any(role.side and not role.exit for role in roles):
             # a Play that never enters is none: the first slot's rule becomes its entry
-            roles[0] = _Role(roles[0].side or ("short" if self.space.sides == "short" else "long"))
+            roles[0] = Role(roles[0].side or ("short" if self.space.sides == "short" else "long"))
         entries: _Rules = {"long": [], "short": []}
         exits: _Rules = {"long": [], "short": []}
         for number, (role, genes) in enumerate(zip(roles, slots, strict=True)):
             if role.side is None:
                 continue
             rules = exits if role.exit else entries
-            rule = self._rule(self._alike[number], *genes[1:])
+            rule = self.rule(self.alike[number], *genes[1:])
             rules[role.side].append(rule)
             if mirrored:
                 rules["short" if role.side == "long" else "long"].append(self._mirrored(rule))
         return entries, exits
 
     def _make_rule(self, slot_number: int, *values: int) -> Rule:
-        genes = _SlotGenes(0, *values)
+        genes = SlotGenes(0, *values)
         slot = self.space.slots[slot_number]
         column = slot.columns[genes.column]
-        index = genes.parameters * len(column.choices) // self._parameter_sizes[slot_number]
+        index = genes.parameters * len(column.choices) // self.parameter_sizes[slot_number]
         left = _reference(column, index, slot.timeframes[genes.timeframe])
         allowed = [o for o in self.space.operators if o in TRENDS or column.comparisons]
         operator = allowed[genes.operator * len(allowed) // len(self.space.operators)]
@@ -186,8 +189,8 @@ class Genome:
     def _distance(self, name: str, kind: int, value: int) -> Distance | None:
         if kind == 0:
             return None
-        choices = self._distances[name][kind - 1]
-        longest = max(len(values) for values in self._distances[name])
+        choices = self.distances[name][kind - 1]
+        longest = max(len(values) for values in self.distances[name])
         return choices[value * len(choices) // longest]
 
 
@@ -199,13 +202,17 @@ def _reference(column: Column, choice: int, timeframe: str) -> FeatureRef:
 def _distances(grid: DistanceGrid) -> list[list[Distance]]:
     """Return the distances of each kind that has any."""
     kinds = [[Distance("percent", value) for value in grid.percent]]
-    kinds.append([Distance("atr", value, _ATR_PERIOD) for value in grid.atr])
+    kinds.append([Distance("atr", value, ATR_PERIOD) for value in grid.atr])
     return [values for values in kinds if values]
 
 
 def _group(rules: list[Rule], quorum: int) -> Group | None:
-    """Return the rules, each once, with a quorum between any (0) and all (``QUORUMS - 1``)."""
+    """Return the rules, each once, with their quorum; None where there is no rule."""
     distinct = tuple(dict.fromkeys(rules))
-    if not distinct:
-        return None
-    return Group(1 + quorum * len(distinct) // QUORUMS, distinct)
+    return Group(at_least(quorum, len(distinct)), distinct) if distinct else None
+
+
+def at_least(quorum: int, rules: int) -> int:
+    """Return how many of ``rules`` must hold: from one (quorum 0) in even steps to all (``QUORUMS - 1``)."""
+    steps = QUORUMS - 1
+    return 1 + (quorum * (rules - 1) + steps // 2) // steps

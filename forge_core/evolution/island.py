@@ -29,7 +29,7 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
     first_unique = 0.0
     with _locked(plan, island):
         done = plan.folder.last_generation(island)
-        generations = [g for g in plan.generations_of(epoch) if g > done]
+        generations = [g for g in plan.generations_of(epoch) if done < g <= plan.final_generation]
         if generations:
             if done < generations[0] - 1:
                 raise _behind(plan, island, done + 1)
@@ -51,6 +51,7 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
                         generation=generation,
                         island=island,
                         size=plan.spec.island_sizes[island],
+                        seeds=plan.seeds_of(island) if generation == 1 else (),
                     )
                     _check_any_worked(plan, generation, outcome)
                     known |= {child.play: child.evaluation for child in outcome.offspring}

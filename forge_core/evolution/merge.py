@@ -21,8 +21,8 @@ def merge_generations(plan: StudyPlan, epoch: int) -> list[dict]:
     Of a generation: ``evaluated`` backtests that were run, ``children`` bred, ``duplicates`` children whose Play was
     known, ``distinct`` Plays among parents and children, ``feasible`` survivors and ``survivors``, ``failed``
     evaluations, ``best`` value of each objective among feasible survivors, ``hypervolume`` of all feasible Plays so
-    far, ``front`` their number on the front, ``table`` and its ``content_hash``. Raises StudyError when an island lacks
-    a generation.
+    far, ``front`` their number on the front, ``table`` and its ``content_hash``, and whether the study ``stopped``
+    early with it. Raises StudyError when an island lacks a generation.
     """
     generations = plan.generations_of(epoch)
     objectives = plan.goals.objectives
@@ -32,8 +32,9 @@ def merge_generations(plan: StudyPlan, epoch: int) -> list[dict]:
     for generation in generations:
         table = pa.concat_tables(_island_tables(plan, generation)).combine_chunks()
         path = plan.folder.generation_table(generation)
-        plan.tables.write(path, table)
         front = _pareto(np.vstack([front, _feasible_losses(plan, table)]))
+        volume = hypervolume(front, reference)
+        plan.tables.write(path, table, volume)
         born = pc.equal(table["born"], generation)
         fresh = table.filter(pc.and_(born, pc.invert(table["known"])))
         survivors = table.filter(table["survivor"])
@@ -52,13 +53,14 @@ def merge_generations(plan: StudyPlan, epoch: int) -> list[dict]:
                     o.name: (pc.max if o.direction == "maximize" else pc.min)(feasible[f"objective.{o.name}"]).as_py()
                     for o in objectives
                 },
-                "hypervolume": hypervolume(front, reference),
+                "hypervolume": volume,
                 "front": len(front),
                 "table": str(path),
                 "content_hash": table_hash(table),
             }
         )
-    return figures
+    stopped = figures[-1]["generation"] == plan.final_generation < plan.spec.generations
+    return [{**entry, "stopped": stopped and entry is figures[-1]} for entry in figures]
 
 
 def _island_tables(plan: StudyPlan, generation: int) -> Iterator[pa.Table]:

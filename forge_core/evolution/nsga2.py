@@ -32,9 +32,8 @@ from optuna.samplers.nsgaii import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from forge_core.evolution.genes import Gene
+from forge_core.evolution.genes import Gene, Genes
 
-Genes = tuple[int, ...]
 Ask = Callable[[], Genes]
 Direction = Literal["maximize", "minimize"]
 Crossover = Literal["uniform", "sbx", "vsbx", "blx_alpha", "spx", "undx"]

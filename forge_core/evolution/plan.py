@@ -8,19 +8,23 @@ from typing import Any
 
 from forge_core.engine.feed import Feed
 from forge_core.errors import DataError, StudyError
+from forge_core.evolution.encoding import encode
 from forge_core.evolution.evaluation import Evaluator, Goals
 from forge_core.evolution.folder import StudyFolder
+from forge_core.evolution.genes import Genes
 from forge_core.evolution.genome import Genome
 from forge_core.evolution.ledger import Ledger
 from forge_core.evolution.manifest import check_unchanged, make_manifest, manifest_hash, read_manifest
 from forge_core.evolution.nsga2 import Nsga2, Operators, make_nsga2
 from forge_core.evolution.search_space import SearchSpace, build_space
+from forge_core.evolution.stall import final_generation
 from forge_core.evolution.study import StudySpec, holdout_relation
 from forge_core.evolution.tables import TableFormat
 from forge_core.features.feeds import open_feed
 from forge_core.files import write_json
 from forge_core.market.datasets import DatasetVersion, ensure_dataset, latest_version, open_version
 from forge_core.paths import Home
+from forge_core.plays.parser import parse_play
 
 Log = Callable[[str], None]
 
@@ -79,16 +83,19 @@ class StudyPlan:
 
     def document(self) -> dict[str, Any]:
         """Return the plan as JSON-able data; all but ``home``, ``spec`` and ``manifest_hash`` is for people to read."""
-        spec = self.spec
+        spec, final = self.spec, self.final_generation
+        ends = [self.last_generation(epoch) for epoch in range(1, spec.epochs + 1)]
         return {
             "study": spec.name,
             "home": str(self.home.root),
             "spec": spec.model_dump(mode="json"),
             "manifest_hash": self.hash,
             "population": spec.population,
-            "generations": spec.generations,
+            "generations": final,
             "epochs": spec.epochs,
-            "generations_per_epoch": spec.epoch_generations,
+            "generations_per_epoch": [
+                count for count, end in zip(spec.epoch_generations, ends, strict=True) if end <= final
+            ],
             "islands": spec.islands,
             "island_sizes": spec.island_sizes,
             "datasets": {name: entry["hash"] for name, entry in self.manifest["datasets"].items()},
@@ -145,6 +152,20 @@ class StudyPlan:
     def tables(self) -> TableFormat:
         """The form of the study's tables."""
         return TableFormat(self.hash, self.genome.genes, self.spec.train, self.goals)
+
+    @cached_property
+    def seeds(self) -> list[Genes]:
+        """The genes of the known Plays that seed the first generation."""
+        return [encode(self.genome, parse_play(document)) for document in self.spec.seeds]
+
+    def seeds_of(self, island: int) -> list[Genes]:
+        """Return the seeds of one island: they are dealt out in turn."""
+        return self.seeds[island :: self.spec.islands]
+
+    @property
+    def final_generation(self) -> int:
+        """The last generation of the study, as far as its tables tell: fewer than planned where it has stalled."""
+        return final_generation(self.spec, self.folder)
 
     def last_generation(self, epoch: int) -> int:
         """Return the last generation of ``epoch`` (from 1); 0 for epoch 0."""

@@ -76,6 +76,8 @@ def status_text(name: str, home: Home | None = None) -> str:
     home = home or Home.current()
     status = study_status(name, home)
     lines = [f"study {name}: {status['state']}, generation {status['generation']} of {status['generations']}"]
+    if status["state"] == "complete" and status["generation"] < status["generations"]:
+        lines[0] += ": it stopped early, the hypervolume had stalled"
     for dataset, (pinned, latest) in status["newer"].items():
         lines.append(f"{dataset}: there is a newer version {latest}; the study stays with {pinned} until it is reset")
     champion = status["champion"]

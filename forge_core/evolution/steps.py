@@ -97,6 +97,8 @@ def run_study(
                         f"epoch {epoch}/{spec.epochs}: {figures['feasible']} feasible, {figures['front']} on the "
                         f"front, hypervolume {figures['hypervolume']:.4g}"
                     )
+                if figures["stopped"]:
+                    break
             return finish_study(plan)
     except Timeout:
         raise StudyError(f"study {spec.name!r} is being run by another process; wait for it, or stop it") from None

@@ -1,21 +1,26 @@
 """What to evolve: the study's YAML file, checked before any work starts."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from forge_core.configuration import parse_yaml, validate_model
+from forge_core.configuration import Location, line_of, parse_yaml, validate_model
 from forge_core.engine.costs import Costs
-from forge_core.errors import ConfigError, StudyError, unknown
+from forge_core.errors import ConfigError, PlayError, StudyError, unknown
+from forge_core.evolution.encoding import encode
 from forge_core.evolution.faults import Fault, raise_faults
-from forge_core.evolution.search_space import build_space
+from forge_core.evolution.genome import Genome
+from forge_core.evolution.search_space import SearchSpace, build_space
 from forge_core.evolution.space_spec import Sides, SpaceSpec, TimeframeLabel
 from forge_core.market.catalog import DatasetSpec, get_dataset_spec
 from forge_core.market.instruments import get_instrument
 from forge_core.market.timeframes import Timeframe
 from forge_core.metrics.catalog import METRICS, Metric, get_metric
 from forge_core.paths import safe_name
+from forge_core.plays.canonical import play_hash
+from forge_core.plays.parser import load_play, parse_play
+from forge_core.plays.writer import play_to_dict
 from forge_core.study_files import study_files
 
 MAX_EPOCHS = 10
@@ -134,6 +139,19 @@ class MutationSpec(_Spec):
     eta: Annotated[float, Field(ge=0)] = 20.0
 
 
+class StallSpec(_Spec):
+    """When to stop early: the hypervolume rose by no more than the share ``gain`` over so many ``generations``."""
+
+    generations: int = Field(ge=1)
+    gain: Annotated[float, Field(ge=0, lt=1)] = 0.001
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: object) -> object:
+        """Let a plain number stand for the generations."""
+        return {"generations": value} if isinstance(value, int) else value
+
+
 class StudySpec(_Spec):
     """One study. ``timeframe`` is the execution timeframe of every Play; numbers are those of the whole study."""
 
@@ -160,6 +178,8 @@ class StudySpec(_Spec):
     crossover: CrossoverSpec = CrossoverSpec()
     mutation: MutationSpec = MutationSpec()
     champion: str = "knee"
+    stall: StallSpec | None = None
+    seeds: list[dict[str, Any]] = []  # known Plays of the first generation, as documents; in the file as paths
 
     @field_validator("name")
     @classmethod
@@ -204,6 +224,16 @@ class StudySpec(_Spec):
         elif self.epochs > self.generations:
             message = f"{self.generations} generations cannot be divided over {self.epochs} epochs"
             faults.append((self._set("epochs", "generations"), message, self.epochs))
+        elif self.stall is not None and self.stall.generations >= (
+            last := self.generations - self.epoch_generations[-1]
+        ):
+            message = (
+                f"the islands meet for the last time before the end after generation {last}, so a study cannot stop "
+                f"after {self.stall.generations} generations without progress; take fewer, or more epochs"
+            )
+            faults.append((("stall",), message, self.stall.generations))
+        if len(self.seeds) > self.population:
+            faults.append((("seeds",), f"more Plays than the population of {self.population}", len(self.seeds)))
         return faults
 
     def _set(self, key: str, instead: str) -> tuple[str]:
@@ -253,6 +283,23 @@ class StudySpec(_Spec):
         if missing:
             message = f"not every dataset has the timeframe {', '.join(missing)}; all have {', '.join(self.timeframes)}"
             faults.append((("space",), message, None))
+        return faults or self._seed_faults(space)
+
+    def _seed_faults(self, space: SearchSpace) -> list[Fault]:
+        if not self.seeds:
+            return []
+        faults: list[Fault] = []
+        genome, hashes = Genome(space), []
+        for i, document in enumerate(self.seeds):
+            try:
+                play = parse_play(document, str(document.get("name", f"seed {i + 1}")))
+                encode(genome, play)
+                hashes.append(play_hash(play))
+            except PlayError as error:
+                faults.append((("seeds", i), f"the space cannot express it: {error}", document.get("name")))
+                continue
+            if hashes[-1] in hashes[:-1]:
+                faults.append((("seeds", i), "the Play stands twice", play.name))
         return faults
 
     @property
@@ -327,4 +374,16 @@ def load_study(name_or_path: str | Path) -> StudySpec:
         if value["name"] != path.stem:
             where = f"{path}:{lines.get(('name',), 1)}"
             raise ConfigError(f"{where}: name: the file is called {path.name}, so the name must be {path.stem!r}")
+        if isinstance(value.get("seeds"), list):
+            value["seeds"] = [_seed(seed, path, lines, i) for i, seed in enumerate(value["seeds"])]
     return validate_model(StudySpec, value, source=str(path), lines=lines)
+
+
+def _seed(seed: object, study: Path, lines: dict[Location, int], number: int) -> object:
+    """Return the Play in a file that a study names, beside its own, as a document."""
+    if not isinstance(seed, str):
+        return seed
+    try:
+        return play_to_dict(load_play(study.parent / seed))
+    except PlayError as error:
+        raise ConfigError(f"{study}:{line_of(lines, ('seeds', number))}: seeds: {error}") from error

@@ -19,6 +19,7 @@ from forge_core.metrics.catalog import METRICS
 
 _MANIFEST = b"forge.manifest"
 _GENES = b"forge.genes"
+_HYPERVOLUME = b"forge.hypervolume"
 
 _IDENTITY = [
     pa.field("id", pa.string(), nullable=False),  # unique within the study
@@ -85,8 +86,11 @@ class TableFormat:
         arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(genes.ravel()), type=self._genes_type))
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
-    def write(self, path: Path, table: pa.Table) -> None:
-        """Write a table of this study, whole or not at all."""
+    def write(self, path: Path, table: pa.Table, hypervolume: float | None = None) -> None:
+        """Write a table of this study, whole or not at all; a merged one with the study's ``hypervolume`` so far."""
+        if hypervolume is not None:
+            metadata = {**(table.schema.metadata or {}), _HYPERVOLUME: repr(float(hypervolume)).encode()}
+            table = table.replace_schema_metadata(metadata)
         write_table(path, table)
 
     def read(self, path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -128,6 +132,17 @@ class TableFormat:
         """Return the survivors of a table in their order: the parents of the next generation, migrants apart."""
         chosen = table.filter(table["survivor"]).sort_by("position")
         return self.individuals(chosen)
+
+
+def read_hypervolume(path: Path) -> float:
+    """Return the hypervolume in a merged table's metadata.
+
+    Raises DataError naming the file when it has none or is damaged, and FileNotFoundError when it is not there.
+    """
+    metadata = read_table(path, []).schema.metadata or {}
+    if _HYPERVOLUME not in metadata:
+        raise DataError(f"{path} does not tell the hypervolume; delete it and run the study again")
+    return float(metadata[_HYPERVOLUME])
 
 
 def table_hash(table: pa.Table) -> str:
