@@ -77,11 +77,16 @@ class Feed:
         return int(self.day_index[-1]) + 1
 
     def with_funding(self, rates: pd.Series) -> "Feed":
-        """Return this feed with the funding ``rates`` (fractions, paid by longs) of a timestamp index."""
+        """Return this feed with the funding ``rates`` (fractions, paid by longs) of a timestamp index.
+
+        They must cover the bars from ``start`` on: nothing is held in the lead-in.
+        """
         rates = rates.sort_index()
         stamps = _microseconds(pd.DatetimeIndex(rates.index))
         values = rates.to_numpy(np.float64)
-        return replace(self, funding=sum_funding(self.time, self.bar_microseconds, stamps, values))
+        funding = np.zeros(self.time.size)
+        funding[self.start :] = sum_funding(self.time[self.start :], self.bar_microseconds, stamps, values)
+        return replace(self, funding=funding)
 
     def with_rolls(self, switches: pd.DatetimeIndex) -> "Feed":
         """Return this feed with contract rolls at the ``switches``."""

@@ -28,14 +28,17 @@ def open_feed(version: "DatasetVersion", *, timeframe: str | None = None, home: 
     """Return the feed of a dataset version for one execution timeframe (by default its finest).
 
     Bars and columns are memory-mapped from the bank, read-only, so that all processes share them; ``start`` is the
-    first bar at or after ``version.start``. Raises DataError where the dataset has no such bars.
+    first bar at or after ``version.start``; the feed of a perpetual has the dataset's funding rates. Raises DataError
+    where the dataset has no such bars.
     """
     bank = Bank(version, timeframe or version.timeframes[0], home)
     bars = bank.bars(bank.execution)
     start = int(np.searchsorted(bars.time, _microseconds(version.start), side="left"))
     if start == len(bars):
         raise DataError(f"dataset {version.name} has no {bank.execution} bar at or after its start {version.start}")
-    return _feed(version.instrument, bars, bank.trade_days(), start, bank)
+    feed = _feed(version.instrument, bars, bank.trade_days(), start, bank)
+    rates = version.funding()
+    return feed if rates is None else feed.with_funding(rates)
 
 
 def feed_from_bars(

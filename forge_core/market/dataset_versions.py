@@ -13,6 +13,7 @@ from forge_core.errors import DataError
 from forge_core.files import canonical_json, content_hash, read_json, read_table, write_json
 from forge_core.market.bars import BAR_COLUMNS, bars_hash
 from forge_core.market.catalog import DatasetSpec, load_catalog
+from forge_core.market.funding import FUNDING_FILE, funding_hash, to_rates
 from forge_core.market.instruments import Instrument, get_instrument
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home, safe_name
@@ -69,6 +70,20 @@ class DatasetVersion:
             raise _damaged(path, "does not hold the bars it was written with")
         return bars
 
+    def funding(self) -> "pd.Series[float] | None":
+        """Read the funding rates of the period, or None if its instrument pays none. Raises DataError as ``bars``."""
+        entry = self.manifest.get("funding")
+        if entry is None:
+            return None
+        path = self.path / FUNDING_FILE
+        try:
+            rates = to_rates(read_table(path))
+        except (DataError, FileNotFoundError, KeyError) as error:
+            raise _damaged(path, f"is missing or damaged ({error})") from error
+        if funding_hash(rates) != entry["hash"]:
+            raise _damaged(path, "does not hold the rates it was written with")
+        return rates
+
 
 def bars_file(timeframe: str) -> str:
     """Return the name of the file that holds the bars of a timeframe."""
@@ -78,7 +93,10 @@ def bars_file(timeframe: str) -> str:
 def manifest_hash(manifest: Mapping[str, Any]) -> str:
     """Return the content hash of a version: its symbol, period and values, not how or when they were written."""
     values = {label: [entry["lead_in_rows"], entry["hash"]] for label, entry in manifest["timeframes"].items()}
-    return content_hash(canonical_json([manifest["symbol"], manifest["start"], manifest["end"], values]))
+    parts = [manifest["symbol"], manifest["start"], manifest["end"], values]
+    if "funding" in manifest:
+        parts.append(manifest["funding"]["hash"])
+    return content_hash(canonical_json(parts))
 
 
 def open_version(name: str, version_hash: str, home: Home | None = None) -> DatasetVersion:
@@ -89,13 +107,15 @@ def open_version(name: str, version_hash: str, home: Home | None = None) -> Data
     try:
         manifest = read_json(path / MANIFEST)
         unchanged = manifest_hash(manifest) == version_hash
-        rows = {label: int(entry["rows"]) for label, entry in manifest["timeframes"].items()}
+        rows = {bars_file(label): int(entry["rows"]) for label, entry in manifest["timeframes"].items()}
+        if "funding" in manifest:
+            rows[FUNDING_FILE] = int(manifest["funding"]["rows"])
     except (DataError, FileNotFoundError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise _damaged(path / MANIFEST, f"is missing or damaged ({error!r})") from error
     if not unchanged:
         raise _damaged(path / MANIFEST, "is not what was written")
-    for label, count in rows.items():
-        file = path / bars_file(label)
+    for written, count in rows.items():
+        file = path / written
         try:
             stored = pq.read_metadata(file).num_rows
         except (pa.ArrowException, OSError) as error:

@@ -12,6 +12,7 @@ from forge_core.errors import DataError, ForgeError
 from forge_core.files import write_json, write_table
 from forge_core.market.bars import BAR_COLUMNS, MIN_ROWS, bars_hash, find_gaps, resample_bars, validate_bars
 from forge_core.market.catalog import LEAD_IN, DatasetSpec, get_dataset_spec
+from forge_core.market.dataset_funding import dataset_funding, funding_entry, lacks_funding
 from forge_core.market.dataset_versions import (
     MANIFEST,
     DatasetVersion,
@@ -22,6 +23,7 @@ from forge_core.market.dataset_versions import (
     open_version,
     record_version,
 )
+from forge_core.market.funding import FUNDING_FILE, funding_table
 from forge_core.market.instruments import Instrument, get_instrument
 from forge_core.market.refresh import FILES, how_to_get, refresh_bars
 from forge_core.market.store import BarStore
@@ -64,13 +66,15 @@ def bring_bars(
     Returns why that failed, if it did: the store may have enough all the same, which ``build_dataset`` sees. ``wait``
     is how many seconds to wait for another process to let go of the store.
     """
+    instrument = get_instrument(spec.symbol)
     with BarStore(home.store, wait=wait) as store:
         lacking = [label for label in spec.timeframes if not _spans(store.span(spec.symbol, label), spec, label)]
-    if not lacking:
+        unfunded = instrument.kind == "perpetual" and lacks_funding(spec, store)
+    if not lacking and not unfunded:
         return None
-    only = None if spec.timeframes[0] in lacking else FILES
+    only = None if spec.timeframes[0] in lacking or unfunded else FILES
     try:
-        refresh_bars(get_instrument(spec.symbol), home, dataset=spec, only=only, wait=wait, log=log)
+        refresh_bars(instrument, home, dataset=spec, only=only, wait=wait, log=log)
     except ForgeError as error:
         return error
     return None
@@ -86,8 +90,8 @@ def build_dataset(
     Bars after the end play no part. If this very content was built before, its folder stays untouched and is returned.
 
     Raises DataError if the store does not have the period (but for ``_CLOSED_AT_MOST`` at either end; it then also
-    quotes ``failure``, why bringing them failed), for fewer than ``MIN_ROWS`` execution bars, or for a timeframe
-    without any bar in the period.
+    quotes ``failure``, why bringing them failed), for fewer than ``MIN_ROWS`` execution bars, for a timeframe without
+    any bar in the period, or for a perpetual whose funding rates the store lacks.
     """
     home = home or Home.current()
     instrument = get_instrument(spec.symbol)
@@ -131,7 +135,11 @@ def build_dataset(
         "schema": {"timestamp": "open time, UTC, microseconds"} | dict.fromkeys(BAR_COLUMNS, "float64"),
         "timeframes": entries,
     }
-    return _export(manifest, exported, home)
+    rates = None
+    if instrument.kind == "perpetual":
+        rates = dataset_funding(spec, store)
+        manifest["funding"] = funding_entry(spec, store, rates)
+    return _export(manifest, exported, rates, home)
 
 
 def _cut(bars: pd.DataFrame, timeframe: Timeframe, spec: DatasetSpec) -> tuple[pd.DataFrame, int]:
@@ -191,7 +199,9 @@ def _describe_gaps(gaps: pd.DataFrame) -> dict[str, Any]:
     return {"count": len(listed), "missing": int(gaps["missing"].sum()), "list": listed}
 
 
-def _export(manifest: dict[str, Any], bars: dict[str, pd.DataFrame], home: Home) -> DatasetVersion:
+def _export(
+    manifest: dict[str, Any], bars: dict[str, pd.DataFrame], rates: "pd.Series[float] | None", home: Home
+) -> DatasetVersion:
     """Write a version into a folder beside its own and rename that, unless the version is there already."""
     name, version_hash = manifest["name"], manifest_hash(manifest)
     folder = home.dataset(name)
@@ -203,6 +213,8 @@ def _export(manifest: dict[str, Any], bars: dict[str, pd.DataFrame], home: Home)
         try:
             for label, table in bars.items():
                 write_table(building / bars_file(label), bars_table(table))
+            if rates is not None:
+                write_table(building / FUNDING_FILE, funding_table(rates))
             write_json(building / MANIFEST, {**manifest, "content_hash": version_hash})
             building.chmod(0o755)
             building.rename(folder / version_hash)

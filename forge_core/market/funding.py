@@ -1,12 +1,15 @@
-"""Funding rates of perpetuals: what a series looks like, and what makes one sound."""
+"""Funding rates of perpetuals: what a series looks like, what makes one sound, and how a dataset keeps it."""
 
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from forge_core.errors import DataError
+from forge_core.files import content_hash
 
+FUNDING_FILE = "funding.parquet"  # in the folder of a dataset version
 MAX_INTERVAL = pd.Timedelta(hours=8)  # between two payments; some contracts pay every four hours, or every hour
 _MAX_RATE = 0.05  # of notional; exchanges cap it at 0.75 to 4 %
 _JITTER = pd.Timedelta(minutes=1)
@@ -49,3 +52,22 @@ def funding_holes(rates: pd.Series, start: pd.Timestamp, end: pd.Timestamp) -> l
     moments = [start, *inside[(inside > start) & (inside < end)], end]
     limit = MAX_INTERVAL + _JITTER
     return [(a, b) for a, b in pairwise(moments) if b - a > limit]
+
+
+def funding_hash(rates: "pd.Series[float]") -> str:
+    """Return 16 hex digits that change if and only if a time or a rate does."""
+    times = pd.DatetimeIndex(rates.index).as_unit("us").asi8.astype("<i8").tobytes()
+    return content_hash(times, (rates.to_numpy(np.float64) + 0.0).astype("<f8").tobytes())
+
+
+def funding_table(rates: "pd.Series[float]") -> pa.Table:
+    """Return the rates as the Arrow table that is written to disk."""
+    times = pa.array(pd.DatetimeIndex(rates.index).as_unit("us").asi8, type=pa.timestamp("us", tz="UTC"))
+    return pa.table({"timestamp": times, "rate": rates.to_numpy(np.float64)})
+
+
+def to_rates(table: pa.Table) -> "pd.Series[float]":
+    """Return what ``funding_table`` made a table of."""
+    times = table["timestamp"].cast(pa.int64()).to_numpy().astype("datetime64[us]")
+    index = pd.DatetimeIndex(times, tz="UTC", name="timestamp")
+    return pd.Series(table["rate"].to_numpy(), index=index, name="rate")
