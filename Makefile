@@ -54,7 +54,7 @@ clean: ## Remove .venv and what tools cache; data/ and .dagster/ stay
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -n '$(PYTHON)' || { echo 'Forge needs Python 3.11 or newer with venv (Debian: python3-venv), and none of' \
 		'python3.13, python3.12, python3.11, python3 runs here; name one: make PYTHON=/path/to/python3'; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@grep -q $(MODULE) $(BIN)/activate || printf '\n%s\nexport %s\n' "$$ACTIVATE_NOTE" '$(ACTIVATE)=$(MODULE)' >> $(BIN)/activate
 	@grep -q $(MODULE) $(BIN)/activate.fish || printf '\n%s\nset -gx %s\n' "$$ACTIVATE_NOTE" '$(ACTIVATE) $(MODULE)' >> $(BIN)/activate.fish

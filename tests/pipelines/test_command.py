@@ -116,11 +116,11 @@ def test_again_it_says_that_the_study_is_complete_and_changes_nothing(evolved):
     assert materializations(workspace) == events
 
 
-def test_a_wrong_name_is_answered_with_the_right_one_and_nothing_is_written(tmp_path):
-    workspace = Workspace.make(tmp_path)
-    outcome = workspace.run(FORGE_STUDY="tinny")
+def test_a_wrong_name_is_answered_with_the_right_one_and_nothing_is_written(evolved, tmp_path):
+    home = tmp_path / "home"
+    outcome = evolved[0].run(FORGE_STUDY="tinny", FORGE_HOME=str(home))
     assert outcome.code != 0
     assert "unknown study 'tinny' (did you mean 'tiny'?)" in outcome.output
     assert "Traceback" not in outcome.output
     assert "Stack Trace" not in outcome.output
-    assert not workspace.home.exists()
+    assert not home.exists()
