@@ -21,9 +21,14 @@ def _load() -> None:
 
 
 def classic_strategies() -> dict[str, type[ClassicStrategy]]:
-    """Return every classic strategy by name, in the order of the names."""
+    """Return every classic strategy by name, in the order of the names; raises ConfigError where two have the same."""
     _load()
-    return dict(sorted((strategy.name, strategy) for strategy in ClassicStrategy.__subclasses__()))
+    found: dict[str, type[ClassicStrategy]] = {}
+    for strategy in ClassicStrategy.__subclasses__():
+        if strategy.name in found:
+            raise ConfigError(f"two strategies are called {strategy.name!r}: {found[strategy.name]} and {strategy}")
+        found[strategy.name] = strategy
+    return dict(sorted(found.items()))
 
 
 def get_strategy(name: str) -> type[ClassicStrategy]:

@@ -1,0 +1,333 @@
+"""What a sweep writes: each test once, with everything it depends on, whatever was there before."""
+
+import json
+import logging
+import math
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from forge_core.engine.backtest import backtest
+from forge_core.engine.reasons import EXIT_REASONS
+from forge_core.errors import ConfigError, DataError, StudyError
+from forge_core.features.feeds import feed_from_bars
+from forge_core.files import write_text
+from forge_core.market.instruments import load_instruments
+from forge_core.market.store import BarStore
+from forge_core.market.switch_dates import load_switch_dates, switch_text
+from forge_core.metrics.catalog import METRICS
+from forge_core.sweeps import plan as planning
+from forge_core.sweeps import task as tasks
+from forge_core.sweeps.months import cut_months, month_feed
+from forge_core.sweeps.plan import SweepPlan
+from forge_core.sweeps.results import RESULT_SCHEMA
+from forge_core.sweeps.series import load_series, series_path
+from forge_core.sweeps.steps import plan_sweep, run_sweep, run_sweep_task
+from tests.engine.reference_engine import reference_backtest
+from tests.sweeps.made import SPEC, all_rows, content, quiet, sweep
+
+TRADED = [metric.name for metric in METRICS]
+
+
+def feed_of(plan: SweepPlan, task: planning.Task):
+    series = load_series(task.symbol, task.interval, task.series, plan.home)
+    feed = feed_from_bars(
+        series.bars,
+        instrument=task.instrument,
+        timeframe=task.interval,
+        switches=task.switches,
+        adjust=plan.spec.adjust,
+    )
+    return feed, cut_months(series.bars, task.instrument.session)
+
+
+def months_of(plan: SweepPlan, rows: list[dict]):
+    """The feed of each row's month, and its variant."""
+    feeds = {(task.symbol, task.interval): feed_of(plan, task) for task in plan.tasks}
+    variants = {(v.strategy.name, v.parameters_json, v.options_json): v for v in plan.spec.variants}
+    for row in rows:
+        feed, months = feeds[row["symbol"], row["interval"]]
+        k = months.labels.index(row["month"])
+        variant = variants[row["strategy"], row["parameters"], row["options"]]
+        yield row, month_feed(feed, int(months.starts[k]), int(months.ends[k])), variant
+
+
+# ---------------------------------------------------------------- what a row says
+
+
+def test_there_is_a_row_for_each_test_and_its_key_is_its_own(plan):
+    rows = all_rows(plan.home)
+    assert rows.schema.equals(RESULT_SCHEMA)
+    assert len(plan.spec.variants) == 2 * (4 + 6 + 2 + 2 + 1)
+    assert rows.num_rows == plan.tests == len(set(rows["key"].to_pylist()))
+    names = ("month", "symbol", "interval", "strategy", "parameters", "options")
+    combinations = set(zip(*(rows[name].to_pylist() for name in names), strict=True))
+    assert len(combinations) == plan.tests
+    assert rows["error"].null_count == rows.num_rows
+    assert sum(rows["total_trades"].to_pylist()) > 3_000
+    numbers = np.concatenate([rows[name].to_numpy() for name in TRADED if rows[name].null_count == 0])
+    assert np.isfinite(numbers).all()
+    text = rows.slice(0, 1).to_pylist()[0]
+    assert json.loads(text["costs"])["commission_per_contract"] == 2.5
+    assert text["tested_at"].tzinfo is not None
+    assert (text["cash"], text["annualization"], text["adjust"]) == (100_000.0, 252, "forward")
+
+
+def test_two_hundred_rows_at_random_are_what_the_reference_engine_says(plan):
+    rows = all_rows(plan.home)
+    chosen = rows.take(np.random.default_rng(1).choice(rows.num_rows, 200, replace=False)).to_pylist()
+    traded = 0
+    for row, feed, variant in months_of(plan, chosen):
+        task = plan.task(row["symbol"], row["interval"])
+        play = variant.strategy.play(task.interval, variant.options)
+        expected = reference_backtest(
+            play, feed, costs=task.costs, cash=plan.spec.cash, policy="pessimistic", rollover=variant.options.rollover
+        )
+        assert row["total_trades"] == len(expected.trades)
+        assert row["final_equity"] == pytest.approx(expected.equity[-1], rel=1e-12)
+        assert row["net_profit"] == pytest.approx(sum(t["net_pnl"] for t in expected.trades), abs=1e-6)
+        assert row["commission"] == pytest.approx(sum(t["commission"] for t in expected.trades), abs=1e-6)
+        daily = np.array(row["daily_returns"], float)
+        assert daily.size == row["days"]
+        assert np.prod(1 + daily) == pytest.approx(1 + row["total_return"], abs=1e-5)
+        traded += len(expected.trades)
+    assert traded > 300
+
+
+def test_a_row_is_what_backtest_gives_and_trades_add_up_to_equity(plan):
+    rows = all_rows(plan.home)
+    chosen = rows.take(np.random.default_rng(2).choice(rows.num_rows, 25, replace=False)).to_pylist()
+    for row, feed, variant in months_of(plan, chosen):
+        task = plan.task(row["symbol"], row["interval"])
+        result = backtest(variant.strategy.play(task.interval, variant.options), feed, costs=task.costs)
+        assert {name: row[name] for name in TRADED} == dict(result.metrics)
+        assert row["final_equity"] == pytest.approx(plan.spec.cash + result.trades["net_pnl"].sum(), abs=1e-6)
+        gained = result.trades["net_pnl"].clip(lower=0).sum(), result.trades["net_pnl"].clip(upper=0).sum()
+        assert (row["gross_profit"], row["gross_loss"]) == pytest.approx(gained, abs=1e-6)
+        np.testing.assert_allclose(row["daily_returns"], result.daily_returns, rtol=1e-6, atol=1e-9)
+
+
+# ---------------------------------------------------------------- what is done again, and what is not
+
+
+def test_a_second_run_does_nothing(futures):
+    spec = sweep(strategies={"ema": {"short_period": [3, 5], "long_period": 13}}, intervals="all", symbols=["ZS", "GC"])
+    first = run_sweep(spec, futures, workers=2, log=quiet())
+    before = {path: path.stat().st_mtime_ns for path in (futures.mass_tests / "results").rglob("*")}
+    second = run_sweep(spec, futures, workers=2, log=quiet())
+    assert (first["known"], first["run"], first["failed"]) == (0, first["asked"], 0)
+    assert (second["known"], second["run"]) == (first["asked"], 0)
+    assert {path: path.stat().st_mtime_ns for path in (futures.mass_tests / "results").rglob("*")} == before
+
+
+def test_what_a_sweep_shares_with_another_is_not_done_again(futures):
+    few = run_sweep(
+        sweep("few", strategies={"ema": {"short_period": 3, "long_period": [13, 21]}}), futures, log=quiet()
+    )
+    more = run_sweep(
+        sweep("more", strategies={"ema": {"short_period": [3, 5], "long_period": [13, 21]}}), futures, log=quiet()
+    )
+    assert more["known"] == few["run"] == more["asked"] // 2
+
+
+def test_months_one_after_the_other_give_what_one_run_gives(futures, tmp_path):
+    """As a backfill over months does; and the number of workers changes nothing."""
+    spec = sweep(**{**SPEC, "symbols": ["ZS"]})
+    document = plan_sweep(spec, futures, quiet())
+    months = SweepPlan.read(document).months
+    for month in reversed(months):
+        for task in document["tasks"]:
+            run_sweep_task(document, task["symbol"], task["interval"], [month], quiet())
+    piecemeal = content(futures)
+    shutil.rmtree(futures.mass_tests / "results")
+    run_sweep(spec, futures, workers=2, log=quiet())
+    assert len(piecemeal) == document["tests"]
+    assert piecemeal.equals(content(futures))
+
+
+def test_small_files_hold_what_large_ones_do(futures, monkeypatch):
+    spec = sweep(**{**SPEC, "symbols": ["ZS"]})
+    run_sweep(spec, futures, log=quiet())
+    large, files = content(futures), len(list((futures.mass_tests / "results").rglob("*.parquet")))
+    shutil.rmtree(futures.mass_tests / "results")
+    monkeypatch.setattr(tasks, "CHUNK_ROWS", 20)
+    run_sweep(spec, futures, log=quiet())
+    assert len(list((futures.mass_tests / "results").rglob("*.parquet"))) > 5 * files
+    assert content(futures).equals(large)
+
+
+def keys(home) -> set[str]:
+    return set(all_rows(home)["key"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"costs": {"slippage_ticks": 2}},
+        {"cash": 50_000},
+        {"adjust": "none"},
+        {"roll_mode": "prev_close"},
+        {"policy": "ohlc_path"},
+        {"options": {"rollover": False}},
+        {"options": {"warmup_bars": 50}},
+    ],
+)
+def test_another_setting_makes_other_tests(futures, change):
+    run_sweep(sweep(), futures, log=quiet())
+    before = keys(futures)
+    report = run_sweep(sweep(**change), futures, log=quiet())
+    assert report["known"] == 0
+    assert len(keys(futures)) == 2 * len(before)
+
+
+def test_another_engine_or_contract_makes_other_tests(futures, monkeypatch):
+    asked = run_sweep(sweep(), futures, log=quiet())["asked"]
+    monkeypatch.setattr(planning, "ENGINE", "2.x")
+    assert run_sweep(sweep(), futures, log=quiet())["known"] == 0
+    zs = load_instruments()["ZS"]
+    for changes, known in (({"multiplier": 5.0}, 0), ({"description": "beans", "slippage_ticks": 9.0}, asked)):
+        changed = zs.model_copy(update=changes)
+        monkeypatch.setattr(planning, "get_instrument", lambda symbol, changed=changed: changed)
+        spec = sweep(costs={"slippage_ticks": zs.slippage_ticks})
+        assert run_sweep(spec, futures, log=quiet())["known"] == known
+
+
+def test_new_bars_and_switches_redo_the_months_they_touch_and_no_others(futures):
+    asked = run_sweep(sweep(), futures, log=quiet())["asked"]
+    dates = load_switch_dates(futures)
+    later = dates.of("ZS").append(dates.of("ZS")[-1:] + np.timedelta64(200, "D"))
+    write_text(futures.switch_dates, switch_text({"ZS": later}, {}, "later"))
+    assert run_sweep(sweep(), futures, log=quiet())["known"] == asked  # a switch after the last bar plays no part
+    with BarStore(futures.store) as store:
+        bars = store.read("ZS", "4h")
+        more = bars.iloc[-40:].set_index(bars.index[-40:] + np.timedelta64(28, "D"))
+        store.upsert("ZS", "4h", more, source="later")
+    report = run_sweep(sweep(), futures, log=quiet())
+    assert asked - 1 <= report["known"] <= asked  # the month that the new bars fall into, if it was there
+    middle = bars.index[400]
+    write_text(futures.switch_dates, switch_text({"ZS": later.insert(1, middle).sort_values()}, {}, "more"))
+    untouched = len([m for m in SweepPlan.make(sweep(), futures, quiet()).months if m < f"{middle:%Y-%m}"])
+    report = run_sweep(sweep(), futures, log=quiet())
+    assert report["known"] == untouched > 0
+
+
+# ---------------------------------------------------------------- what fails
+
+
+def test_a_failing_test_is_recorded_and_the_others_go_on(futures, monkeypatch, caplog):
+    simulate_spans = tasks.simulate_spans
+
+    def breaking(play, *rest, **settings):
+        if play.name == "ema_5_13":
+            raise ZeroDivisionError("by hand")
+        return simulate_spans(play, *rest, **settings)
+
+    monkeypatch.setattr(tasks, "simulate_spans", breaking)
+    spec = sweep(strategies={"ema": {"short_period": [3, 5, 8], "long_period": 13}})
+    log = logging.getLogger("tests.failing")
+    with caplog.at_level(logging.INFO, "tests.failing"):
+        report = run_sweep(spec, futures, log=log)
+    rows = all_rows(futures)
+    assert report["run"] == report["asked"] == rows.num_rows
+    assert report["failed"] == report["asked"] // 3
+    failed = rows.filter(rows["error"].is_valid())
+    assert set(failed["error"].to_pylist()) == {"ZeroDivisionError: by hand"}
+    assert all(failed[name].null_count == failed.num_rows for name in TRADED)
+    assert f"{report['failed']} failed" in caplog.text
+    assert any(r.levelname == "WARNING" and "ZeroDivisionError: by hand" in r.message for r in caplog.records)
+    assert run_sweep(spec, futures, log=quiet())["known"] == report["asked"]  # recorded, so not tried again
+
+
+def test_what_is_the_machines_fault_ends_the_run_and_is_not_recorded(futures, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tasks, "simulate_spans", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_sweep(sweep(), futures, log=quiet())
+    assert all_rows(futures).num_rows == 0
+    monkeypatch.undo()
+    assert run_sweep(sweep(), futures, log=quiet())["failed"] == 0
+
+
+def test_months_with_too_few_bars_are_left_out_with_a_warning(futures, caplog):
+    with caplog.at_level(logging.WARNING, "tests.short"):
+        plan = SweepPlan.make(sweep(intervals=["4h", "1d"]), futures, logging.getLogger("tests.short"))
+    assert "ZS 1d: 6 months from 2023-01 to 2023-06 left out" in caplog.text
+    assert plan.task("ZS", "1d").cells[0].month == "2023-07"
+    with pytest.raises(DataError, match="none of its months has bars enough"):
+        SweepPlan.make(sweep(intervals=["1d"], months=["2023-02"]), futures, quiet())
+
+
+def test_a_damaged_file_is_named(futures):
+    run_sweep(sweep(), futures, log=quiet())
+    (path,) = (futures.mass_tests / "results").rglob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match=f"{path.name} is damaged.*delete it and run"):
+        run_sweep(sweep(), futures, log=quiet())
+    path.unlink()
+    assert run_sweep(sweep(), futures, log=quiet())["known"] == 0
+
+
+def test_bars_that_are_gone_or_changed_are_named(futures):
+    document = plan_sweep(sweep(), futures, quiet())
+    path = series_path("ZS", "4h", document["tasks"][0]["series"], futures)
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(1, "open", pa.array(table["open"].to_numpy() + 1)), path)
+    with pytest.raises(DataError, match="does not hold the bars it was written with"):
+        run_sweep_task(document, "ZS", "4h", log=quiet())
+    path.unlink()
+    with pytest.raises(DataError, match="is gone: run the sweep again"):
+        run_sweep_task(document, "ZS", "4h", log=quiet())
+    with pytest.raises(StudyError, match="has no task GC 4h"):
+        run_sweep_task(document, "GC", "4h", log=quiet())
+
+
+def test_a_symbol_without_bars_says_what_brings_them(home):
+    with pytest.raises(DataError, match=r"there are no bars of ZS: .*forge import FILE --symbol ZS"):
+        run_sweep(sweep(), home, log=quiet())
+    with pytest.raises(ConfigError, match="workers is 0"):
+        run_sweep(sweep(), home, workers=0, log=quiet())
+
+
+def test_an_interval_the_store_lacks_is_joined_from_finer_bars_or_left_out(futures, caplog):
+    with caplog.at_level(logging.WARNING, "tests.lacking"):
+        plan = SweepPlan.make(sweep(intervals=["1h", "8h"]), futures, logging.getLogger("tests.lacking"))
+    assert [(task.interval, task.origin) for task in plan.tasks] == [("8h", "joined from 4h")]
+    assert "ZS 1h: no bars; it is left out" in caplog.text
+
+
+def test_switch_dates_that_do_not_fit_the_series_are_doubted(futures, caplog):
+    wrong = load_switch_dates(futures).of("GC") + np.timedelta64(9, "D")
+    write_text(futures.switch_dates, switch_text({"GC": wrong, "ZS": load_switch_dates(futures).of("ZS")}, {}, "wrong"))
+    with caplog.at_level(logging.WARNING, "tests.doubt"):
+        SweepPlan.make(sweep(symbols=["GC", "ZS"], intervals=["1d"]), futures, logging.getLogger("tests.doubt"))
+    doubted = [r.message for r in caplog.records if "contract switches" in r.message]
+    assert len(doubted) == 1
+    assert doubted[0].startswith("GC 1d: only ")
+
+
+# ---------------------------------------------------------------- trades that are kept
+
+
+def test_verbose_keeps_the_trades_of_every_test_once(futures):
+    strategies = {"ema": {"short_period": [3, 5], "long_period": 13}}
+    quiet_run = run_sweep(sweep(strategies=strategies), futures, log=quiet())
+    assert all_rows(futures, "trades").num_rows == 0
+    spec = sweep(strategies=strategies, verbose=True)
+    report = run_sweep(spec, futures, log=quiet())
+    assert (report["run"], report["kept"]) == (0, quiet_run["asked"])  # results were there, trades were not
+    assert run_sweep(spec, futures, log=quiet())["kept"] == 0
+    rows, kept = all_rows(futures), all_rows(futures, "trades")
+    assert sorted(kept["key"].to_pylist()) == sorted(rows["key"].to_pylist())
+    results = {row["key"]: row for row in rows.to_pylist()}
+    for row in kept.to_pylist():
+        result = results[row["key"]]
+        assert len(row["trades"]) == result["total_trades"]
+        assert math.fsum(t["net_pnl"] for t in row["trades"]) == pytest.approx(result["net_profit"], abs=1e-6)
+        assert {t["exit_reason"] for t in row["trades"]} <= set(EXIT_REASONS)
+        assert all(t["entry_time"] <= t["exit_time"] for t in row["trades"])
+    assert any(t["switch"] for row in kept.to_pylist() for t in row["trades"])
