@@ -1,0 +1,63 @@
+"""``forge sweep`` and ``forge switch-dates``, as a user types them."""
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from forge_core.cli.main import app
+from tests.sweeps.made import finished, sweep
+
+
+@pytest.fixture
+def forge(futures, monkeypatch):
+    """The command, in a home with a finished sweep called mass_test."""
+    monkeypatch.setenv("COLUMNS", "250")
+    finished(sweep("mass_test", strategies={"ema": {"short_period": [3, 5], "long_period": [13, 21]}}), futures)
+
+    def run(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, list(words))
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return run
+
+
+def test_sweeps_are_listed_with_how_far_they_are(forge):
+    lines = forge("sweep", "list").splitlines()
+    assert any("mass_test " in line and "complete" in line for line in lines)
+    assert any("mass_test_futures" in line and "not run yet" in line for line in lines)
+    assert "20 of 20 tests done, 0 failed" in forge("sweep", "status", "mass_test")
+    assert "has not been run yet" in forge("sweep", "status", "mass_test_futures", code=1)
+
+
+def test_the_best_are_shown_with_their_trades_and_days(forge):
+    shown = forge("sweep", "top", "mass_test", "--most", "2", "--symbol", "ZS", "--from", "2023-02")
+    assert "neighbour_sharpe" in shown
+    assert shown.count("long_period:") == 2
+    assert "... 4 in all" in shown
+    assert "parameter_sets" in forge("sweep", "top", "mass_test", "--by-strategy")
+    assert "interval" in forge("sweep", "top", "mass_test", "--split", "interval", "--sort", "win_rate")
+    assert "no test matches" in forge("sweep", "top", "mass_test", "--min-trades", "100000")
+    assert "unknown symbol 'ZZ'" in forge("sweep", "top", "mass_test", "--symbol", "ZZ", code=1)
+
+
+def test_results_are_exported(forge, tmp_path):
+    path = tmp_path / "results.parquet"
+    assert "20 rows" in forge("sweep", "export", "mass_test", str(path), "--what", "results")
+    assert len(pd.read_parquet(path)) == 20
+    assert "must end in" in forge("sweep", "export", "mass_test", str(tmp_path / "x.txt"), code=1)
+
+
+def test_switch_dates_are_imported_shown_and_checked(forge, tmp_path):
+    path = tmp_path / "dates.yaml"
+    path.write_text("ES: ['2024-03-12T00:00:00']\n_symbol_mappings: {MES: ES}\n")
+    assert "has no UTC offset" in forge("switch-dates", "import", str(path), code=1)
+    done = forge("switch-dates", "import", str(path), "--trade-dates")
+    assert "ES: 1 switches, 2024-03-11 to 2024-03-11" in done
+    assert "MES with ES" in done
+    assert "2024-03-11 22:00 UTC" in forge("switch-dates", "show", "MES")
+    origins = {line.split()[0]: line.split()[-1] for line in forge("switch-dates", "show").splitlines()[1:]}
+    assert origins["ES"].endswith("home/switch_dates.yaml")
+    assert origins["CL"].endswith("datasets/switch_dates.yaml")
+    assert "100%" in forge("switch-dates", "check", "ZS")
+    assert "the store has no bars of ES" in forge("switch-dates", "check", "ES", code=1)
