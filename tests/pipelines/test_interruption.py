@@ -1,8 +1,10 @@
 """A run that is killed: nothing of it lives on, another may take the study up, and it ends with the same tables."""
 
+import contextlib
 import random
 import re
 import subprocess
+import time
 
 import dagster as dg
 import psutil
@@ -66,20 +68,46 @@ def test_killed_and_run_again_it_ends_with_the_tables_of_an_undisturbed_run(tmp_
 
 
 LONGER = TINY.replace("generations: 6", "generations: 40").replace("population: 16", "population: 60")
+KILLS = 20
+
+
+def kill(kind: str, run: psutil.Process, chance: random.Random) -> None:
+    """Kill by SIGKILL a worker of ``run``, its own process alone, or everything."""
+    family = processes_of(run.pid)
+    workers = [process for process in family if process.ppid() not in (run.pid, run.ppid())]
+    for victim in {"worker": [chance.choice(workers or family)], "run": [run], "everything": family}[kind]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(20))
-def test_killed_anywhere_it_ends_with_the_same_tables(seed, tmp_path_factory, undisturbed):
-    chance = random.Random(seed)
-    workspace = Workspace.make(tmp_path_factory.mktemp("killed"), LONGER)
-    process = workspace.start()
-    try:
-        process.wait(timeout=chance.uniform(2.0, 14.0))
-    except subprocess.TimeoutExpired:
-        victim = chance.choice(processes_of(process.pid))
-        victim.kill()
-    process.communicate(timeout=240)
-    again = workspace.run()
-    assert again.code == 0, again.output
-    assert results(workspace) == undisturbed(LONGER)
+def test_killed_twenty_times_it_ends_with_the_same_tables(tmp_path_factory, undisturbed):
+    """At random moments, most of them between two tables of an island, half of those after the islands have met."""
+    expected = undisturbed(LONGER)
+    chance = random.Random(7)
+    kills: list[tuple[str, int]] = []
+    while len(kills) < KILLS:
+        workspace = Workspace.make(tmp_path_factory.mktemp("killed"), LONGER)
+        code, reached = 1, 0
+        while code != 0:
+            run = workspace.start()
+            if len(kills) < KILLS:
+                reached = chance.randint(min(reached + 1, 40), 40)
+                table = workspace.study / f"island={chance.randint(0, 1)}" / f"generation={reached:04d}.parquet"
+                while run.poll() is None and not table.exists():
+                    time.sleep(0.005)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    run.wait(timeout=chance.uniform(0.0, 0.1 if chance.random() < 0.7 else 3.0))
+                if run.poll() is None:
+                    kind = chance.choice(["worker", "run", "everything"])
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        kill(kind, psutil.Process(run.pid), chance)
+                        kills.append((kind, len(list(table.parent.glob("*.parquet")))))
+            run.communicate(timeout=240)
+            code = run.returncode
+        assert results(workspace) == expected
+        with workspace.instance() as instance:
+            assert all(run.is_finished for run in instance.get_runs())
+    print(f"killed: {kills}")
+    assert {kind for kind, _ in kills} == {"worker", "run", "everything"}
+    assert sum(20 < generation < 40 for _, generation in kills) >= 3
