@@ -3,7 +3,6 @@
 import itertools
 import json
 import math
-import time
 
 import numpy as np
 import pytest
@@ -242,18 +241,6 @@ def test_daily_returns_compound_to_the_equity(equity, initial):
 def test_two_runs_give_the_same_bits():
     daily = np.random.default_rng(1).standard_normal(1_461) * 0.02
     assert _vector(TEN_TRADES, daily).tobytes() == _vector(TEN_TRADES, daily.copy()).tobytes()
-
-
-def test_four_years_of_days_take_less_than_forty_microseconds():
-    daily = np.random.default_rng(1).standard_normal(1_461) * 0.02
-    out = np.empty(len(METRICS))
-    best = math.inf
-    for _ in range(20):
-        begin = time.perf_counter()
-        for _ in range(50):
-            summary.summarize(TEN_TRADES, daily, 4.0, 365.0, out)
-        best = min(best, (time.perf_counter() - begin) / 50)
-    assert best < 40e-6
 
 
 def test_an_objective_needs_a_direction_and_a_known_name():

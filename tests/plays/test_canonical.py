@@ -1,10 +1,7 @@
 """One hash for Plays that trade alike, another for Plays that do not."""
 
-import itertools
 import json
 import random
-import time
-import timeit
 from dataclasses import replace
 
 import numpy as np
@@ -246,15 +243,3 @@ def test_the_canonical_form_is_plain_json(play):
     assert json.loads(canonical_json(form)) == form
     assert len(play_hash(play)) == 16
     assert int(play_hash(play), 16) >= 0
-
-
-def test_a_hash_takes_less_than_60_microseconds():
-    """An evolution hashes tens of thousands of Plays of a dozen rules."""
-    columns = [make_reference("ema", {"timeperiod": n}, timeframe="15m") for n in range(2, 16)]
-    rules = tuple(Compare(a, ">", b) for a, b in itertools.pairwise(columns[:13]))
-    fresh = [
-        Play("x", "15m", entry_long=Group(4, rules[:6]), entry_short=Group(6, rules[6:]), risk=Risk(max_bars=n))
-        for n in range(1, 201)
-    ]
-    times = timeit.repeat(lambda: [play_hash(play) for play in fresh], timer=time.process_time, number=1, repeat=20)
-    assert min(times) / len(fresh) < 60e-6
