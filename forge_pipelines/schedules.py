@@ -4,19 +4,22 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from forge_core.market.catalog import load_catalog
 from forge_pipelines.jobs.assets import refresh_ohlcv
-from forge_pipelines.partitions import SYMBOLS
 
 
 @dg.schedule(
     job=refresh_ohlcv,
-    cron_schedule="15 0 * * *",
+    cron_schedule="0 9 * * *",  # Binance's files of a UTC day have been made at 02:00 to 07:00 of the next
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Every day, soon after the UTC day has closed: take what the sources of all symbols have.",
+    description=(
+        "Every morning, when the archives have the day before: asks the source of each symbol of the catalog for what "
+        "the store lacks, a run a symbol. What a source did not give is asked for again the next day."
+    ),
 )
 def daily_refresh(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Ask for one run a symbol."""
+    """Ask for one run a symbol of the catalog."""
     day = context.scheduled_execution_time.date()
-    for symbol in SYMBOLS.get_partition_keys():
+    for symbol in sorted({spec.symbol for spec in load_catalog().values()}):
         yield dg.RunRequest(run_key=f"{day}-{symbol}", partition_key=symbol)

@@ -4,7 +4,7 @@ import calendar
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,20 +113,23 @@ class Lacking:
         periods = [p for month in months_between(since, self._today) for p in (month, *month.days)]
         return [period for period in periods if period.after > since and self.name_of(period) in taken]
 
-    def instead(self, absent: Iterable[Period], asked: Iterable[Period]) -> list[Period]:
+    def instead(self, parts: Parts) -> list[Period]:
         """Return which other files may hold what was asked for and is not there.
 
-        The days of a month whose own file has not come yet; the month of a day older than the archive's daily files.
+        Of a month its days, if its own file may still come or the month before or after it has bars; of a day that is
+        older than the archive's daily files its month.
         """
-        known = set(asked)
-        other: list[Period] = []
-        for period in absent:
-            if not self.settled(period):
-                other += self.days(period) if period.monthly else []
-            elif not period.monthly and Period.month(period.first) not in known:
-                known.add(Period.month(period.first))
-                other.append(Period.month(period.first))
-        return other
+        found = {Period.month(period.first) for period, part in parts.items() if part is not None}
+        other: dict[Period, None] = {}
+        for period in (period for period, part in parts.items() if part is None):
+            if not period.monthly:
+                if self.settled(period) and Period.month(period.first) not in parts:
+                    other[Period.month(period.first)] = None
+                continue
+            beside = [Period.month(period.first - _DAY), Period.month(period.after)]
+            if not self.settled(period) or any(month in found or self._stored(month) for month in beside):
+                other |= dict.fromkeys(self.days(period))
+        return list(other)
 
     def settled(self, period: Period) -> bool:
         """Whether its file, if it is not there by now, will not come."""
@@ -142,10 +145,20 @@ class Lacking:
         return any(self._request.taken.values())
 
     def outcome(self, parts: Parts) -> dict[str, str]:
-        """Return what to note as taken: what was found, and which months the archive does not have."""
-        found = {self.name_of(period): part.checksum for period, part in parts.items() if part is not None}
-        never = [period for period, part in parts.items() if part is None and period.monthly and self.settled(period)]
-        return {**found, **{self.name_of(period): "" for period in never}}
+        """Return what to note as taken: what was found, and the months from before there was anything.
+
+        Months that are absent later are asked for again: an archive may have lost them, or be behind.
+        """
+        found = {period: part.checksum for period, part in parts.items() if part is not None}
+        begins = [period.first for period in found]
+        if self._request.stored.size:
+            begins.append(pd.Timestamp(int(self._request.stored[0]), unit="us", tz="UTC"))
+        before = [
+            period
+            for period, part in parts.items()
+            if part is None and period.monthly and begins and period.after <= min(begins) and self.settled(period)
+        ]
+        return {self.name_of(p): checksum for p, checksum in [*found.items(), *((p, "") for p in before)]}
 
     def _wanted(self, month: Period) -> list[Period]:
         return [day for day in month.days if day.after <= self._today and self._expected(day) > 0]

@@ -14,7 +14,18 @@ from forge_core.market.catalog import DatasetSpec, load_catalog
 from forge_core.market.importer import SUFFIXES
 from forge_core.market.instruments import Instrument
 from forge_core.market.sessions import microseconds
-from forge_core.market.source import FUNDING, Fetched, FetchedFunding, FundingSource, Log, Request, Source, open_source
+from forge_core.market.source import (
+    FILES,
+    FUNDING,
+    Fetched,
+    FetchedFunding,
+    FundingSource,
+    Log,
+    Request,
+    Source,
+    open_source,
+)
+from forge_core.market.sources.files import take_files
 from forge_core.market.store import BarStore, UpsertReport
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home, safe_name
@@ -22,7 +33,6 @@ from forge_core.paths import Home, safe_name
 RECHECK = pd.Timedelta(days=7)
 """How far back a refresh asks whether the source has revised what was taken from it."""
 
-FILES = "files"
 _LONGEST_WAIT = 3600.0  # seconds for another refresh of the same symbol
 _BEGINNING, _FAR = pd.Timestamp(0, tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
 _FUNDING_INTERVAL = Timeframe.parse("8h")
@@ -78,13 +88,16 @@ def refresh_bars(
     with _alone(instrument.symbol, home, log):
         for name in [only] if only else dict.fromkeys([FILES, instrument.source]):
             try:
+                if name == FILES:
+                    reports += take_files(instrument.symbol, home, failures, log)
+                    continue
                 source = open_source(name, instrument, home)
                 offered.update(source.timeframes())
                 reports += _refresh_from(source, name, instrument, wish, home.store, wait, failures, log)
             except ForgeError as error:
                 failures.append(error)
-    if not failures and timeframes is not None and (unknown := sorted(set(timeframes) - offered)):
-        names = ", ".join(sorted(offered, key=Timeframe.parse)) or "none"
+    if offered and not failures and timeframes is not None and (unknown := sorted(set(timeframes) - offered)):
+        names = ", ".join(sorted(offered, key=Timeframe.parse))
         raise ConfigError(f"{instrument.symbol}: no source has {unknown[0]} bars; there are {names}")
     if len(failures) == 1:
         raise failures[0]

@@ -17,6 +17,9 @@ from forge_core.market.instruments import Instrument
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
 
+FILES = "files"
+"""The source that is not asked but watched: the import folder (``forge_core.market.sources.files``)."""
+
 FUNDING = "funding"
 
 Log = Callable[[str], None]

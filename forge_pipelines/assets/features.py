@@ -10,13 +10,20 @@ from forge_core.files import content_hash
 from forge_core.market.datasets import DatasetVersion, latest_version
 from forge_core.paths import Home
 from forge_pipelines.assets.market import regime_dataset
+from forge_pipelines.automation import CHANGED_UPSTREAM
 from forge_pipelines.contents import Content
 from forge_pipelines.failures import user_errors
 from forge_pipelines.metadata import Metadata
 from forge_pipelines.partitions import DATASETS
 
 
-@dg.asset(partitions_def=DATASETS, deps=[regime_dataset], group_name="features", kinds={"numpy"})
+@dg.asset(
+    partitions_def=DATASETS,
+    deps=[regime_dataset],
+    group_name="features",
+    kinds={"numpy"},
+    automation_condition=CHANGED_UPSTREAM,
+)
 def indicator_bank(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Feature columns of a dataset, memory-mapped and shared by all processes, one `.npy` file each.
 

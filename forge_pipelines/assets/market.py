@@ -18,6 +18,7 @@ from forge_core.market.store import BarStore
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
 from forge_core.pictures import price_png
+from forge_pipelines.automation import CHANGED_UPSTREAM
 from forge_pipelines.contents import Content, log_lacking
 from forge_pipelines.failures import user_errors
 from forge_pipelines.metadata import Metadata, markdown_table, picture
@@ -94,6 +95,7 @@ def _record_what_came(
     kinds={"parquet"},
     op_tags=WRITES_STORE,
     metadata={"dagster/column_schema": BAR_SCHEMA},
+    automation_condition=CHANGED_UPSTREAM,
 )
 def regime_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """A named market regime (`datasets/catalog.yaml`): the bars of one symbol and period, one Parquet file a timeframe.
@@ -128,8 +130,14 @@ def raw_content(instrument: Instrument, store: BarStore, home: Home) -> Content:
     if stored.empty:
         execution = next((spec.timeframes[0] for spec in load_catalog().values() if spec.symbol == symbol), "1d")
         raise DataError(f"there are no bars of {symbol}: {how_to_get(instrument, execution, home)}")
+    funding = store.funding(symbol)
     # Stored bars change by being added or, on record, revised.
-    version = content_hash(canonical_json([stored.astype(str).to_dict("index"), len(store.revisions(symbol))]))
+    held = [
+        stored.astype(str).to_dict("index"),
+        len(store.revisions(symbol)),
+        *([len(funding)] if len(funding) else []),
+    ]
+    version = content_hash(canonical_json(held))
 
     def describe() -> Metadata:
         bars_of = {str(label): store.read(symbol, str(label)) for label in stored.index}
@@ -146,6 +154,7 @@ def raw_content(instrument: Instrument, store: BarStore, home: Home) -> Content:
             "content_hash": version,
             "first_bar": _moment(finest.index[0]),
             "last_bar": _moment(finest.index[-1]),
+            **({"funding_rates": len(funding), "last_funding": _moment(funding.index[-1])} if len(funding) else {}),
             "bars": markdown_table(("timeframe", "bars", "first", "last", "missing", "hash", "source"), rows),
             "price": picture(price_png(bars_of[coarsest], title=f"{symbol} {coarsest}"), "price"),
         }

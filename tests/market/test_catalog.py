@@ -10,7 +10,7 @@ from forge_core.errors import ConfigError
 from forge_core.market.catalog import get_dataset_spec, load_catalog
 from forge_core.market.instruments import load_instruments
 from forge_core.market.source import Request
-from forge_core.market.sources import SampleSource
+from forge_core.market.sources.sample import SampleSource
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
 

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from arch.data import nasdaq, sp500
 
-from forge_core.errors import ConfigError, DataError
+from forge_core.errors import ConfigError, DataError, ForgeError
 from forge_core.market.instruments import get_instrument, source_names
 from forge_core.market.refresh import how_to_get, refresh_bars
 from forge_core.market.source import Request
-from forge_core.market.sources import FilesSource, SampleSource
+from forge_core.market.sources.files import stamp, symbol_of_file
+from forge_core.market.sources.sample import SampleSource
 from forge_core.market.store import BarStore
 from forge_core.market.timeframes import Timeframe
 from tests.market.bar_tables import same_bars, walk
@@ -62,15 +63,14 @@ def test_the_sample_fills_the_store_once_and_is_not_read_again(home):
         refresh_bars(get_instrument("SP500"), home, timeframes=["1h"])
 
 
-def test_the_import_folder_offers_what_its_files_are_named(home):
+def test_the_import_folder_gives_each_symbol_its_files(home):
     home.imports.mkdir(parents=True)
     walk(40, "1h").to_csv(home.imports / "ZS_1h.csv")
     walk(40, "15m").to_parquet(home.imports / "ZS_15m.parquet")
     walk(40, "1d").to_parquet(home.imports / "ZC_1d.parquet")
     (home.imports / "notes.txt").write_text("not bars")
-    assert FilesSource(get_instrument("ZS"), home).timeframes() == ["15m", "1h"]
     reports = refresh_bars(get_instrument("ZS"), home)
-    assert [(r.timeframe, r.inserted) for r in reports] == [("15m", 40), ("1h", 40)]
+    assert sorted((r.timeframe, r.inserted) for r in reports) == [("15m", 40), ("1h", 40)]
     same_bars(stored(home, "ZS", "1h"), walk(40, "1h"))
     with BarStore(home.store) as store:
         assert store.sources("ZS", "1h") == ["file ZS_1h.csv"]
@@ -104,10 +104,22 @@ def test_a_damaged_file_is_refused_and_the_good_ones_are_taken_all_the_same(home
     bars.to_csv(home.imports / "ZS_1h.csv")
     (home.imports / "ZS_15m.csv").write_text("timestamp,open,high,low,close,volume\n2024-01-01T00:00:00Z,1,1,1\n")
     for _ in range(2):  # it is refused as long as it lies there
-        with pytest.raises(DataError, match=r"ZS_15m\.csv"):
+        with pytest.raises(ForgeError, match=r"ZS_15m\.csv"):
             refresh_bars(get_instrument("ZS"), home)
         same_bars(stored(home, "ZS", "1h"), bars)
         assert stored(home, "ZS", "15m").empty
+
+
+def test_a_file_that_is_cut_off_is_still_known_by_its_name(home):
+    home.imports.mkdir(parents=True)
+    path = home.imports / "ZS_1h.parquet"
+    walk(40, "1h").to_parquet(path)
+    assert symbol_of_file(path) == "ZS"
+    whole = stamp(path)
+    path.write_bytes(path.read_bytes()[:500])
+    assert (symbol_of_file(path), stamp(path) == whole) == ("ZS", False)
+    with pytest.raises(ForgeError, match=r"ZS_1h\.parquet"):
+        refresh_bars(get_instrument("ZS"), home)
 
 
 def test_files_in_the_import_folder_are_taken_for_symbols_of_any_source(home):

@@ -166,6 +166,18 @@ def test_months_before_a_symbol_was_listed_are_asked_for_once(home, published):
     assert published.requests == []
 
 
+def test_a_month_that_is_absent_between_others_is_asked_for_again(home, archive):
+    month = BARS.index.month == 1
+    archive.put_klines(BARS[~month], "BTCUSDT", "1h")
+    put_in_store(home, BARS[:24])
+    later = NOW + pd.Timedelta(days=90)
+    refresh(home, now=later, recheck=None)
+    same_bars(stored(home), pd.concat([BARS[:24], BARS[~month]]))
+    archive.put_klines(BARS, "BTCUSDT", "1h")
+    refresh(home, now=later, recheck=None)
+    same_bars(stored(home), BARS)
+
+
 def test_a_name_or_address_that_is_wrong_is_told_and_nothing_is_noted(home, archive, publication):
     with pytest.raises(DataError, match=rf"BTCUSDT 1h: {archive.url} has none of the 73 files asked for of BTCUSDT"):
         refresh(home)

@@ -67,10 +67,11 @@ def test_the_launchpad_of_evolve_shows_one_flat_default():
 def test_the_refresh_is_declared_but_not_switched_on():
     schedule = defs.resolve_schedule_def("daily_refresh")
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
-    midnight = datetime(2024, 5, 1, 0, 15, tzinfo=UTC)
-    context = dg.build_schedule_context(repository_def=defs.get_repository_def(), scheduled_execution_time=midnight)
+    morning = datetime(2024, 5, 1, 9, 0, tzinfo=UTC)
+    context = dg.build_schedule_context(repository_def=defs.get_repository_def(), scheduled_execution_time=morning)
     asked = schedule.evaluate_tick(context)
-    assert {request.partition_key for request in asked.run_requests} == set(SYMBOLS.get_partition_keys())
+    symbols = {spec.symbol for spec in load_catalog().values()}
+    assert {request.partition_key for request in asked.run_requests} == symbols
 
 
 def test_generation_keys_sort_as_the_generations_do():
@@ -91,7 +92,7 @@ def test_an_impossible_request_is_refused_with_its_value():
 
 def test_imports_go_one_way():
     """definitions -> jobs -> assets -> the rest: nobody imports what stands before it."""
-    order = ["definitions", "preload", "schedules", "jobs", "checks", "assets"]
+    order = ["definitions", "preload", "schedules", "sensors", "jobs", "checks", "assets"]
     for path in (REPOSITORY / "forge_pipelines").rglob("*.py"):
         own = path.relative_to(REPOSITORY / "forge_pipelines").parts[0].removesuffix(".py")
         rank = order.index(own) if own in order else len(order)

@@ -64,8 +64,7 @@ class BinanceSource:
         symbol, label = self.instrument.symbol, str(request.timeframe)
         lacking = Lacking(request, lambda period: f"{self.symbol}-{label}-{period.label}.zip")
         parts = self._download([*lacking.plan(), *lacking.revisable()], lacking, f"klines/{self.symbol}/{label}", log)
-        absent = [period for period, part in parts.items() if part is None]
-        parts |= self._download(lacking.instead(absent, parts), lacking, f"klines/{self.symbol}/{label}", log)
+        parts |= self._download(lacking.instead(parts), lacking, f"klines/{self.symbol}/{label}", log)
         self._check_found(parts, lacking, label)
         again = {period for period in parts if lacking.checksum(period)}  # taken before: what differs was revised
         for revision in (False, True):

@@ -1,62 +1,41 @@
-"""The import folder: files that somebody puts there."""
+"""The import folder: files that somebody puts there, of any format that can be imported."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from forge_core.errors import DataError, ForgeError
-from forge_core.market.importer import SUFFIXES, name_of_file, read_for_store
-from forge_core.market.instruments import Instrument
-from forge_core.market.source import Fetched, Log, Request
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.formats.names import name_of_file
+from forge_core.market.importer import SUFFIXES, identify, import_files
+from forge_core.market.source import FILES, Log
+from forge_core.market.store import BarStore, UpsertReport
 from forge_core.paths import Home
 
 
-class FilesSource:
-    """Files of bars in the import folder of a home, named by symbol and timeframe (``BTCUSDT_15m.parquet``).
+def take_files(symbol: str, home: Home, failures: list[ForgeError], log: Log) -> list[UpsertReport]:
+    """Import the files of one symbol that are new or have changed since they were taken, each as a whole or not at all.
 
-    A file is read once: again only when its size or time of change is another.
+    Adds to ``failures`` why a file was refused; it is tried again the next time, until it is mended or removed.
     """
-
-    on_demand = False
-
-    def __init__(self, instrument: Instrument, home: Home) -> None:
-        self.instrument = instrument
-        self.folder = home.imports
-
-    def timeframes(self) -> list[str]:
-        """Return the timeframes there are files of."""
-        labels = {name_of_file(path).timeframe for path in self._files()}  # type: ignore[union-attr]  # all have one
-        return sorted(labels, key=Timeframe.parse)
-
-    def fetch(self, request: Request, log: Log) -> Iterator[Fetched]:
-        """Yield each file of the timeframe that is new; then raise DataError if some could not be read."""
-        symbol, label = self.instrument.symbol, str(request.timeframe)
-        refused = []
-        for path in self._files(label):
-            if request.stored.size and request.taken.get(path.name) == stamp(path):
+    reports: list[UpsertReport] = []
+    for path in _files_of(symbol, home.imports):
+        seen = stamp(path)
+        with BarStore(home.store) as store:
+            if store.taken(symbol, FILES, FILES).get(path.name) == seen:
                 continue
-            noted = stamp(path)
-            try:
-                checked = read_for_store(path, symbol, label)
-            except ForgeError as error:
-                refused.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
-            else:
-                yield Fetched(checked.bars, checked.origin, {path.name: noted})
-        if refused:
-            raise DataError("; ".join(refused))
-
-    def _files(self, timeframe: str | None = None) -> list[Path]:
-        return [
-            path
-            for path in import_files_in(self.folder)
-            if (named := name_of_file(path))
-            and named.symbol == self.instrument.symbol
-            and timeframe in (None, named.timeframe)
-        ]
+        try:
+            (report,) = import_files([path], symbol, home=home)
+        except ForgeError as error:
+            failures.append(error if path.name in str(error) else DataError(f"{path.name}: {error}"))
+            continue
+        with BarStore(home.store) as store:
+            store.note_taken(symbol, FILES, FILES, {path.name: seen})
+        log(f"{report} ({report.told})")
+        reports.append(report.stored)
+    return reports
 
 
 def import_files_in(folder: Path) -> list[Path]:
-    """Return the files of a folder that could hold bars, by name; hidden ones, as of a copy under way, are left out."""
+    """Return the files of a folder that could be imported, by name; not hidden ones, as of a copy under way."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [p for p in paths if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
 
@@ -67,4 +46,21 @@ def stamp(path: Path) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
-SOURCE = FilesSource
+def symbol_of_file(path: Path) -> str:
+    """Return the symbol that a file is of, by its content and name; raises ForgeError where that cannot be told."""
+    try:
+        return identify(path).symbol
+    except ForgeError:
+        named = name_of_file(path)  # of a damaged file the name may still tell whose refresh has to say so
+        if named is None:
+            raise
+        return named.symbol
+
+
+def _files_of(symbol: str, folder: Path) -> Iterator[Path]:
+    for path in import_files_in(folder):
+        try:
+            if symbol_of_file(path) == symbol:
+                yield path
+        except ForgeError:  # nobody's: the sensor of the import folder tells
+            continue
