@@ -44,6 +44,11 @@ _FRONT_NOT_EMPTY = dg.AssetCheckSpec(
 _HOLDOUT_PROFIT = dg.AssetCheckSpec(
     "profit_on_holdout", asset=champion, description="The champion earned something on every holdout dataset."
 )
+_HOLDOUT_BETTER = dg.AssetCheckSpec(
+    "better_than_holding",
+    asset=champion,
+    description="On every holdout dataset the champion earned more than buying once and holding did.",
+)
 _HOLDOUT_TRADES = dg.AssetCheckSpec(
     "trades_on_holdout",
     asset=champion,
@@ -81,7 +86,9 @@ def pareto_front_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.A
     yield _front_result(_reports(context))
 
 
-@dg.multi_asset_check(name="champion_checks", specs=[_HOLDOUT_PROFIT, _HOLDOUT_TRADES], can_subset=True)
+@dg.multi_asset_check(
+    name="champion_checks", specs=[_HOLDOUT_PROFIT, _HOLDOUT_BETTER, _HOLDOUT_TRADES], can_subset=True
+)
 def champion_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Look at what the champions did on their holdouts."""
     yield from _asked(context, _champion_results(_reports(context)))
@@ -110,15 +117,20 @@ def _front_result(reports: Mapping[str, Mapping[str, Any]]) -> dg.AssetCheckResu
 
 def _champion_results(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[dg.AssetCheckResult]:
     profit: dict[str, str | None] = {}
+    better: dict[str, str | None] = {}
     trades: dict[str, str | None] = {}
     for study, report in reports.items():
         for dataset, figures in report.get("holdout", {}).items():
             metrics, subject = figures["metrics"], f"{study} on {dataset}"
             lost = metrics["total_return"] is None or metrics["total_return"] <= 0
             profit[subject] = f"total return {metrics['total_return']}" if lost else None
+            held = figures["buy_and_hold"]
+            less = (metrics["total_return"] or 0.0) <= held
+            better[subject] = f"total return {metrics['total_return']}, of holding {held}" if less else None
             few = metrics["total_trades"] < _FEW_TRADES
             trades[subject] = f"{metrics['total_trades']} trades" if few else None
     yield _result(_HOLDOUT_PROFIT, profit, dg.AssetCheckSeverity.WARN)
+    yield _result(_HOLDOUT_BETTER, better, dg.AssetCheckSeverity.WARN)
     yield _result(_HOLDOUT_TRADES, trades, dg.AssetCheckSeverity.WARN)
 
 

@@ -14,6 +14,11 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
+def sketch(svg: str, alt: str) -> dg.MarkdownMetadataValue:
+    """Show a small SVG on the asset's page."""
+    return dg.MetadataValue.md(f"![{alt}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+
+
 def code_block(text: str, language: str) -> dg.MarkdownMetadataValue:
     """Show ``text`` as code."""
     return dg.MetadataValue.md(f"```{language}\n{text.rstrip()}\n```")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from forge_core.engine.feed import Feed
 from forge_core.errors import StudyError
 from forge_core.evolution.front import knee, losses, nondominated
 from forge_core.evolution.generation import Individual
@@ -130,7 +131,10 @@ def _crown(plan: StudyPlan, champion: Individual) -> dict[str, Any]:
         "yaml": text,
         "objectives": dict(zip((o.name for o in plan.goals.objectives), champion.objectives, strict=True)),
         "genes": dict(zip((gene.name for gene in plan.genome.genes), champion.genes, strict=True)),
-        "train": {name: _figures(champion.evaluation.metrics[i]) for i, name in enumerate(plan.spec.train)},
+        "train": {
+            name: {**_figures(champion.evaluation.metrics[i]), "buy_and_hold": buy_and_hold(plan.open_feed(name))}
+            for i, name in enumerate(plan.spec.train)
+        },
         "holdout": look_at_holdout(plan, play, champion.play),
     }
 
@@ -145,12 +149,18 @@ def look_at_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str, di
             evaluation, _ = evaluator.evaluate(play)
         figures[name] = {
             **_figures(evaluation.metrics[0]),
+            "buy_and_hold": buy_and_hold(evaluator.feeds[name]),
             "look": look,
             "relation": holdout_relation(plan.spec, name),
         }
         if evaluation.reason:
             figures[name]["failure"] = evaluation.reason
     return figures
+
+
+def buy_and_hold(feed: Feed) -> float:
+    """Return what a fully paid holding from the first tradable open to the last close returns, without costs."""
+    return float(feed.close[-1] / feed.open[feed.start] - 1.0)
 
 
 def _figures(metrics: np.ndarray) -> dict[str, Any]:

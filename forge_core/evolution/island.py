@@ -27,6 +27,7 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
     timing = Timing()
     evaluations = children = written = 0
     first_unique = 0.0
+    took: dict[str, float] = {}
     with _locked(plan, island):
         done = plan.folder.last_generation(island)
         generations = [g for g in plan.generations_of(epoch) if done < g <= plan.final_generation]
@@ -63,8 +64,9 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
                     for part, seconds in asdict(outcome.timing).items():
                         setattr(timing, part, getattr(timing, part) + seconds)
                     first_unique = first_unique or unique_memory_mb()
+                    seconds = took[str(generation)] = time.perf_counter() - started
                     if log:
-                        log(_progress(plan, island, generation, outcome, time.perf_counter() - started))
+                        log(_progress(plan, island, generation, outcome, seconds))
     total = time.perf_counter() - began
     return {
         "study": plan.spec.name,
@@ -74,6 +76,7 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
         "children": children,
         "evaluations": evaluations,
         "seconds": {**asdict(timing), "total": total},
+        "generation_seconds": took,
         "evaluations_per_second": evaluations / total if evaluations else 0.0,
         "peak_memory_mb": peak_memory_mb(),
         "unique_memory_mb": unique_memory_mb(),

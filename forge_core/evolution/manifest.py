@@ -17,6 +17,7 @@ from forge_core.files import canonical_json, content_hash, read_json
 from forge_core.market.datasets import DatasetVersion
 
 FORMAT = 1  # of the tables and of this file
+_NO_NUMBERS = {"description", "source", "source_symbol", "source_options"}  # of an instrument: its bars are hashed
 _LIBRARIES = ("numba", "numpy", "optuna", "ta-lib")  # those whose version may change a number
 
 
@@ -28,9 +29,7 @@ def make_manifest(spec: StudySpec, space: SearchSpace, datasets: Mapping[str, Da
         "format": FORMAT,
         "study": spec.model_dump(mode="json", exclude={"description"}),
         "datasets": {name: {"hash": d.content_hash, "symbol": d.instrument.symbol} for name, d in datasets.items()},
-        "instruments": {
-            symbol: i.model_dump(mode="json", exclude={"description"}) for symbol, i in instruments.items()
-        },
+        "instruments": {symbol: i.model_dump(mode="json", exclude=_NO_NUMBERS) for symbol, i in instruments.items()},
         "costs": {symbol: (spec.costs or Costs.of(i)).model_dump() for symbol, i in instruments.items()},
         "space": content_hash(space.fingerprint()),
         "reference_point": dict(

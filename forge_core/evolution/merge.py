@@ -21,8 +21,9 @@ def merge_generations(plan: StudyPlan, epoch: int) -> list[dict]:
     Of a generation: ``evaluated`` backtests that were run, ``children`` bred, ``duplicates`` children whose Play was
     known, ``distinct`` Plays among parents and children, ``feasible`` survivors and ``survivors``, ``failed``
     evaluations, ``best`` value of each objective among feasible survivors, ``hypervolume`` of all feasible Plays so
-    far, ``front`` their number on the front, ``table`` and its ``content_hash``, and whether the study ``stopped``
-    early with it. Raises StudyError when an island lacks a generation.
+    far, ``front`` their number on the front, their ``points`` (objective values of the feasible survivors and of the
+    front), ``table`` and its ``content_hash``, and whether the study ``stopped`` early with it. Raises StudyError when
+    an island lacks a generation.
     """
     generations = plan.generations_of(epoch)
     objectives = plan.goals.objectives
@@ -55,6 +56,10 @@ def merge_generations(plan: StudyPlan, epoch: int) -> list[dict]:
                 },
                 "hypervolume": volume,
                 "front": len(front),
+                "points": {
+                    "survivors": losses(_feasible_losses(plan, feasible), objectives).tolist(),
+                    "front": losses(front, objectives).tolist(),
+                },
                 "table": str(path),
                 "content_hash": table_hash(table),
             }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from forge_core.engine.backtest import backtest
 from forge_core.errors import StudyError
 from forge_core.evolution.folder import StudyFolder
 from forge_core.evolution.ledger import holdout_looks
@@ -55,8 +56,9 @@ def reveal_front(name: str, home: Home | None = None, most: int | None = None) -
 def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path]:
     """Write the front as ``pareto_front.csv`` and ``.parquet``, its Plays and the champion as YAML; return the files.
 
-    The Plays are ``plays/<rank>_<hash>.yaml``, the front's first one ranking 1. ``folder`` may exist: files of these
-    names are replaced. Raises StudyError unless the study is complete.
+    Of the champion also ``champion_trades_<dataset>.csv`` and ``champion_equity_<dataset>.csv``, on train and on the
+    holdout that it was shown when the study ended. The Plays are ``plays/<rank>_<hash>.yaml``, the front's first one
+    ranking 1. ``folder`` may exist: files of these names are replaced. Raises StudyError unless the study is complete.
     """
     home = home or Home.current()
     front = _finished_front(name, home)
@@ -71,7 +73,16 @@ def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path
         write_text(written[-1], text)
     if source.champion_play.is_file():
         written.append(folder / "champion.yaml")
-        write_text(written[-1], source.champion_play.read_text(encoding="utf-8"))
+        text = source.champion_play.read_text(encoding="utf-8")
+        write_text(written[-1], text)
+        plan = StudyPlan.begun(name, home)
+        spec = plan.spec
+        for dataset in (*spec.train, *spec.holdout):
+            feed = plan.open_feed(dataset)
+            result = backtest(parse_play(text), feed, costs=spec.costs, cash=spec.cash, policy=spec.policy)
+            for kind, frame in (("trades", result.trades), ("equity", result.equity.to_frame())):
+                written.append(folder / f"champion_{kind}_{dataset}.csv")
+                write_text(written[-1], frame.to_csv(index=kind == "equity"))
     return written
 
 

@@ -16,6 +16,7 @@ from forge_core.files import read_json, read_table
 from forge_core.market.datasets import latest_version
 from forge_core.paths import Home
 
+_HELD = "buy and hold"
 _SHOWN = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
 
 
@@ -91,9 +92,9 @@ def status_text(name: str, home: Home | None = None) -> str:
     spec = read_manifest(folder)["study"]  # type: ignore[index]
     datasets = [(key, dataset, champion[key][dataset]) for key in ("train", "holdout") for dataset in spec[key]]
     wide = max(len(dataset) for _, dataset, _ in datasets)
-    lines.append(" " * (wide + 10) + "".join(f"{metric:>14}" for metric in _SHOWN))
+    lines.append(" " * (wide + 10) + "".join(f"{metric:>14}" for metric in (*_SHOWN, _HELD)))
     for key, dataset, figures in datasets:
-        values = (figures["metrics"][metric] for metric in _SHOWN)
+        values = (*(figures["metrics"][metric] for metric in _SHOWN), figures["buy_and_hold"])
         row = "".join(f"{'-' if value is None else format(value, '.4g'):>14}" for value in values)
         looks = f"   look {figures['look']} of {holdout_looks(home.ledger, dataset)}" if key == "holdout" else ""
         lines.append(f"{key:<9} {dataset:<{wide}}{row}{looks}")

@@ -110,7 +110,11 @@ def meet(context: dg.OpExecutionContext, state: dict, reports: list) -> Iterator
         figures = merge_epoch(document, epoch)
         banks = [bank_content(version, home) for version in dataset_versions(document).values()]
         log_lacking(context, banks, versions_stay=True)
-        contents = [generation_content(study, document["manifest_hash"], entry) for entry in figures]
+        speeds = evaluation_speeds(figures, reports)
+        contents = [
+            generation_content(study, document["manifest_hash"], entry, speeds.get(entry["generation"]))
+            for entry in figures
+        ]
         context.instance.add_dynamic_partitions(str(GENERATIONS.name), [content.partition for content in contents])
         log_lacking(context, contents)
     evaluations, seconds = sum(r["evaluations"] for r in reports), max(r["seconds"]["total"] for r in reports)
@@ -119,7 +123,11 @@ def meet(context: dg.OpExecutionContext, state: dict, reports: list) -> Iterator
         f"{figures[-1]['feasible']} survivors feasible, {figures[-1]['front']} on the front, "
         f"hypervolume {figures[-1]['hypervolume']:.4g}"
     )
-    state = {"plan": document, "pending": pending}
+    if figures[-1]["stopped"]:
+        context.log.info(
+            f"the hypervolume has stalled: study {study} stops after generation {figures[-1]['generation']}"
+        )
+    state = {"plan": document, "pending": [] if figures[-1]["stopped"] else pending}
     yield dg.Output(state, "state")
     yield from islands_of(state)
 
@@ -192,6 +200,16 @@ def pending_epochs(instance: dg.DagsterInstance, document: dict[str, Any], home:
         if not done.issuperset(range(first, last + 1)):
             pending.append(epoch)
     return pending
+
+
+def evaluation_speeds(figures: list[dict[str, Any]], reports: list[dict[str, Any]]) -> dict[int, float]:
+    """Return the evaluations a second of each generation that was run now, by its slowest island."""
+    slowest: dict[int, float] = {}
+    for report in reports:
+        for generation, seconds in report["generation_seconds"].items():
+            slowest[int(generation)] = max(seconds, slowest.get(int(generation), 0.0))
+    counts = {entry["generation"]: entry["evaluated"] for entry in figures}
+    return {generation: counts[generation] / seconds for generation, seconds in slowest.items() if seconds > 0}
 
 
 def islands_of(state: State) -> Iterator[dg.DynamicOutput]:

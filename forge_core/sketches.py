@@ -1,0 +1,56 @@
+"""Very small pictures as SVG text: a kilobyte or two and a millisecond each, where a PNG would be too much."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_WIDTH, _HEIGHT = 320, 170
+_LEFT, _RIGHT, _TOP, _BOTTOM = 12, 308, 12, 146
+_SHADES = ("#c9d3e6", "#9fb4dc", "#7190cd", "#2b59c3")
+_TEXT = 'font-family="sans-serif" font-size="10" fill="#5c6773"'
+
+
+def points_svg(groups: Sequence[ArrayLike], labels: Sequence[str]) -> str:
+    """Return an SVG (320 x 170) of points in their first two columns.
+
+    ``groups``: arrays of shape (n, 2 or more), drawn from pale to strong, the last on top and joined by a line where
+    it has two columns; ``labels``: the names of the columns. Empty groups are left out.
+    """
+    drawn = [np.asarray(group, np.float64) for group in groups]
+    drawn = [group for group in drawn if group.size]
+    low, high = _bounds(drawn)
+    shapes = []
+    for number, group in enumerate(drawn):
+        color = _SHADES[max(len(_SHADES) - len(drawn) + number, 0)]
+        x, y = _places(group, low, high)
+        if number == len(drawn) - 1 and group.shape[1] == 2:
+            order = np.argsort(x, kind="stable")
+            line = " ".join(f"{x[i]:.1f},{y[i]:.1f}" for i in order)
+            shapes.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="0.7" opacity="0.6"/>')
+        shapes += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" fill="{color}"/>' for a, b in zip(x, y, strict=True)]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}">'
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>{"".join(shapes)}'
+        f'<text x="{_LEFT}" y="{_HEIGHT - 6}" {_TEXT}>{escape(_range(labels[0], low[0], high[0]))} →</text>'
+        f'<text x="{_WIDTH // 2}" y="{_HEIGHT - 6}" {_TEXT}>{escape(_range(labels[1], low[1], high[1]))} ↑</text></svg>'
+    )
+
+
+def _bounds(groups: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if not groups:
+        return np.zeros(2), np.ones(2)
+    points = np.vstack([group[:, :2] for group in groups])
+    return points.min(axis=0), points.max(axis=0)
+
+
+def _places(
+    group: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    share = (group[:, :2] - low) / np.where(high > low, high - low, 1.0)
+    return _LEFT + share[:, 0] * (_RIGHT - _LEFT), _BOTTOM - share[:, 1] * (_BOTTOM - _TOP)
+
+
+def _range(label: str, low: float, high: float) -> str:
+    return f"{label} {low:.3g} to {high:.3g}"
