@@ -7,6 +7,8 @@ damaged, break it. The bounds are far from what real bars do: of a million bars 
 the median step is at most a quarter of the median move over two bars.
 """
 
+import time
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -25,8 +27,10 @@ _WICK = 3.0  # of high over open and close, or of these over low
 _RATIO = 2.5  # of the median step to the median move over two bars
 _BACK_AND_FORTH = 0.002  # share of steps that the next one undoes
 _DECIMALS = 8  # that quoted prices and volumes have at most
-_FEW_ODD = 0.01  # share of values with more
-_EARLIEST = pd.Timestamp("1900-01-01", tz="UTC")
+_FEW_ODD = 3  # values with more decimals than the others
+_ENOUGH_VALUES = 200  # to tell how many decimals there are
+_SAMPLED = 4_000
+_EARLIEST = -70 * 365.25 * DAY  # 1900, in microseconds since 1970
 
 Floats = NDArray[np.float64]
 
@@ -44,8 +48,8 @@ def check_times(
     if instrument.kind in ("spot", "perpetual") and timeframe.microseconds <= DAY:
         step = timeframe.microseconds
     faults = {
-        "is before 1900": times < _EARLIEST.value // 1_000,
-        "is in the future": times > pd.Timestamp.now("UTC").as_unit("us").value,
+        "is before 1900": times < _EARLIEST,
+        "is in the future": times > time.time() * 1e6,
         f"is no full {timeframe if step > 60_000_000 else 'minute'}; bars bear the time they open at": times % step
         != 0,
     }
@@ -129,19 +133,37 @@ def _check_back_and_forth(
 
 
 def _check_decimals(bars: pd.DataFrame, subject: str, first_row: int) -> None:
-    """Raise DataError if a few values have the long fractions of damaged bits among others with decimals as quoted."""
-    for name in BAR_COLUMNS:
-        scaled = np.abs(bars[name].to_numpy()) * 10**_DECIMALS
-        slack = np.maximum(1e-3, 4 * np.finfo(np.float64).eps * scaled)
-        odd = np.abs(scaled - np.rint(scaled)) > slack
-        if 0 < odd.sum() <= _FEW_ODD * odd.size:
-            row = int(odd.argmax())
-            value = f"{name} is {float(bars[name].iloc[row])!r}"
+    """Raise DataError if one to three values have more decimals than all others: bits of them are damaged.
+
+    Prices are quoted in ticks, so they are exactly the numbers nearest to decimals, and nine of ten need the last one;
+    volumes are sums, and may be off by what adding leaves.
+    """
+    for names, slack in ((BAR_COLUMNS[:4], 0.0), (BAR_COLUMNS[4:], 64.0)):
+        values = np.abs(np.column_stack([bars[name].to_numpy() for name in names]))
+        if values.size < _ENOUGH_VALUES:
+            continue
+        sample = values[:: max(1, len(values) * 4 // _SAMPLED)]
+        decimals = 0
+        while decimals < _DECIMALS and _longer(sample, decimals, slack).sum() > _FEW_ODD:
+            decimals += 1
+        odd = _longer(values, decimals, slack)
+        while decimals < _DECIMALS and odd.sum() > _FEW_ODD:
+            decimals += 1
+            odd = _longer(values, decimals, slack)
+        if 0 < odd.sum() <= _FEW_ODD:
+            row, column = (int(positions[0]) for positions in np.nonzero(odd))
+            value = f"{names[column]} is {float(values[row, column])!r}"
+            others = f"all but {odd.sum()} of {odd.size} such values have at most {decimals} decimals"
             raise DataError(
-                f"{subject}: row {first_row + row} ({bars.index[row]}): {value}, while {odd.size - odd.sum()} of "
-                f"{odd.size} values have at most {_DECIMALS} decimals: the file is damaged; if it is real, import with "
-                "--trust"
+                f"{subject}: row {first_row + row} ({bars.index[row]}): {value}, while {others}: the file is damaged; "
+                "if it is real, import with --trust"
             )
+
+
+def _longer(values: Floats, decimals: int, slack: float) -> NDArray[np.bool_]:
+    """Return which values are not numbers of so many decimals, but for ``slack`` times the precision of a float."""
+    scale = np.where(values < 2.0**53 / 10**decimals, 10.0**decimals, 1.0)
+    return np.abs(values - np.rint(values * scale) / scale) > slack * np.finfo(np.float64).eps * values
 
 
 def _more(count: int) -> str:

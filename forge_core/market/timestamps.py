@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forge_core.errors import ConfigError, DataError, suggest
 
 # An epoch number tells its unit by its magnitude: each band spans 1973 to 5138 in its own unit.
-_SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 1e11, 1e14, 1e17
+_SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW, _NANOSECONDS_BELOW = 1e11, 1e14, 1e17, 9e18
 _FIRST_PLAUSIBLE_EPOCH = 1e8  # 1973-03-03 in seconds; below lie 20210101 and row numbers
 _ZONED = re.compile(r"(Z|UTC|[+-]\d{2}:?\d{2})$")
 _EXPECTED = "write times as 2024-01-31T12:00:00Z or as seconds, milliseconds, microseconds or nanoseconds since 1970"
@@ -81,7 +81,7 @@ def _from_text(values: "pd.Series[Any]", source: str, timezone: str | None, firs
 def _from_epoch(numbers: NDArray[Any], source: str, first_row: int) -> pd.DatetimeIndex:
     if numbers.dtype.kind != "i":
         numbers = numbers.astype(np.float64)
-        unreadable = np.flatnonzero(~np.isfinite(numbers))
+        unreadable = np.flatnonzero(~(np.abs(numbers) < _NANOSECONDS_BELOW))
         if unreadable.size:
             _refuse(source, first_row + int(unreadable[0]), repr(float(numbers[unreadable[0]])))
     magnitude = np.abs(numbers.astype(np.float64))

@@ -102,7 +102,7 @@ def test_klines_of_the_archive_equal_the_composite():
 
 def test_a_vendor_file_with_the_time_as_index_and_one_without_volume():
     assert len(normalize_bars(pd.read_parquet(RAW / "tvdatafeed_ZS_1h.parquet"), source="x")) > 9_000
-    with pytest.raises(DataError, match="no column 'Volume'.*--no-volume"):
+    with pytest.raises(DataError, match=r"no column 'Volume'.*--no-volume"):
         read_bars_file(RAW / "tradingview_BINANCE_BTCUSDT_15.csv")
 
 

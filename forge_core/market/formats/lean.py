@@ -72,13 +72,17 @@ class Lean(Format):
         date = _DATE.search(part.name) or _DATE.search(file.path.name)
         for chunk in csv_chunks(part, plain, _COLUMNS, source=source):
             times = chunk["timestamp"]
-            if times.dtype.kind in "iu" and date is not None:
-                parsed = pd.to_datetime(date[1], format="%Y%m%d") + pd.to_timedelta(times, unit="ms")
+            if times.dtype.kind in "iuf" and date is not None:
+                since_midnight = pd.to_timedelta(times.where((times >= 0) & (times < _DAY_MS)), unit="ms")
+                parsed = pd.to_datetime(date[1], format="%Y%m%d") + since_midnight
             else:
                 parsed = pd.to_datetime(times.astype(str), format="%Y%m%d %H:%M", errors="coerce")
             if parsed.isna().any():
                 row = int(parsed.isna().to_numpy().argmax())
-                raise DataError(f"{source}: row {row}: the time is {times.iloc[row]!r}, 20240131 12:00 is expected")
+                raise DataError(
+                    f"{source}: row {row}: the time is {times.iloc[row]!s}, 20240131 12:00 or milliseconds "
+                    "since midnight are expected"
+                )
             prices = {n: chunk[n] / divisor for n in _PRICES if divisor != 1 and chunk[n].dtype.kind in "iuf"}
             yield chunk.assign(timestamp=parsed, **prices)
 

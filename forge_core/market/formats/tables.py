@@ -14,6 +14,7 @@ from forge_core.market.formats.source_file import Part
 CHUNK_ROWS = 250_000
 MAX_ROWS = 200_000_000  # of one table; minutes of three centuries
 
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError)  # UnicodeDecodeError of a name among them
 _JSON_ROW_BYTES = 64 * 1024
 
 
@@ -25,7 +26,9 @@ def parquet_chunks(part: Part, *, source: str) -> Iterator[pd.DataFrame]:
             if file.metadata.num_rows > MAX_ROWS:
                 raise DataError(f"{source}: {part.name} claims to have {file.metadata.num_rows:,} rows")
             yield from gathered(file.iter_batches(CHUNK_ROWS), source, part)
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except _UNREADABLE as error:
         raise _damaged_table(part, "Parquet", source, error) from error
 
 
@@ -34,7 +37,9 @@ def parquet_schema(part: Part, *, source: str) -> pa.Schema:
     path = part.path
     try:
         return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except _UNREADABLE as error:
         raise _damaged_table(part, "Parquet", source, error) from error
 
 
@@ -45,7 +50,9 @@ def arrow_chunks(part: Part, *, source: str) -> Iterator[pd.DataFrame]:
         with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
             batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
             yield from gathered(batches, source, part)
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except _UNREADABLE as error:
         raise _damaged_table(part, "Feather", source, error) from error
 
 
@@ -55,7 +62,9 @@ def arrow_schema(part: Part, *, source: str) -> pa.Schema:
     try:
         with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
             return reader.schema
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except _UNREADABLE as error:
         raise _damaged_table(part, "Feather", source, error) from error
 
 
@@ -106,7 +115,7 @@ def gathered(
 
 
 def _frame(batches: list[pa.RecordBatch]) -> pd.DataFrame:
-    return pa.Table.from_batches(batches).to_pandas(ignore_metadata=True)
+    return pa.Table.from_batches(batches).replace_schema_metadata(None).to_pandas()  # what pandas noted may be damaged
 
 
 def first_line(error: Exception) -> str:
