@@ -1,4 +1,4 @@
-"""What the assets are partitioned by: the symbols and datasets declared in ``datasets/``, studies, generations."""
+"""What the assets are partitioned by: symbols and datasets declared in ``datasets/``, studies, generations, months."""
 
 import dagster as dg
 
@@ -11,6 +11,8 @@ SYMBOLS = dg.StaticPartitionsDefinition(list(load_instruments()))
 DATASETS = dg.StaticPartitionsDefinition(list(_CATALOG))
 GENERATIONS = dg.DynamicPartitionsDefinition(name="generations")
 STUDIES = dg.DynamicPartitionsDefinition(name="studies")
+SWEEPS = dg.DynamicPartitionsDefinition(name="sweeps")
+MONTHS = dg.MonthlyPartitionsDefinition("1970-01", fmt="%Y-%m", end_offset=1)  # as long as bars can reach back
 
 SYMBOL_OF_DATASET = dg.StaticPartitionMapping(
     {symbol: [name for name, spec in _CATALOG.items() if spec.symbol == symbol] for symbol in load_instruments()}

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from forge_core.errors import ConfigError, StudyError
 from forge_core.files import read_table, write_table, write_text
+from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home, safe_name
 from forge_core.pictures import heat_png
 from forge_core.sweeps.loading import Filters
@@ -78,34 +79,37 @@ def sweep_status(plan: SweepPlan) -> pd.DataFrame:
 
 
 def month_figures(plan: SweepPlan) -> dict[str, dict[str, Any]]:
-    """Return for each month that has results: tests, failed, total_trades, symbols, intervals, profitable (share)."""
-    totals: dict[str, dict[str, Any]] = {}
+    """Return for each month that has results what it comes to: tests, failed, total_trades, symbols, intervals, and
+    under ``strategies`` for each strategy tests, total_trades, days, profitable (share of tests) and mean_return."""
+    columns = ["month", "strategy", "error", "total_trades", "days", "total_return"]
+    frames = []
     for task in plan.tasks:
-        for table in _tables(plan, task, "results", Filters(), ["month", "error", "total_trades", "net_profit"]):
-            grouped = (
-                table.append_column("failed", table["error"].is_valid().cast(pa.int32()))
-                .append_column("gained", pc.fill_null(pc.greater(table["net_profit"], 0), False).cast(pa.int32()))
-                .group_by("month")
-                .aggregate([("month", "count"), *((name, "sum") for name in ("failed", "gained", "total_trades"))])
-            )
-            for row in grouped.to_pylist():
-                month = totals.setdefault(
-                    str(row["month"]),
-                    {"tests": 0, "failed": 0, "gained": 0, "total_trades": 0, "symbols": set(), "intervals": set()},
-                )
-                month["tests"] += row["month_count"]
-                for name in ("failed", "gained", "total_trades"):
-                    month[name] += row[f"{name}_sum"] or 0
-                month["symbols"].add(task.symbol)
-                month["intervals"].add(task.interval)
-    return {
-        month: {
-            **{name: found[name] for name in ("tests", "failed", "total_trades")},
-            "profitable": found["gained"] / max(found["tests"] - found["failed"], 1),
-            **{name: sorted(found[name]) for name in ("symbols", "intervals")},
+        for table in _tables(plan, task, "results", Filters(), columns):
+            frame = table.select(columns).to_pandas().astype({"month": str, "strategy": str})
+            frames.append(frame.assign(symbol=task.symbol, interval=task.interval, failed=frame["error"].notna()))
+    if not frames:
+        return {}
+    figures = {}
+    for month, rows in pd.concat(frames).groupby("month"):
+        strategies = {
+            str(strategy): {
+                "tests": len(tests),
+                "total_trades": int(tests["total_trades"].sum()),
+                "days": int(tests["days"].sum()),
+                "profitable": float((tests["total_return"] > 0).mean()),
+                "mean_return": float(tests["total_return"].mean()),
+            }
+            for strategy, tests in rows[~rows["failed"]].groupby("strategy")
         }
-        for month, found in sorted(totals.items())
-    }
+        figures[str(month)] = {
+            "tests": len(rows),
+            "failed": int(rows["failed"].sum()),
+            "total_trades": int(rows["total_trades"].sum()),
+            "symbols": sorted(set(rows["symbol"])),
+            "intervals": sorted(set(rows["interval"]), key=Timeframe.parse),
+            "strategies": strategies,
+        }
+    return figures
 
 
 def export(plan: SweepPlan, what: str, path: Path, filters: Filters | None = None) -> int:

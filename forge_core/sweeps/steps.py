@@ -1,7 +1,8 @@
 """The steps of a sweep, as a scheduler or ``run_sweep`` calls them: plain data in, plain data out.
 
-``plan_sweep``, then ``run_sweep_task`` for every symbol and interval of the plan (in any order, in any processes), then
-``finish_sweep``. Every step can be run again, and two sweeps can run at once: what is there already is not done again.
+``plan_sweep``, then ``run_sweep_task`` for every symbol and interval that is not complete yet (``pending_tasks``; in
+any order, in any processes), then ``finish_sweep``. Every step can be run again, and two sweeps can run at once: what
+is there already is not done again.
 """
 
 import logging
@@ -15,13 +16,14 @@ from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan, read_plan
 from forge_core.sweeps.report import ranking_folder, write_ranking
 from forge_core.sweeps.spec import SweepSpec, list_sweeps, load_sweep, month_label
-from forge_core.sweeps.task import run_task
+from forge_core.sweeps.task import is_complete, run_task
 
 __all__ = [
     "SweepSpec",
     "finish_sweep",
     "list_sweeps",
     "load_sweep",
+    "pending_tasks",
     "plan_sweep",
     "read_plan",
     "run_sweep",
@@ -37,6 +39,12 @@ def plan_sweep(spec: SweepSpec, home: Home | None = None, log: logging.Logger | 
     for a symbol without any bars, or a future without contract switch dates, and says what brings them.
     """
     return SweepPlan.make(spec, home, log).document()
+
+
+def pending_tasks(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the tasks of a plan of which something is missing."""
+    read = SweepPlan.read(plan)
+    return [task.document() for task in read.tasks if not is_complete(read, task)]
 
 
 def run_sweep_task(
@@ -56,12 +64,7 @@ def run_sweep_task(
 
 
 def run_sweep(
-    spec: SweepSpec,
-    home: Home | None = None,
-    *,
-    months: Collection[str] | None = None,
-    workers: int | None = None,
-    log: logging.Logger | None = None,
+    spec: SweepSpec, home: Home | None = None, *, workers: int | None = None, log: logging.Logger | None = None
 ) -> dict[str, Any]:
     """Run a whole sweep in this process; return its report (see ``finish_sweep``).
 
@@ -72,9 +75,9 @@ def run_sweep(
     if workers < 1:
         raise ConfigError(f"workers is {workers}: it must be 1 or more")
     plan = plan_sweep(spec, home, log)
-    names = [(task["symbol"], task["interval"]) for task in plan["tasks"]]
+    names = [(task["symbol"], task["interval"]) for task in pending_tasks(plan)]
     with ThreadPoolExecutor(workers) as pool:
-        running = [pool.submit(run_sweep_task, plan, *name, months, log) for name in names]
+        running = [pool.submit(run_sweep_task, plan, *name, None, log) for name in names]
         try:
             reports = [task.result() for task in running]
         except BaseException:
@@ -87,10 +90,11 @@ def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[st
     """Rank all results of the sweep, write the ranking (see ``write_ranking``), and add up the tasks' reports.
 
     Returns the sweep's name, its tests (asked, known, run, failed, kept: see ``run_sweep_task``), where the ranking is
-    and the best strategy in it.
+    and the best strategy in it. Tasks without a report were complete before.
     """
     read = SweepPlan.read(plan)
-    totals = {key: sum(report[key] for report in reports) for key in ("asked", "known", "run", "failed", "kept")}
+    totals = {key: sum(report[key] for report in reports) for key in ("run", "failed", "kept")}
+    totals = {"asked": read.tests, "known": read.tests - totals["run"], **totals}
     ranking = write_ranking(read)
     best = None if ranking.empty else f"{ranking['strategy'].iloc[0]} {ranking['parameters'].iloc[0]}"
     folder = ranking_folder(read.spec.name, read.home)

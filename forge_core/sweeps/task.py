@@ -65,6 +65,13 @@ def run_task(plan: SweepPlan, task: Task, months: set[str] | None = None, log: l
         return _Worker(plan, task, months, log).run()
 
 
+def is_complete(plan: SweepPlan, task: Task) -> bool:
+    """Whether nothing of a task is missing."""
+    cells, tests = [cell.hash for cell in task.cells], plan.test_hashes(task.interval)
+    kinds = ("results", "trades") if plan.spec.verbose else ("results",)
+    return all(Shelf(plan.home, kind, task.symbol, task.interval).done(cells, tests).all() for kind in kinds)
+
+
 class _Worker:
     """The state of one task while it runs; it holds the task's lock."""
 

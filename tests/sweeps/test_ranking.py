@@ -181,7 +181,11 @@ def test_months_tell_what_they_hold(plan, rows):
         tests = by_month.get_group(month)
         assert (found["tests"], found["failed"]) == (len(tests), 0)
         assert found["total_trades"] == tests["total_trades"].sum()
-        assert found["profitable"] == pytest.approx((tests["net_profit"] > 0).mean())
+        ema = tests[tests["strategy"] == "ema"]
+        shown = found["strategies"]["ema"]
+        assert (shown["tests"], shown["total_trades"]) == (len(ema), ema["total_trades"].sum())
+        assert shown["profitable"] == pytest.approx((ema["total_return"] > 0).mean())
+        assert shown["mean_return"] == pytest.approx(ema["total_return"].mean())
         assert found["symbols"] == sorted(set(tests["symbol"]))
     hashes = month_hashes(plan)
     assert list(hashes) == plan.months
