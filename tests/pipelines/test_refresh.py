@@ -15,6 +15,8 @@ from forge_pipelines.definitions import defs
 from tests.market.archive_server import serving
 from tests.market.bar_tables import walk
 
+pytestmark = pytest.mark.filterwarnings("ignore:Parameter `include_sources`")  # of Dagster's own automation tester
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
@@ -71,6 +73,7 @@ def test_files_of_several_symbols_are_a_run_each_and_what_nobody_knows_stays(ins
     walk(40, "15m").to_csv(home.imports / "ZS_15m.csv")
     walk(40, "1h").to_parquet(home.imports / "GC_1h.parquet")
     walk(40, "1h").to_csv(home.imports / "what_is_this.csv")
+    (home.imports / "UNKNOWN_1h.csv").write_text("damaged, and of a symbol that is not declared")
     (home.imports / ".ZC_1h.csv.part").write_text("a copy under way")
     (home.imports / "notes.txt").write_text("no bars")
     asked = look(instance, look(instance, None).cursor)

@@ -1,11 +1,11 @@
 """The import folder: files that somebody puts there, of any format that can be imported."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from forge_core.errors import DataError, ForgeError
 from forge_core.market.formats.names import name_of_file
 from forge_core.market.importer import SUFFIXES, identify, import_files
+from forge_core.market.instruments import load_instruments
 from forge_core.market.source import FILES, Log
 from forge_core.market.store import BarStore, UpsertReport
 from forge_core.paths import Home
@@ -16,12 +16,16 @@ def take_files(symbol: str, home: Home, failures: list[ForgeError], log: Log) ->
 
     Adds to ``failures`` why a file was refused; it is tried again the next time, until it is mended or removed.
     """
+    files = import_files_in(home.imports)
+    if not files:
+        return []
+    with BarStore(home.store) as store:
+        taken = store.taken(symbol, FILES, FILES)
     reports: list[UpsertReport] = []
-    for path in _files_of(symbol, home.imports):
+    for path in files:
         seen = stamp(path)
-        with BarStore(home.store) as store:
-            if store.taken(symbol, FILES, FILES).get(path.name) == seen:
-                continue
+        if taken.get(path.name) == seen or not _is_of(symbol, path):
+            continue
         try:
             (report,) = import_files([path], symbol, home=home)
         except ForgeError as error:
@@ -41,8 +45,11 @@ def import_files_in(folder: Path) -> list[Path]:
 
 
 def stamp(path: Path) -> str:
-    """Return what changes when a file does: its size and the time of its last change."""
-    stat = path.stat()
+    """Return what changes when a file does, its size and the time of its last change; '' if it is gone."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return ""
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
@@ -52,15 +59,13 @@ def symbol_of_file(path: Path) -> str:
         return identify(path).symbol
     except ForgeError:
         named = name_of_file(path)  # of a damaged file the name may still tell whose refresh has to say so
-        if named is None:
+        if named is None or named.symbol not in load_instruments():
             raise
         return named.symbol
 
 
-def _files_of(symbol: str, folder: Path) -> Iterator[Path]:
-    for path in import_files_in(folder):
-        try:
-            if symbol_of_file(path) == symbol:
-                yield path
-        except ForgeError:  # nobody's: the sensor of the import folder tells
-            continue
+def _is_of(symbol: str, path: Path) -> bool:
+    try:
+        return symbol_of_file(path) == symbol
+    except ForgeError:  # nobody's: the sensor of the import folder tells
+        return False
