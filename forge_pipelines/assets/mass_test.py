@@ -1,6 +1,7 @@
 """Mass tests: the results of each month, and the ranking of a sweep's strategies over all of them."""
 
 import os
+import warnings
 from functools import cache, partial
 from typing import Any
 
@@ -34,14 +35,19 @@ class SweepConfig(dg.Config):
     )
 
 
-@dg.asset(
-    partitions_def=MONTHS,
-    deps=[dg.AssetDep(raw_ohlcv, partition_mapping=dg.AllPartitionMapping())],
-    group_name="mass_test",
-    kinds={"parquet"},
-    op_tags=WRITES_STORE,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)  # a backfill over months in one run: Dagster may change it yet
+    _asset_of_months = dg.asset(
+        partitions_def=MONTHS,
+        deps=[dg.AssetDep(raw_ohlcv, partition_mapping=dg.AllPartitionMapping())],
+        group_name="mass_test",
+        kinds={"parquet"},
+        op_tags=WRITES_STORE,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+
+
+@_asset_of_months
 def mass_test_results(context: dg.AssetExecutionContext, config: SweepConfig) -> dg.MaterializeResult:
     """Results of every strategy of a sweep in one month, on all its symbols and intervals, one row a test.
 

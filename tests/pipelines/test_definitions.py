@@ -16,23 +16,24 @@ from forge_pipelines.partitions import DATASETS, SYMBOL_OF_DATASET, SYMBOLS, gen
 from tests.pipelines.workspace import REPOSITORY
 
 LINE = ["raw_ohlcv", "regime_dataset", "indicator_bank", "generation_fitness", "pareto_front", "champion"]
+SWEEP = ["raw_ohlcv", "mass_test_results", "strategy_ranking"]
 
 
 def test_they_load():
     dg.Definitions.validate_loadable(defs)
 
 
-def test_the_assets_form_one_line():
+def test_the_assets_form_two_lines_from_the_same_bars():
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == set(LINE)
-    for parent, child in itertools.pairwise(LINE):
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*LINE, *SWEEP}
+    for parent, child in [*itertools.pairwise(LINE), *itertools.pairwise(SWEEP)]:
         assert graph.get(dg.AssetKey(child)).parent_keys == {dg.AssetKey(parent)}
 
 
 def test_every_asset_says_what_it_is():
     for asset in defs.resolve_all_asset_specs():
         assert len(asset.description or "") > 60, asset.key
-        assert asset.group_name in ("market", "features", "evolution")
+        assert asset.group_name in ("market", "features", "evolution", "mass_test")
 
 
 def test_symbols_and_datasets_are_those_declared():

@@ -1,0 +1,180 @@
+"""The ``mass_test`` job and its assets: what they record, what they do again, and what a user is told."""
+
+import dagster as dg
+import pytest
+
+from forge_core.paths import Home
+from forge_core.sweeps.plan import read_plan
+from forge_core.sweeps.report import sweep_status
+from forge_pipelines.definitions import defs
+from forge_pipelines.jobs.mass_test import note_process
+from tests.pipelines.workspace import Workspace
+from tests.sweeps.made import all_rows
+
+SMALL = """
+symbols: [SP500, NASDAQ]
+months: {from: 2008-09, to: 2008-12}
+strategies:
+  ema: {short_period: [5, 9], long_period: [20, 26]}
+  rsi: {period: [7, 14]}
+cash: 10_000
+"""
+COMMAND = "dagster job execute -j mass_test"
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Workspace:
+    """A project with a small sweep, in which this process works."""
+    made = Workspace.make(tmp_path)
+    (tmp_path / "project" / "studies" / "small.yaml").write_text(SMALL)
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+def run(instance: dg.DagsterInstance, sweep: str = "small") -> dg.ExecuteInProcessResult:
+    job = defs.resolve_job_def("mass_test")
+    return job.execute_in_process(instance=instance, run_config={"sweep": sweep}, raise_on_error=False)
+
+
+def materialize(instance, asset: str, partition: str, **config) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(asset)],
+        partition_key=partition,
+        run_config={"ops": {asset: {"config": config}}} if config else None,
+        raise_on_error=False,
+    )
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dict]:
+    events = result.get_asset_materialization_events()
+    return {
+        (e.asset_key.to_user_string(), e.partition): {k: v.value for k, v in e.materialization.metadata.items()}
+        for e in events
+    }
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = result.get_step_failure_events()
+    return event.step_failure_data.user_failure_data.description
+
+
+def test_a_sweep_records_its_bars_months_and_ranking(workspace, instance):
+    result = run(instance)
+    assert result.success
+    assert result.output_for_node("rank_tests")["run"] == all_rows(Home.current()).num_rows == 2 * 4 * 6
+    events = materialized(result)
+    months = [f"2008-{month:02d}" for month in (9, 10, 11, 12)]
+    assert set(events) == {
+        ("raw_ohlcv", "SP500"),
+        ("raw_ohlcv", "NASDAQ"),
+        *(("mass_test_results", month) for month in months),
+        ("strategy_ranking", "small"),
+    }
+    month = events["mass_test_results", "2008-10"]
+    assert (month["dagster/row_count"], month["failed"], month["symbols"]) == (12, 0, "NASDAQ, SP500")
+    assert "| ema | 8 |" in month["strategies"]
+    ranking = events["strategy_ranking", "small"]
+    assert (ranking["tests"], ranking["months"], ranking["dagster/row_count"]) == (48, 4, 6)
+    assert "long_period:20 short_period:5" in ranking["ranking"]
+    assert "data:image/png;base64," in ranking["ema map"]
+
+
+def test_a_second_run_does_and_records_nothing(workspace, instance):
+    run(instance)
+    again = run(instance)
+    assert again.success
+    assert again.output_for_node("rank_tests")["run"] == 0
+    assert materialized(again) == {}
+
+
+def test_history_that_was_deleted_is_recorded_anew(workspace, instance):
+    first = materialized(run(instance))
+    with dg.DagsterInstance.ephemeral() as empty:
+        again = run(empty)
+        assert again.output_for_node("rank_tests")["run"] == 0
+        assert set(materialized(again)) == set(first)
+
+
+def test_a_month_can_be_materialized_by_itself_and_then_the_rest(workspace, instance):
+    one = materialize(instance, "mass_test_results", "2008-10", sweep="small")
+    assert one.success
+    shown = materialized(one)["mass_test_results", "2008-10"]
+    assert (shown["dagster/row_count"], shown["tests_run_now"]) == (12, 12)
+    rest = run(instance)
+    assert rest.output_for_node("rank_tests") | {"best": None, "ranking": None} == {
+        "sweep": "small", "asked": 48, "known": 12, "run": 36, "failed": 0, "kept": 0, "best": None, "ranking": None,
+    }  # fmt: skip
+    assert ("mass_test_results", "2008-10") not in materialized(rest)  # known as it is
+
+
+def test_a_backfill_over_months_is_one_run(workspace, instance):
+    job = defs.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey("mass_test_results")],
+        tags={"dagster/asset_partition_range_start": "2008-09", "dagster/asset_partition_range_end": "2008-11"},
+        run_config={"ops": {"mass_test_results": {"config": {"sweep": "small"}}}},
+    )
+    shown = {partition: data["dagster/row_count"] for (_, partition), data in materialized(result).items()}
+    assert shown == {"2008-09": 12, "2008-10": 12, "2008-11": 12}
+
+
+def test_the_ranking_is_made_anew_from_what_is_there(workspace, instance):
+    run(instance)
+    for path in (Home.current().mass_tests / "rankings").rglob("*.parquet"):
+        path.unlink()
+    result = materialize(instance, "strategy_ranking", "small")
+    assert result.success
+    assert (Home.current().mass_tests / "rankings" / "small" / "ranking.parquet").is_file()
+
+
+def test_what_the_user_has_to_mend_is_said_in_one_message(workspace, instance):
+    assert "unknown sweep 'smal' (did you mean 'small'?)" in failure(run(instance, "smal"))
+    assert "no bars to test on in 1980-05" in failure(
+        materialize(instance, "mass_test_results", "1980-05", sweep="small")
+    )
+    futures = workspace.root / "project" / "studies" / "futures.yaml"
+    futures.write_text("symbols: [ZS]\nstrategies: {rsi: }\n")
+    assert "there are no bars of ZS" in failure(run(instance, "futures"))
+
+
+def test_a_run_that_was_killed_is_reported_by_the_next(instance):
+    job = defs.resolve_job_def("mass_test")
+    killed = instance.create_run_for_job(
+        job_def=job,
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"forge/process": "999999", "forge/process_started": "1.0"},
+    )
+    living = instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTED)
+
+    class Context:
+        run_id = living.run_id
+
+    context = Context()
+    context.instance = instance
+    note_process(context)
+    assert instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(living.run_id).status == dg.DagsterRunStatus.STARTED
+    assert instance.get_run_by_id(living.run_id).tags["forge/process"]
+
+
+@pytest.mark.xdist_group("commands")
+def test_the_command_runs_the_sweep_it_is_told(workspace):
+    outcome = workspace.run(COMMAND, FORGE_SWEEP="small")
+    assert outcome.code == 0, outcome.output
+    assert "sweep small: 48 tests on 2 series" in outcome.output
+    assert "sweep small: 48 tests, 48 of them now, 0 failed" in outcome.output
+    assert "BetaWarning" not in outcome.output
+    status = sweep_status(read_plan("small", Home(workspace.home)))
+    assert status["done"].tolist() == [24, 24]
+    with workspace.instance() as instance:
+        assert instance.get_materialized_partitions(dg.AssetKey("strategy_ranking")) == {"small"}
