@@ -13,7 +13,7 @@ from forge_core.evolution.evaluation import Evaluation
 from forge_core.evolution.generation import Generation, Individual, Timing, evolve_generation
 from forge_core.evolution.migration import parents_after_migration, source_island
 from forge_core.evolution.plan import Log, StudyPlan
-from forge_core.evolution.usage import peak_memory_mb, unique_memory_mb
+from forge_core.evolution.usage import Memory, peak_memory_mb, unique_memory
 
 
 def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1, log: Log | None = None) -> dict:
@@ -23,10 +23,10 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
     in the same epoch. Returns what it took: seconds by part, megabytes, evaluations. Raises StudyError when another
     process works on this island or an earlier epoch is not complete, and DataError when a table is damaged.
     """
-    began = time.perf_counter()
+    started_at, began, cpu = time.time(), time.perf_counter(), time.process_time()
     timing = Timing()
     evaluations = children = written = 0
-    first_unique = 0.0
+    first: Memory | None = None
     took: dict[str, float] = {}
     with _locked(plan, island):
         done = plan.folder.last_generation(island)
@@ -63,7 +63,7 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
                     evaluations += len(outcome.trials)
                     for part, seconds in asdict(outcome.timing).items():
                         setattr(timing, part, getattr(timing, part) + seconds)
-                    first_unique = first_unique or unique_memory_mb()
+                    first = first or unique_memory()
                     seconds = took[str(generation)] = time.perf_counter() - started
                     if log:
                         log(_progress(plan, island, generation, outcome, seconds))
@@ -76,11 +76,13 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
         "children": children,
         "evaluations": evaluations,
         "seconds": {**asdict(timing), "total": total},
+        "began": started_at,
+        "cpu_seconds": time.process_time() - cpu,
         "generation_seconds": took,
         "evaluations_per_second": evaluations / total if evaluations else 0.0,
         "peak_memory_mb": peak_memory_mb(),
-        "unique_memory_mb": unique_memory_mb(),
-        "unique_memory_mb_after_first_generation": first_unique,
+        "memory_mb": unique_memory()._asdict(),
+        "memory_mb_after_first_generation": (first or unique_memory())._asdict(),
         "threads": threads,
         "process": os.getpid(),
     }

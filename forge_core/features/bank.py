@@ -53,8 +53,8 @@ logger = logging.getLogger(__name__)
 _REVISION = 1  # raise it whenever alignment, streaks or the stored bars change: all is then computed anew
 _PROGRESS_SECONDS = 2.0
 
-OPEN_MAPS = RecentArrays(max_bytes=384 * 2**20, max_arrays=1024)
-"""The columns this process holds open, over all its banks: 350 of four years of 15m bars.
+OPEN_MAPS = RecentArrays(max_bytes=800 * 2**20, max_arrays=768)
+"""The columns this process holds open, over all its banks: 740 of four years of 15m bars.
 
 About what a population of level 5 uses at a time: with fewer, most columns are opened anew for each evaluation. Mapped
 pages belong to the page cache, are shared between processes, and go when memory is short.

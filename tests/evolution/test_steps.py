@@ -27,6 +27,7 @@ from forge_core.evolution.steps import (
 )
 from forge_core.evolution.study import StudySpec
 from forge_core.evolution.tables import TableFormat
+from forge_core.evolution.usage import Memory
 from forge_core.paths import Home
 
 from .studies import content, small_spec
@@ -159,7 +160,7 @@ def test_killed_at_every_write_and_run_again(home: Home, monkeypatch: pytest.Mon
     """Whatever was the last write before the end, the next run ends with the tables of an undisturbed one."""
     # quicker: neither durability nor memory is what this test is about
     monkeypatch.setattr("os.fsync", lambda handle: None)
-    monkeypatch.setattr("forge_core.evolution.island.unique_memory_mb", lambda: 0.0)
+    monkeypatch.setattr("forge_core.evolution.island.unique_memory", lambda: Memory(0.0, 0.0))
     spec = small_spec("killed", train=["SP500_BULL_2013"], population=5, generations=3, holdout=["NASDAQ_BULL_2003"])
     report = run_study(spec, home)
     expected = content(home.study("killed"))
