@@ -13,6 +13,7 @@ import pandas as pd
 
 from forge_core.engine.backtest import GENERIC_INSTRUMENT
 from forge_core.engine.simulate import simulate
+from forge_core.engine.spans import simulate_spans
 from forge_core.features.feeds import feed_from_bars
 from forge_core.features.registry import make_reference, searchable
 from forge_core.features.stored_array import write_array
@@ -37,6 +38,7 @@ def load_kernels() -> None:
     entry = Group(1, (Compare(fast, ">", slow),))
     play = Play("wave", "1h", entry_long=entry, risk=Risk(stop=Distance("atr", 2.0)))
     simulate(play, feed, record=True)
+    simulate_spans(play, feed, [0, _BARS // 2], [_BARS // 2, _BARS])
     with tempfile.TemporaryDirectory() as folder:
         write_array(Path(folder) / "wave.npy", wave, "{}")
 
