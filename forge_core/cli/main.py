@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from forge_core.cli import cache, datasets, features, imports, plays, refresh, studies, sweeps, switch_dates
+from forge_core.cli import cache, data, datasets, features, imports, plays, refresh, studies, sweeps, switch_dates
 
 app = typer.Typer(
     name="forge",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("import")(imports.import_bars)
 app.command("refresh")(refresh.refresh)
+app.add_typer(data.app, name="data")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(plays.app, name="play")
 app.add_typer(studies.app, name="study")

@@ -77,6 +77,11 @@ class Instrument(BaseModel):
         """What its source calls it."""
         return self.source_symbol or self.symbol
 
+    @property
+    def trades_always(self) -> bool:
+        """Whether its market never closes."""
+        return self.kind in ("spot", "perpetual")
+
     @field_validator("source")
     @classmethod
     def _known_source(cls, name: str) -> str:

@@ -1,0 +1,75 @@
+"""``forge data``: how good the stored bars are, and filling their gaps."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forge_core.cli.console import reports_errors, say, show_table
+
+app = typer.Typer(no_args_is_help=True, help="Stored bars: how good they are, and filling their gaps.")
+
+
+@app.command("check")
+@reports_errors
+def check(
+    symbols: Annotated[list[str] | None, typer.Argument(metavar="[SYMBOL]...", help="Symbols [default: all].")] = None,
+    page: Annotated[Path | None, typer.Option("--html", help="Also write a page with a picture to this file.")] = None,
+) -> None:
+    """Report gaps and why, duplicates, idle and stuck stretches, outliers, contradictions and stale ends.
+
+    No bar is changed. Ends with exit code 1 if anything is an error: bars that are not sound.
+
+    Example: `forge data check BTCUSDT --html quality.html`
+    """
+    from forge_core.files import write_text
+    from forge_core.market.quality import check_symbols, worst_first
+    from forge_core.market.store import BarStore
+    from forge_core.paths import Home
+
+    with BarStore(Home.current().store) as store:
+        reports = check_symbols(store, symbols)
+    if not reports:
+        say("The store has no bars yet; `forge import FILE` brings some.")
+        return
+    rows = [
+        (r.symbol, r.timeframe, r.rows, f"{r.first:%Y-%m-%d %H:%M}", f"{r.last:%Y-%m-%d %H:%M}", len(r.gaps), r.missing)
+        for r in reports
+    ]
+    show_table(("symbol", "timeframe", "rows", "first (UTC)", "last (UTC)", "gaps", "missing"), rows)
+    found = worst_first(reports)
+    for severity, pairs in found.items():
+        for report, finding in pairs:
+            say(f"{severity}: {report.symbol} {report.timeframe}: {finding.text}")
+    if page is not None:
+        from forge_core.market.quality_page import quality_page
+
+        write_text(page, quality_page(reports))
+        say(f"written to {page}")
+    if found["error"]:
+        raise typer.Exit(1)
+
+
+@app.command("fill")
+@reports_errors
+def fill(
+    symbol: Annotated[str, typer.Argument(help="Symbol of datasets/instruments.yaml.")],
+    timeframe: Annotated[str, typer.Argument(help="The timeframe whose gaps are filled, as 15m.")],
+    finer: Annotated[str, typer.Option("--from", help="The timeframe of the bars to make them of, as 5m.")],
+) -> None:
+    """Fill gaps with bars made of finer ones that the store has.
+
+    A bar is made only where no finer one is missing; bars there are stay as they are. Bars of another file need no
+    command of their own: `forge import` adds those that the store lacks.
+
+    Example: `forge data fill BTCUSDT 15m --from 5m`
+    """
+    from forge_core.market.filling import fill_gaps
+    from forge_core.market.store import BarStore
+    from forge_core.paths import Home
+
+    with BarStore(Home.current().store) as store:
+        report = fill_gaps(store, symbol, timeframe, finer)
+    say(str(report))
+    if report.still_missing:
+        say(f"{report.still_missing} are missing still: `forge data check {symbol}` says where and why")
