@@ -16,7 +16,8 @@ from forge_core.engine.feed import Feed
 from forge_core.engine.settings import Policy
 from forge_core.engine.simulate import simulate
 from forge_core.errors import ConfigError, DataError
-from forge_core.evolution.study import Aggregate, Direction, StudySpec, constraint_metric
+from forge_core.evolution.goals_spec import Aggregate, Direction, constraint_metric
+from forge_core.evolution.study import StudySpec
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS, get_metric
 from forge_core.metrics.summary import objective_value
 from forge_core.plays.model import Play

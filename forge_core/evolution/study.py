@@ -3,20 +3,29 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from forge_core.configuration import Location, line_of, parse_yaml, validate_model
 from forge_core.engine.costs import Costs
 from forge_core.errors import ConfigError, PlayError, StudyError, unknown
+from forge_core.evolution.algorithm_spec import CrossoverSpec, MutationSpec, StallSpec
 from forge_core.evolution.encoding import encode
 from forge_core.evolution.faults import Fault, raise_faults
 from forge_core.evolution.genome import Genome
+from forge_core.evolution.goals_spec import (
+    BOUNDS,
+    NAMED_OBJECTIVES,
+    ConstraintSpec,
+    ObjectiveSpec,
+    Spec,
+    constraint_metric,
+    known_constraint,
+)
 from forge_core.evolution.search_space import SearchSpace, build_space
 from forge_core.evolution.space_spec import Sides, SpaceSpec, TimeframeLabel
 from forge_core.market.catalog import DatasetSpec, get_dataset_spec
 from forge_core.market.instruments import get_instrument
 from forge_core.market.timeframes import Timeframe
-from forge_core.metrics.catalog import METRICS, Metric, get_metric
 from forge_core.paths import safe_name
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import load_play, parse_play
@@ -26,133 +35,13 @@ from forge_core.study_files import study_files
 MAX_EPOCHS = 10
 """The graph of Dagster steps is unrolled over the epochs, so their number has a limit."""
 
-Aggregate = Literal["worst", "median", "mean"]
-Direction = Literal["maximize", "minimize"]
-
-_Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-def _objective_metric(name: str) -> str:
-    metric = get_metric(name)
-    if metric.better is None:
-        directed = ", ".join(m.name for m in METRICS if m.better)
-        raise ConfigError(f"{name} cannot be an objective: neither more nor less of it is better; known: {directed}")
-    return name
-
 
 def _known_dataset(name: str) -> str:
     get_dataset_spec(name)
     return name
 
 
-class ObjectiveSpec(_Spec):
-    """One objective: a metric and how the study's datasets make one number of it."""
-
-    metric: Annotated[str, AfterValidator(_objective_metric)]
-    direction: Direction | None = None  # the metric's own
-    aggregate: Aggregate = "worst"
-
-    @model_validator(mode="after")
-    def _right_way(self) -> "ObjectiveSpec":
-        better = get_metric(self.metric).better
-        if self.direction not in (None, better):
-            message = f"{self.metric} is better the {'more' if better == 'maximize' else 'less'} there is: {better} it"
-            raise_faults("objective", [(("direction",), message, self.direction)])
-        return self
-
-    @property
-    def definition(self) -> Metric:
-        """The metric in the catalogue."""
-        return get_metric(self.metric)
-
-
-NAMED_OBJECTIVES: dict[str, list[dict[str, str]]] = {
-    "risk_adjusted": [{"metric": "sharpe"}, {"metric": "max_drawdown"}],
-    "robust": [
-        {"metric": "sharpe", "aggregate": "worst"},
-        {"metric": "total_return", "aggregate": "median"},
-        {"metric": "max_drawdown", "aggregate": "worst"},
-    ],
-}
-
-_ALIASES = {"trades": "total_trades", "drawdown": "max_drawdown", "return": "total_return"}
-_BOUNDS = {"total_trades": (0.0, 1e9), "max_drawdown": (0.0, 1.0), "exposure": (0.0, 1.0), "win_rate": (0.0, 1.0)}
-
-
-def constraint_metric(name: str) -> str:
-    """Return the metric of a constraint's name: ``min_trades`` bounds ``total_trades`` from below.
-
-    Raises ConfigError unless the name is ``min_`` or ``max_`` and a metric.
-    """
-    side, _, rest = name.partition("_")
-    known = [*_ALIASES, *(m.name for m in METRICS if m.name not in _ALIASES.values())]
-    if side not in ("min", "max") or not rest:
-        raise ConfigError(f"{name!r} is no constraint: write min_ or max_ and a metric, such as min_trades")
-    if rest not in known and rest not in _ALIASES.values():
-        raise ConfigError(unknown("constraint", name, [f"{side}_{k}" for k in known]))
-    return _ALIASES.get(rest, rest)
-
-
-def _constraint(name: str) -> str:
-    constraint_metric(name)
-    return name
-
-
-class ConstraintSpec(_Spec):
-    """What a metric must keep to: its bound, and how the study's datasets make one number of the metric."""
-
-    value: float = Field(allow_inf_nan=False)
-    aggregate: Aggregate = "worst"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain(cls, value: object) -> object:
-        """Let a plain number stand for the bound, to be kept on every dataset."""
-        return {"value": value} if isinstance(value, int | float) else value
-
-
-class CrossoverSpec(_Spec):
-    """How parents make a child; ``uniform`` takes each gene from either, the others blend ordered genes.
-
-    ``spx`` (simplex) and ``undx`` (unimodal normal distribution) blend three parents.
-    """
-
-    kind: Literal["uniform", "sbx", "vsbx", "blx_alpha", "spx", "undx"] = "uniform"
-    probability: _Probability = 0.9
-    swapping: _Probability = 0.5
-    eta: Annotated[float, Field(ge=0)] | None = None  # of sbx and vsbx
-    alpha: Annotated[float, Field(ge=0)] = 0.5  # of blx_alpha
-
-
-class MutationSpec(_Spec):
-    """How a child's genes change: drawn anew (``uniform``) or moved by a polynomial distribution.
-
-    ``probability`` is that of one gene; None is one over the number of genes.
-    """
-
-    kind: Literal["uniform", "polynomial"] = "uniform"
-    probability: _Probability | None = None
-    eta: Annotated[float, Field(ge=0)] = 20.0
-
-
-class StallSpec(_Spec):
-    """When to stop early: the hypervolume rose by no more than the share ``gain`` over so many ``generations``."""
-
-    generations: int = Field(ge=1)
-    gain: Annotated[float, Field(ge=0, lt=1)] = 0.001
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain(cls, value: object) -> object:
-        """Let a plain number stand for the generations."""
-        return {"generations": value} if isinstance(value, int) else value
-
-
-class StudySpec(_Spec):
+class StudySpec(Spec):
     """One study. ``timeframe`` is the execution timeframe of every Play; numbers are those of the whole study."""
 
     name: str
@@ -163,7 +52,7 @@ class StudySpec(_Spec):
     space: SpaceSpec
     sides: Sides = "both"
     objectives: list[ObjectiveSpec] = Field(min_length=1, max_length=4)
-    constraints: dict[Annotated[str, AfterValidator(_constraint)], ConstraintSpec] = Field(
+    constraints: dict[Annotated[str, AfterValidator(known_constraint)], ConstraintSpec] = Field(
         default={}, validate_default=True
     )
     population: int = Field(ge=2, le=10_000)
@@ -179,7 +68,7 @@ class StudySpec(_Spec):
     mutation: MutationSpec = MutationSpec()
     champion: str = "knee"
     stall: StallSpec | None = None
-    seeds: list[dict[str, Any]] = []  # known Plays of the first generation, as documents; in the file as paths
+    seeds: list[dict[str, Any]] = Field(default=[])  # documents of known Plays; in the file as paths
 
     @field_validator("name")
     @classmethod
@@ -247,7 +136,7 @@ class StudySpec(_Spec):
             if pair in pairs[:i]:
                 faults.append((("objectives", i), f"{pair[1]} {pair[0]} stands twice", None))
         for name, constraint in self.constraints.items():
-            low, high = _BOUNDS.get(constraint_metric(name), (-float("inf"), float("inf")))
+            low, high = BOUNDS.get(constraint_metric(name), (-float("inf"), float("inf")))
             if not low <= constraint.value <= high:
                 faults.append((("constraints", name), f"it must lie between {low:g} and {high:g}", constraint.value))
         metrics = [objective.metric for objective in self.objectives]

@@ -7,8 +7,9 @@ import numpy as np
 import optuna
 
 from forge_core.evolution.front import hypervolume, nondominated
-from forge_core.evolution.generation import seed_of
+from forge_core.evolution.generation import seed_of, select_distinct
 from forge_core.evolution.genes import Gene
+from forge_core.evolution.migration import parents_after_migration, source_island
 from forge_core.evolution.nsga2 import Nsga2, Operators, make_nsga2
 
 STEPS = 1000  # values of a gene
@@ -42,6 +43,11 @@ class Point:
     objectives: tuple[float, ...]
     violation: float = 0.0
 
+    @property
+    def play(self) -> str:
+        """What tells one candidate from another."""
+        return str(self.genes)
+
 
 def genes_of(variables: int) -> list[Gene]:
     return [Gene(f"x{i:02d}", STEPS) for i in range(variables)]
@@ -65,6 +71,61 @@ def run_forge(
         pool = [*parents, *children]
         parents = [pool[i] for i in algorithm.select(pool, population)]
     return np.array([point.objectives for point in seen])
+
+
+def run_islands(
+    problem: Problem,
+    variables: int,
+    objectives: int,
+    *,
+    population: int,
+    generations: int,
+    seed: int,
+    operators: Operators | None = None,
+    islands: int = 2,
+    epochs: int = 2,
+) -> np.ndarray:
+    """Return the same for islands that meet, as a study's do: each one's best five move on in the ring."""
+    algorithm = make_nsga2(genes_of(variables), ["minimize"] * objectives, operators or Operators())
+    size = population // islands
+    parents: list[list[Point]] = [[] for _ in range(islands)]
+    seen = []
+    for generation in range(1, generations + 1):
+        if islands > 1 and generation > 1 and (generation - 1) % (generations // epochs) == 0:
+            parents = [
+                parents_after_migration(
+                    algorithm, residents, parents[source_island(island, islands)], count=5, size=size
+                )
+                for island, residents in enumerate(parents)
+            ]
+        for island in range(islands):
+            ask = algorithm.asker(parents[island], seed_of(seed, island, generation))
+            children = [evaluate(problem, ask()) for _ in range(size)]
+            seen += children
+            parents[island] = select_distinct(algorithm, [*parents[island], *children], size)
+    return np.array([point.objectives for point in seen])
+
+
+def run_pymoo(
+    problem: Problem, variables: int, objectives: int, *, population: int, generations: int, seed: int
+) -> np.ndarray:
+    """Return the same of pymoo's NSGA-II with its own operators (SBX and polynomial mutation on real numbers)."""
+    from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.core.problem import ElementwiseProblem
+    from pymoo.optimize import minimize
+
+    seen = []
+
+    class Wrapped(ElementwiseProblem):
+        def __init__(self) -> None:
+            super().__init__(n_var=variables, n_obj=objectives, xl=0.0, xu=1.0)
+
+        def _evaluate(self, x: np.ndarray, out: dict, *args: object, **kwargs: object) -> None:
+            out["F"] = problem(x)
+            seen.append(out["F"])
+
+    minimize(Wrapped(), NSGA2(pop_size=population), ("n_gen", generations), seed=seed)
+    return np.array(seen)
 
 
 def run_optuna(

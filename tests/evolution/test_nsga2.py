@@ -9,7 +9,7 @@ from forge_core.evolution import nsga2
 from forge_core.evolution.genes import Gene
 from forge_core.evolution.nsga2 import FastNsga2, Operators, PublicNsga2, make_nsga2
 
-from .benchmarks import Point, dtlz2, run_forge, run_optuna, volume, zdt1, zdt2
+from .benchmarks import Point, dtlz2, run_forge, run_islands, run_optuna, run_pymoo, volume, zdt1, zdt2
 
 GENES = [
     Gene("role", 4, ordered=False),
@@ -149,3 +149,30 @@ def test_zdt1_as_good_as_plain_optuna() -> None:
 )
 def test_as_good_as_plain_optuna_over_ten_seeds(problem, variables: int, objectives: int, reference: float) -> None:
     compare(problem, variables, objectives, reference, range(10), population=50, generations=100)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("problem", "variables", "objectives", "reference"), [(zdt1, 30, 2, 1.1), (zdt2, 30, 2, 1.1), (dtlz2, 12, 3, 1.1)]
+)
+def test_islands_beside_one_population_and_pymoo(problem, variables: int, objectives: int, reference: float) -> None:
+    """With pymoo's operators Forge comes near pymoo, whose genes are not steps; two islands lose little to one."""
+    pytest.importorskip("pymoo")
+    budget = {"population": 100, "generations": 100}
+    operators = Operators(crossover="sbx", crossover_eta=15.0, mutation="polynomial", mutation_eta=20.0)
+    ways = {
+        "one island": lambda seed: run_islands(
+            problem, variables, objectives, seed=seed, islands=1, operators=operators, **budget
+        ),
+        "two islands": lambda seed: run_islands(
+            problem, variables, objectives, seed=seed, operators=operators, **budget
+        ),
+        "two islands, uniform": lambda seed: run_islands(problem, variables, objectives, seed=seed, **budget),
+        "pymoo": lambda seed: run_pymoo(problem, variables, objectives, seed=seed, **budget),
+    }
+    volumes = {name: [volume(run(seed), reference) for seed in range(1, 6)] for name, run in ways.items()}
+    for name, found in volumes.items():
+        print(f"{problem.__name__}, {name}: {np.mean(found):.4f} +- {np.std(found):.4f}")
+    means = {name: np.mean(found) for name, found in volumes.items()}
+    assert means["one island"] >= 0.9 * means["pymoo"]
+    assert means["two islands"] >= 0.9 * means["one island"]

@@ -7,7 +7,8 @@ import yaml
 
 from forge_core.errors import ConfigError, StudyError
 from forge_core.evolution.evaluation import Goals
-from forge_core.evolution.study import StudySpec, constraint_metric, holdout_relation, list_studies, load_study, split
+from forge_core.evolution.goals_spec import constraint_metric
+from forge_core.evolution.study import StudySpec, holdout_relation, list_studies, load_study, split
 
 from .studies import small_spec
 
