@@ -75,6 +75,12 @@ def test_export(study: Home, forge, tmp_path) -> None:
     assert [play_hash(load_play(path)) for path in plays] == list(front.play)
     report = json.loads((study.study("commands") / "champion.json").read_text())
     assert play_hash(load_play(tmp_path / "out" / "champion.yaml")) == report["play"]
+    for part in ("train", "holdout"):
+        for dataset, figures in report[part].items():
+            trades = pd.read_csv(tmp_path / "out" / f"champion_trades_{dataset}.csv")
+            equity = pd.read_csv(tmp_path / "out" / f"champion_equity_{dataset}.csv")
+            assert len(trades) == figures["metrics"]["total_trades"]
+            assert equity.iloc[-1, 1] / 100_000 - 1 == pytest.approx(figures["metrics"]["total_return"])
 
 
 def test_reset_asks_first_and_keeps_everything(study: Home, forge) -> None:
