@@ -42,10 +42,11 @@ def data_hashes(bars: pd.DataFrame, ends: Integers, funding: Floats | None = Non
     That is what a month's result depends on, so bars that come later leave the hash of a month as it was.
     """
     columns = [microseconds(bars.index).view(np.float64), *(bars[name].to_numpy(np.float64) for name in BAR_COLUMNS)]
-    rows = np.column_stack(columns if funding is None else [*columns, funding])
+    if funding is not None:
+        columns.append(funding)
     digest, hashes, begin = hashlib.sha256(), [], 0
     for end in ends:
-        digest.update(rows[begin:end].data)
+        digest.update(np.column_stack([values[begin:end] for values in columns]).data)
         hashes.append(digest.hexdigest()[:16])
         begin = int(end)
     return hashes

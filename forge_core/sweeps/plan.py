@@ -117,11 +117,12 @@ class Task:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """A sweep, the folder it writes to, and its tasks."""
+    """A sweep, the folder it writes to, its tasks, and the engine it was planned for."""
 
     spec: SweepSpec
     home: Home
     tasks: tuple[Task, ...]
+    engine: str
 
     @cached_property
     def tests(self) -> int:
@@ -149,6 +150,7 @@ class SweepPlan:
         return {
             "spec": self.spec.model_dump(mode="json", by_alias=True),
             "home": str(self.home.root),
+            "engine": self.engine,
             "tests": self.tests,
             "tasks": [task.document() for task in self.tasks],
         }
@@ -157,7 +159,8 @@ class SweepPlan:
     def read(cls, document: Mapping[str, Any]) -> Self:
         """Read what ``document`` returned."""
         tasks = tuple(Task.read(task) for task in document["tasks"])
-        return cls(SweepSpec.model_validate(document["spec"]), Home(Path(document["home"])), tasks)
+        spec, home = SweepSpec.model_validate(document["spec"]), Home(Path(document["home"]))
+        return cls(spec, home, tasks, document["engine"])
 
     @classmethod
     def make(cls, spec: SweepSpec, home: Home | None = None, log: logging.Logger | None = None) -> Self:
@@ -168,12 +171,13 @@ class SweepPlan:
         for text in spec.oddities:
             log.warning(text)
         dates = load_switch_dates(home)
-        for symbol in spec.symbols:
+        tasks: list[Task] = []
+        for symbol in spec.symbols:  # one after the other, so that the bars of one alone are in memory
             _take_in(get_instrument(symbol), home, log)
-        with BarStore(home.store, wait=_STORE_WAIT) as store:
-            series = [found for symbol in spec.symbols for found in _read(store, symbol, spec, home, log)]
-        tasks = [_task(one, origin, spec, dates, home, log) for one, origin in series]
-        plan = cls(spec, home, tuple(task for task in tasks if task.cells))
+            with BarStore(home.store, wait=_STORE_WAIT) as store:
+                series = _read(store, symbol, spec, home, log)
+            tasks += [_task(one, origin, spec, dates, home, log) for one, origin in series]
+        plan = cls(spec, home, tuple(task for task in tasks if task.cells), ENGINE)
         if not plan.tasks:
             raise DataError(f"sweep {spec.name}: none of its months has bars enough to test on")
         write_json(plan_path(spec.name, home), plan.document())

@@ -34,6 +34,11 @@ _FIGURES = (
     *("positive_months", "month_return_mean", "month_return_median", "month_return_std"),
     *("month_return_worst", "month_return_best", "max_drawdown"),
 )
+_FAMILY = (
+    *("parameter_sets", "sharpe_median", "positive_sets", "total_trades", "best_parameters"),
+    *("best_sharpe", "best_total_trades", "best_days", "best_positive_months"),
+    *("neighbour_sharpe", "neighbours_positive"),
+)
 
 Floats = NDArray[np.float64]
 
@@ -88,7 +93,8 @@ def rank_strategies(table: pd.DataFrame) -> pd.DataFrame:
                 **{name: best[name] for name in ("neighbour_sharpe", "neighbours_positive")},
             }
         )
-    return pd.DataFrame(rows).sort_values("sharpe_median", ascending=False, kind="stable").reset_index(drop=True)
+    families = pd.DataFrame(rows, columns=["strategy", "options", *_FAMILY])
+    return families.sort_values("sharpe_median", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def parameter_map(table: pd.DataFrame, strategy: str, column: str = "sharpe") -> pd.DataFrame | None:

@@ -26,7 +26,7 @@ from forge_core.engine.spans import SpanResults
 from forge_core.files import canonical_json, content_hash, read_table, write_table
 from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home, safe_name
-from forge_core.sweeps.plan import ENGINE, SweepPlan, Task
+from forge_core.sweeps.plan import SweepPlan, Task
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _FACTS = (
@@ -238,7 +238,7 @@ def identity(
         "adjust": everywhere(spec.adjust),
         "roll_mode": everywhere(spec.roll_mode),
         "policy": everywhere(spec.policy),
-        "engine": everywhere(ENGINE),
+        "engine": everywhere(plan.engine),
     }
     parts = [columns[name].cast(pa.string()) for name in ("cell", "test")]
     return {"key": pc.binary_join_element_wise(*parts, _KEY), **columns}

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from forge_core.engine.feed import Feed
 from forge_core.engine.simulate import simulate
 from forge_core.engine.spans import simulate_spans
-from forge_core.errors import DataError, ForgeError
+from forge_core.errors import DataError, ForgeError, StudyError
 from forge_core.features.feeds import feed_from_bars
 from forge_core.plays.model import Play
 from forge_core.plays.validation import check_play
+from forge_core.sweeps import plan as planning
 from forge_core.sweeps.months import Months, cut_months, month_feed
 from forge_core.sweeps.plan import SweepPlan, Task
 from forge_core.sweeps.results import ResultBuffer, Shelf, identity, locked, trades_table
@@ -58,9 +59,12 @@ def run_task(plan: SweepPlan, task: Task, months: set[str] | None = None, log: l
     """Do what is missing of one task, of ``months`` alone if they are named, and write it.
 
     A test that fails is recorded with its error, and the others go on. Raises DataError when the bars of the plan are
-    gone or a file of results is damaged.
+    gone or a file of results is damaged, StudyError when the plan was made for another engine.
     """
     log = log or logger
+    if plan.engine != planning.ENGINE:
+        planned = f"sweep {plan.spec.name!r} was planned for engine {plan.engine}"
+        raise StudyError(f"{planned}, this is {planning.ENGINE}: run it again")
     with locked(plan.home, task, log):
         return _Worker(plan, task, months, log).run()
 

@@ -89,7 +89,8 @@ def strategy_ranking(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     next to it are good too. Recorded by `mass_test` at its end; materialize it to rank anew what is there.
     """
     with user_errors():
-        return ranking_content(read_plan(context.partition_key)).result()
+        plan = read_plan(context.partition_key)
+        return ranking_content(plan, write_ranking(plan)).result()
 
 
 def month_contents(plan: SweepPlan) -> list[Content]:
@@ -127,14 +128,13 @@ def _describe_month(plan: SweepPlan, month: str, figures: Any) -> Metadata:
     }
 
 
-def ranking_content(plan: SweepPlan) -> Content:
-    """Return the content of ``strategy_ranking``; its files are written when it is described."""
+def ranking_content(plan: SweepPlan, ranking: pd.DataFrame) -> Content:
+    """Return the content of ``strategy_ranking``; ``ranking`` is what ``write_ranking`` wrote."""
     version = content_hash(plan.spec.fingerprint, *month_hashes(plan).values())
-    return Content("strategy_ranking", plan.spec.name, version, partial(_describe_ranking, plan))
+    return Content("strategy_ranking", plan.spec.name, version, partial(_describe_ranking, plan, ranking))
 
 
-def _describe_ranking(plan: SweepPlan) -> Metadata:
-    ranking = write_ranking(plan)
+def _describe_ranking(plan: SweepPlan, ranking: pd.DataFrame) -> Metadata:
     shown = ("tests", "total_trades", "days", "sharpe", "profit_factor", "positive_months", "neighbour_sharpe")
     families = ("parameter_sets", "sharpe_median", "positive_sets", "best_sharpe", "best_total_trades", "best_days")
     return {

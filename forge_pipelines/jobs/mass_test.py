@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from forge_core.market.instruments import get_instrument
 from forge_core.paths import Home
@@ -65,7 +66,7 @@ def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dic
         read = SweepPlan.read(plan)
         log_lacking(context, month_contents(read))
         context.instance.add_dynamic_partitions(str(SWEEPS.name), [read.spec.name])
-        log_lacking(context, [ranking_content(read)])
+        log_lacking(context, [ranking_content(read, pd.read_parquet(report["ranking"]))])
     counts = f"{report['asked']:,} tests, {report['run']:,} of them now, {report['failed']:,} failed"
     context.log.info(f"sweep {report['sweep']}: {counts}")
     if report["best"] is not None:

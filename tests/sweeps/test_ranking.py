@@ -158,6 +158,9 @@ def test_only_what_the_plan_asks_for_is_ranked(futures):
 def test_nothing_done_yet_is_an_empty_ranking(futures):
     plan = SweepPlan.make(sweep(), futures, quiet())
     assert rank(plan).empty
+    assert rank_strategies(rank(plan)).empty
+    assert heat_maps(rank(plan)) == {}
+    assert write_ranking(plan).empty
     assert len(load_results(plan, Filters(), ["sharpe"])) == 0
     assert (sweep_status(plan)["done"] == 0).all()
     assert month_figures(plan) == {}

@@ -4,8 +4,10 @@ import json
 import logging
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,6 +29,7 @@ from forge_core.sweeps.results import RESULT_SCHEMA
 from forge_core.sweeps.series import load_series, series_path
 from forge_core.sweeps.steps import plan_sweep, run_sweep, run_sweep_task
 from tests.engine.reference_engine import reference_backtest
+from tests.market.bar_tables import walk
 from tests.sweeps.made import SPEC, all_rows, content, quiet, sweep
 
 TRADED = [metric.name for metric in METRICS]
@@ -41,6 +44,7 @@ def feed_of(plan: SweepPlan, task: planning.Task):
         switches=task.switches,
         adjust=plan.spec.adjust,
     )
+    feed = replace(feed, funding=series.funding)
     return feed, cut_months(series.bars, task.instrument.session)
 
 
@@ -284,6 +288,44 @@ def test_bars_that_are_gone_or_changed_are_named(futures):
         run_sweep_task(document, "ZS", "4h", log=quiet())
     with pytest.raises(StudyError, match="has no task GC 4h"):
         run_sweep_task(document, "GC", "4h", log=quiet())
+
+
+def test_a_plan_of_another_engine_is_not_carried_out(futures, monkeypatch):
+    document = plan_sweep(sweep(), futures, quiet())
+    monkeypatch.setattr(planning, "ENGINE", "2.x")
+    with pytest.raises(StudyError, match=r"was planned for engine .*, this is 2.x: run it again"):
+        run_sweep_task(document, "ZS", "4h", log=quiet())
+
+
+@pytest.mark.parametrize("funded", [True, False])
+def test_a_perpetual_is_tested_with_its_funding_and_fails_without(home, funded):
+    bars = walk(900, "4h", start="2024-01-01")
+    times = pd.date_range("2024-01-01", "2024-07-01", freq="8h", tz="UTC")
+    rates = pd.Series(np.random.default_rng(1).normal(0.0001, 0.0005, len(times)), index=times, name="rate")
+    with BarStore(home.store) as store:
+        store.upsert("BTCUSDTPERP", "4h", bars, source="made up")
+        if funded:
+            store.upsert_funding("BTCUSDTPERP", rates, source="made up")
+    spec = sweep(symbols=["BTCUSDTPERP"], strategies={"ema": {"short_period": [3, 5], "long_period": 13}}, verbose=True)
+    report = run_sweep(spec, home, log=quiet())
+    rows = all_rows(home)
+    assert report["run"] == rows.num_rows == 2 * 5
+    if not funded:
+        assert report["failed"] == report["run"]
+        assert all("funding series is missing" in error for error in rows["error"].to_pylist())
+        return
+    assert report["failed"] == 0
+    assert any(abs(value) > 0 for value in rows["financing"].to_pylist())
+    plan = SweepPlan.make(spec, home, quiet())
+    for row, feed, variant in months_of(plan, rows.to_pylist()):
+        expected = reference_backtest(
+            variant.strategy.play("4h", variant.options),
+            feed,
+            costs=plan.tasks[0].costs,
+            cash=spec.cash,
+            policy=spec.policy,
+        )
+        assert row["final_equity"] == pytest.approx(expected.equity[-1], rel=1e-12)
 
 
 def test_a_symbol_without_bars_says_what_brings_them(home):
