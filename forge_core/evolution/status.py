@@ -94,7 +94,7 @@ def status_text(name: str, home: Home | None = None) -> str:
     wide = max(len(dataset) for _, dataset, _ in datasets)
     lines.append(" " * (wide + 10) + "".join(f"{metric:>14}" for metric in (*_SHOWN, _HELD)))
     for key, dataset, figures in datasets:
-        values = (*(figures["metrics"][metric] for metric in _SHOWN), figures["buy_and_hold"])
+        values = (*(figures["metrics"][metric] for metric in _SHOWN), figures.get("buy_and_hold"))
         row = "".join(f"{'-' if value is None else format(value, '.4g'):>14}" for value in values)
         looks = f"   look {figures['look']} of {holdout_looks(home.ledger, dataset)}" if key == "holdout" else ""
         lines.append(f"{key:<9} {dataset:<{wide}}{row}{looks}")
