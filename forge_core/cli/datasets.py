@@ -1,10 +1,13 @@
 """``forge datasets``: the catalog of named market regimes."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forge_core.cli.console import reports_errors, say, show_table
+
+if TYPE_CHECKING:
+    from forge_core.market.regimes import Suggestion
 
 app = typer.Typer(no_args_is_help=True, help="Named market regimes: what can be tested on.")
 
@@ -67,3 +70,138 @@ def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog."
         for label, part in version.manifest["timeframes"].items()
     ]
     show_table(("timeframe", "bars", "of them lead-in", "first bar (UTC)", "last bar (UTC)", "gaps", "origin"), rows)
+    if (rates := version.manifest.get("funding")) is not None:
+        say(f"\nfunding: {rates['rows']} rates, {rates['first'][:16]} to {rates['last'][:16]} (UTC)")
+
+
+@app.command("add")
+@reports_errors
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the new dataset, as BTCUSDT_BEAR_2022.")],
+    symbol: Annotated[str, typer.Option("--symbol", "-s", help="Symbol of datasets/instruments.yaml.")],
+    start: Annotated[str, typer.Option("--start", help="First day, as 2022-01-01 (UTC).")],
+    end: Annotated[str, typer.Option("--end", help="First day after the period.")],
+    timeframes: Annotated[str, typer.Option("--timeframes", "-t", help="Finest (the one traded) first, as 15m,1h,4h.")],
+    regime: Annotated[str, typer.Option("--regime", "-r", help="full_cycle, bear, bull, range or volatile.")],
+    characteristics: Annotated[str, typer.Option("--characteristics", help="What is special about it.")] = "",
+) -> None:
+    """Add a dataset to the catalog. Every other line of the file, comments among them, stays as it is.
+
+    Example: `forge datasets add BTCUSDT_BEAR_2018 -s BTCUSDT --start 2018-01-01 --end 2018-12-01 -t 1h,4h -r bear`
+    """
+    from forge_core.configuration import validate_model
+    from forge_core.market.catalog import DatasetSpec
+    from forge_core.market.catalog_edit import add_dataset
+
+    entry: dict[str, Any] = {
+        "name": name,
+        "symbol": symbol,
+        "start": start,
+        "end": end,
+        "timeframes": [label.strip() for label in timeframes.split(",")],
+        "regime": regime,
+        "characteristics": characteristics,
+    }
+    spec = validate_model(DatasetSpec, entry, source=f"dataset {name}")
+    say(f"{name} added to {add_dataset(spec)}")
+
+
+@app.command("remove")
+@reports_errors
+def remove(name: Annotated[str, typer.Argument(help="Name in the catalog.")]) -> None:
+    """Remove a dataset from the catalog, with the comment right above it. Versions that are built stay.
+
+    A study that names it can go on no more; `forge datasets add` brings it back.
+
+    Example: `forge datasets remove BTCUSDT_BEAR_2018`
+    """
+    from forge_core.market.catalog_edit import remove_dataset
+
+    say(f"{name} removed from {remove_dataset(name)}")
+
+
+@app.command("check")
+@reports_errors
+def check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names [default: all].")] = None,
+) -> None:
+    """Check that what is built is whole, and that the store has what the rest needs.
+
+    Ends with exit code 1 if a version is damaged, or the store lacks the bars of a dataset that was named.
+
+    Example: `forge datasets check BTCUSDT_BEAR_2022`
+    """
+    from forge_core.market.catalog import get_dataset_spec, load_catalog
+    from forge_core.market.catalog_check import check_dataset
+    from forge_core.market.store import BarStore
+    from forge_core.paths import Home
+
+    home = Home.current()
+    specs = [get_dataset_spec(name) for name in names or load_catalog()]
+    with BarStore(home.store) as store:
+        checks = [check_dataset(spec, store, home) for spec in specs]
+    rows = [(c.name, c.state, c.version or None, c.text if c.state != "no bars" else None) for c in checks]
+    show_table(("dataset", "state", "version", ""), rows)
+    lacking = [c for c in checks if c.state == "no bars"] if names else []
+    for found in lacking:
+        say(f"{found.name}: {found.text}")
+    if lacking or any(c.state == "damaged" for c in checks):
+        raise typer.Exit(1)
+
+
+@app.command("suggest")
+@reports_errors
+def suggest(symbol: Annotated[str, typer.Argument(help="Symbol whose bars are in the store.")]) -> None:
+    """Propose bear, bull, sideways and volatile periods from the bars of a symbol, with the commands that add them.
+
+    Bull and bear phases run between turning points of the daily closes (peaks and troughs, by prominence); sideways is
+    where the range is small beside that of a random walk; volatile where the volatility is highest.
+
+    Example: `forge datasets suggest ETHUSDT`
+    """
+    from forge_core.market.catalog import load_catalog
+    from forge_core.market.instruments import get_instrument
+    from forge_core.market.regime_store import stored_closes, usual_timeframes
+    from forge_core.market.regimes import suggest_regimes
+    from forge_core.market.store import BarStore
+    from forge_core.paths import Home
+
+    instrument = get_instrument(symbol)
+    with BarStore(Home.current().store) as store:
+        closes = stored_closes(store, instrument)
+        timeframes = usual_timeframes(store, symbol)
+    suggestions = suggest_regimes(closes, instrument.annualization)
+    say(f"{symbol}: {len(closes)} days, {closes.index[0]:%Y-%m-%d} to {closes.index[-1]:%Y-%m-%d}\n")
+    rows = [(s.regime, f"{s.start:%Y-%m-%d} to {s.end:%Y-%m-%d}", str(s.figures), s.reason) for s in suggestions]
+    show_table(("regime", "period [start, end)", "of daily closes", "because"), rows)
+    say("\nTo add one:")
+    known = {(spec.symbol, spec.start, spec.end) for spec in load_catalog().values()}
+    for suggestion in suggestions:
+        taken = " # in the catalog already" * ((symbol, suggestion.start, suggestion.end) in known)
+        say(f"{_add_command(symbol, suggestion, timeframes)}{taken}")
+
+
+def _add_command(symbol: str, suggestion: "Suggestion", timeframes: list[str]) -> str:
+    name = f"{symbol}_{suggestion.regime.upper()}_{suggestion.start:%Y_%m}"
+    period = f"--start {suggestion.start:%Y-%m-%d} --end {suggestion.end:%Y-%m-%d}"
+    rest = f'-t {",".join(timeframes)} -r {suggestion.regime} --characteristics "{suggestion.figures}"'
+    return f"forge datasets add {name} -s {symbol} {period} {rest}"
+
+
+@app.command("prune")
+@reports_errors
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove versions that are not the latest and that no study began with, and the features computed from them.
+
+    Example: `forge datasets prune --dry-run`
+    """
+    from forge_core.market.pruning import prune_versions, unneeded_versions
+    from forge_core.paths import Home
+
+    home = Home.current()
+    versions = unneeded_versions(home) if dry_run else prune_versions(home)
+    show_table(("dataset", "version", "MiB"), [(v.dataset, v.content_hash, v.size / 2**20) for v in versions])
+    size = sum(version.size for version in versions) / 2**20
+    say(f"{len(versions)} versions, {size:,.1f} MiB {'would be' if dry_run else 'were'} removed")

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -85,15 +85,36 @@ def build_dataset(
 ) -> DatasetVersion:
     """Cut a dataset from the store and export it, whole or not at all, to ``<home>/datasets/<name>/<hash>/``.
 
+    If this very content was built before, its folder stays untouched and is returned. Raises as ``cut_dataset`` does.
+    """
+    home = home or Home.current()
+    return _export(cut_dataset(spec, store, home, failure), home)
+
+
+class Cut(NamedTuple):
+    """A dataset as the store has it now, not yet exported: its manifest, bars by timeframe, and funding rates."""
+
+    manifest: dict[str, Any]
+    bars: dict[str, pd.DataFrame]
+    rates: "pd.Series[float] | None"
+
+    @property
+    def content_hash(self) -> str:
+        """The hash of the version it would be."""
+        return manifest_hash(self.manifest)
+
+
+def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeError | None = None) -> Cut:
+    """Cut a dataset from the store.
+
     Of each timeframe it has the bars that open and close within [start, end) and up to ``LEAD_IN`` bars before. Coarser
     timeframes are the store's own where these cover the period, else resampled from all execution bars before the end.
-    Bars after the end play no part. If this very content was built before, its folder stays untouched and is returned.
+    Bars after the end play no part.
 
     Raises DataError if the store does not have the period (but for ``_CLOSED_AT_MOST`` at either end; it then also
     quotes ``failure``, why bringing them failed), for fewer than ``MIN_ROWS`` execution bars, for a timeframe without
     any bar in the period, or for a perpetual whose funding rates the store lacks.
     """
-    home = home or Home.current()
     instrument = get_instrument(spec.symbol)
     execution = Timeframe.parse(spec.timeframes[0])
     all_bars = store.read(spec.symbol, execution.label, end=spec.end)
@@ -139,7 +160,7 @@ def build_dataset(
     if instrument.kind == "perpetual":
         rates = dataset_funding(spec, store)
         manifest["funding"] = funding_entry(spec, store, rates)
-    return _export(manifest, exported, rates, home)
+    return Cut(manifest, exported, rates)
 
 
 def _cut(bars: pd.DataFrame, timeframe: Timeframe, spec: DatasetSpec) -> tuple[pd.DataFrame, int]:
@@ -199,11 +220,9 @@ def _describe_gaps(gaps: pd.DataFrame) -> dict[str, Any]:
     return {"count": len(listed), "missing": int(gaps["missing"].sum()), "list": listed}
 
 
-def _export(
-    manifest: dict[str, Any], bars: dict[str, pd.DataFrame], rates: "pd.Series[float] | None", home: Home
-) -> DatasetVersion:
+def _export(cut: Cut, home: Home) -> DatasetVersion:
     """Write a version into a folder beside its own and rename that, unless the version is there already."""
-    name, version_hash = manifest["name"], manifest_hash(manifest)
+    name, version_hash = cut.manifest["name"], cut.content_hash
     folder = home.dataset(name)
     if not (folder / version_hash).exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -211,11 +230,11 @@ def _export(
             shutil.rmtree(leftover)
         building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=folder))
         try:
-            for label, table in bars.items():
+            for label, table in cut.bars.items():
                 write_table(building / bars_file(label), bars_table(table))
-            if rates is not None:
-                write_table(building / FUNDING_FILE, funding_table(rates))
-            write_json(building / MANIFEST, {**manifest, "content_hash": version_hash})
+            if cut.rates is not None:
+                write_table(building / FUNDING_FILE, funding_table(cut.rates))
+            write_json(building / MANIFEST, {**cut.manifest, "content_hash": version_hash})
             building.chmod(0o755)
             building.rename(folder / version_hash)
         finally:
