@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from forge_core.compiled import compiled
 from forge_core.engine import orders, rules
 from forge_core.engine import settings as st
 from forge_core.engine.costs import Costs
 from forge_core.engine.feed import Feed, Floats, Integers
-from forge_core.engine.kernel import run_backtest
+from forge_core.engine.kernel import TIME, run_backtest
+from forge_core.engine.pointers import int64_at
 from forge_core.engine.program import compile_play
 from forge_core.engine.settings import Policy, RollMode, pack_settings
 from forge_core.engine.simulate import DEFAULT_CASH, bar_addresses, check_feed
@@ -48,8 +50,8 @@ class SpanResults:
 def simulate_spans(
     play: Play,
     feed: Feed,
-    starts: Integers,
-    ends: Integers,
+    starts: ArrayLike,
+    ends: ArrayLike,
     *,
     costs: Costs | None = None,
     cash: float = DEFAULT_CASH,
@@ -62,11 +64,11 @@ def simulate_spans(
     Each begins with ``cash`` and no position and ends flat. ``replay`` of finer bars is not offered; else the settings
     are those of ``simulate``. Raises PlayError, ConfigError or DataError before any work starts; releases the GIL.
     """
-    starts, ends = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
-    if starts.shape != ends.shape or starts.ndim != 1 or not ((starts >= 0) & (starts < ends)).all():
+    begin, end = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
+    if begin.shape != end.shape or begin.ndim != 1 or not ((begin >= 0) & (begin < end)).all():
         raise DataError("each span needs a start of 0 or more and an end after it")
-    if feed.start or ends.max(initial=0) > len(feed):
-        raise DataError(f"spans reach to bar {ends.max(initial=0)} of a feed of {len(feed)} bars from {feed.start}")
+    if feed.start or end.max(initial=0) > len(feed):
+        raise DataError(f"spans reach to bar {end.max(initial=0)} of a feed of {len(feed)} bars from {feed.start}")
     check_feed(feed, policy, finer=None)
     program = compile_play(play, feed)
     settings = pack_settings(
@@ -80,16 +82,16 @@ def simulate_spans(
         first_signal=program.first_signal,
     )
     day = feed.day_index
-    offsets = np.concatenate(([0], np.cumsum(day[ends - 1] - day[starts] + 1))).astype(np.int64)
+    offsets = np.concatenate(([0], np.cumsum(day[end - 1] - day[begin] + 1))).astype(np.int64)
     results = SpanResults(
-        np.empty((starts.size, len(METRICS))), np.empty((starts.size, 2)), np.empty(offsets[-1]), offsets
+        np.empty((begin.size, len(METRICS))), np.empty((begin.size, 2)), np.empty(offsets[-1]), offsets
     )
     _run_spans(
         settings, program.codes, program.a, program.b, program.values, program.bounds, program.atr,
         bar_addresses(feed), _NO_BARS, np.zeros(4 * rules.BLOCK, np.uint8),
         np.zeros((rules.MAX_DEPTH, rules.BLOCK), np.uint8), np.empty(4, np.int64), np.zeros(orders.POSITION_FLOATS),
         np.empty(TALLY_SIZE), np.empty(feed.days), _NO_FLOATS, _NO_TRADES, _NO_MARKS,
-        starts, ends, feed.time, day, float(feed.instrument.annualization),
+        begin, end, day, float(feed.instrument.annualization),
         results.metrics, results.gross, results.returns, offsets,
     )  # fmt: skip
     return results
@@ -100,10 +102,11 @@ def _run_spans(
     cfg: Any, codes: Any, a: Any, b: Any, values: Any, bounds: Any, atr: Any, bars: Any, finer: Any,
     masks: Any, stack: Any, ready: Any, position: Any, tally: Any, day_equity: Any,
     curve: Any, trade_floats: Any, trade_integers: Any,
-    starts: Any, ends: Any, time: Any, day_index: Any, annualization: Any,
+    starts: Any, ends: Any, day_index: Any, annualization: Any,
     metrics: Any, gross: Any, returns: Any, offsets: Any,
 ) -> None:  # fmt: skip
     """Run the kernel on one span after the other; the day index counts from bar 0 of the feed, whatever the span."""
+    time = int64_at(bars[TIME], day_index.size)
     warm = cfg[st.FIRST_SIGNAL]
     for k in range(starts.size):
         start, end = starts[k], ends[k]
