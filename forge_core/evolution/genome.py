@@ -22,7 +22,7 @@ OPERANDS = 60
 LONGEST_STREAK = 5  # bars of `rising n`
 QUORUMS = 6
 ATR_PERIOD = 14
-_CACHED_RULES = 16_384
+_CACHED_RULES = 4_096  # more than a population uses; few, so that a worker's memory stays flat
 
 Side = Literal["long", "short"]
 _Rules = dict[Side, list[Rule]]
