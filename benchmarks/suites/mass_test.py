@@ -88,6 +88,8 @@ class _Scene:
             "DAGSTER_HOME": str(folder / "dagster"),
             "FORGE_SWEEP": self.sweep,
         }
+        # what is compiled belongs to setting up, as `make` does it
+        subprocess.run([sys.executable, "-m", "forge_pipelines.preload"], cwd=_ROOT, env=self.environment, check=True)
 
     def command(self) -> _Ran:
         """Run the job as its user does, and look at the memory of all its processes meanwhile."""
