@@ -1,0 +1,273 @@
+"""The views that a query can read, and where their rows come from.
+
+All but the store's are over files that are put into place whole and never changed: they can be read while runs write.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from forge_core.errors import ForgeError
+from forge_core.files import read_json
+from forge_core.market.dataset_versions import MANIFEST, bars_file, latest_version
+from forge_core.market.merging import BARS, FUNDING, Table
+from forge_core.paths import Home
+
+STORE = "store"  # the name the store's file is attached under
+
+_BAR_TYPES = "open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE, volume DOUBLE"
+_DATASET_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("version", pa.string()),
+        ("latest", pa.bool_()),
+        ("symbol", pa.string()),
+        ("regime", pa.string()),
+        ("start", pa.timestamp("us")),
+        ("end", pa.timestamp("us")),
+        ("timeframe", pa.string()),
+        ("rows", pa.int64()),
+        ("lead_in_rows", pa.int64()),
+        ("first", pa.timestamp("us")),
+        ("last", pa.timestamp("us")),
+        ("origin", pa.string()),
+        ("gaps", pa.int64()),
+        ("missing", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: what it holds, the columns it has when there is nothing to read, and how it is made on a connection.
+
+    The views ``of_store`` need one with the store attached.
+    """
+
+    name: str
+    description: str
+    columns: str
+    create: Callable[[duckdb.DuckDBPyConnection, Home, "View"], None]
+    of_store: bool = False
+
+
+def create_view(connection: duckdb.DuckDBPyConnection, home: Home, view: View) -> None:
+    """Make a view; without anything to read it is empty, with the columns it always has."""
+    view.create(connection, home, view)
+
+
+def _create_empty(connection: duckdb.DuckDBPyConnection, view: View) -> None:
+    columns = ", ".join(
+        f'NULL::{type_} AS "{name}"' for name, type_ in (c.rsplit(" ", 1) for c in _split(view.columns))
+    )
+    connection.execute(f"CREATE VIEW {view.name} AS SELECT {columns} WHERE false")
+
+
+def _split(columns: str) -> list[str]:
+    return [column.strip() for column in columns.split(",")]
+
+
+def _of_store(table: str) -> Callable[[duckdb.DuckDBPyConnection, Home, View], None]:
+    def create(connection: duckdb.DuckDBPyConnection, home: Home, view: View) -> None:
+        found = connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = ?", [STORE, table]
+        ).fetchall()
+        if found:
+            connection.execute(f"CREATE VIEW {view.name} AS SELECT * FROM {STORE}.{table}")
+        else:
+            _create_empty(connection, view)
+
+    return create
+
+
+def _of_files(
+    find: Callable[[Home], Iterator[tuple[Path, dict[str, Any]]]], rest: str = "*"
+) -> Callable[[duckdb.DuckDBPyConnection, Home, View], None]:
+    """Return what makes a view of Parquet files, with columns of what is known of each file before its own."""
+
+    def create(connection: duckdb.DuckDBPyConnection, home: Home, view: View) -> None:
+        files = list(find(home))
+        if not files:
+            _create_empty(connection, view)
+            return
+        known = pd.DataFrame([{"file_name": str(path), **facts} for path, facts in files])
+        connection.execute(f"CREATE TABLE {view.name}_files AS SELECT * FROM known")
+        facts = ", ".join(f'f."{name}"' for name in known.columns[1:])
+        paths = ", ".join(_quoted(str(path)) for path, _ in files)
+        connection.execute(
+            f"CREATE VIEW {view.name} AS SELECT {facts}{', ' * bool(facts)}r.* EXCLUDE (filename) FROM "
+            f"(SELECT {rest} FROM read_parquet([{paths}], filename=true, union_by_name=true)) r "
+            f"JOIN {view.name}_files f ON f.file_name = r.filename"
+        )
+
+    return create
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _manifests(home: Home) -> Iterator[tuple[Path, dict[str, Any], bool]]:
+    """Yield the folder and manifest of each dataset version, and whether it is the latest."""
+    for folder in sorted(path for path in (home.root / "datasets").glob("*") if path.is_dir()):
+        try:
+            latest = latest_version(folder.name, home)
+        except ForgeError:  # damaged: its other versions can be read all the same
+            latest = None
+        for path in sorted(folder.glob(f"*/{MANIFEST}")):
+            if not path.parent.name.startswith("."):
+                yield path.parent, read_json(path), latest is not None and latest.path == path.parent
+
+
+def _create_datasets(connection: duckdb.DuckDBPyConnection, home: Home, view: View) -> None:
+    rows = []
+    for folder, manifest, latest in _manifests(home):
+        for timeframe, entry in manifest["timeframes"].items():
+            rows.append(
+                {
+                    "dataset": manifest["name"],
+                    "version": folder.name,
+                    "latest": latest,
+                    "symbol": manifest["symbol"],
+                    "regime": manifest["regime"],
+                    "start": _naive(manifest["start"]),
+                    "end": _naive(manifest["end"]),
+                    "timeframe": timeframe,
+                    "rows": entry["rows"],
+                    "lead_in_rows": entry["lead_in_rows"],
+                    "first": _naive(entry["first"]),
+                    "last": _naive(entry["last"]),
+                    "origin": entry["origin"],
+                    "gaps": entry["gaps"]["count"],
+                    "missing": entry["gaps"]["missing"],
+                }
+            )
+    table = pa.Table.from_pylist(rows, schema=_DATASET_SCHEMA)
+    connection.register("dataset_rows", table)
+    connection.execute("CREATE TABLE dataset_table AS SELECT * FROM dataset_rows")
+    connection.execute(f"CREATE VIEW {view.name} AS SELECT * FROM dataset_table")
+
+
+def _naive(text: str) -> Any:
+    return pd.Timestamp(text).tz_convert("UTC").tz_localize(None).to_pydatetime()
+
+
+def _bar_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for folder, manifest, latest in _manifests(home):
+        for timeframe in manifest["timeframes"]:
+            facts = {"dataset": manifest["name"], "version": folder.name, "latest": latest, "timeframe": timeframe}
+            if (path := folder / bars_file(timeframe)).is_file():
+                yield path, facts
+
+
+def _generation_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((home.root / "studies").glob("*/generations/*.parquet")):
+        if path.stem.isdigit():
+            yield path, {"study": path.parts[-3], "generation": int(path.stem)}
+
+
+def _front_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((home.root / "studies").glob("*/pareto_front.parquet")):
+        yield path, {"study": path.parts[-2]}
+
+
+def _trial_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted(home.ledger.glob("*/*/island=*/generation=*.parquet")):
+        study, manifest, island, generation = path.parts[-4:]
+        yield (
+            path,
+            {
+                "study": study,
+                "manifest": manifest,
+                "island": int(island.split("=")[1]),
+                "generation": int(generation.split("=")[1].split(".")[0]),
+            },
+        )
+
+
+def _mass_test_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((home.mass_tests / "results").glob("*/*/*.parquet")):
+        if not path.name.startswith("."):
+            yield path, {}
+
+
+def _ranking_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((home.mass_tests / "rankings").glob("*/ranking.parquet")):
+        yield path, {"sweep": path.parts[-2]}
+
+
+def _columns(table: Table, *, revisions: bool = False) -> str:
+    keys = ", ".join(f"{name} VARCHAR" for name in table.keys)
+    values = ", ".join(f"{name} DOUBLE" for name in table.columns)
+    replaced = ", replaced_by VARCHAR, replaced_at TIMESTAMP" if revisions else ""
+    return f"{keys}, timestamp TIMESTAMP, {values}, source VARCHAR{replaced}"
+
+
+_UTC = "* REPLACE (timestamp AT TIME ZONE 'UTC' AS timestamp)"
+
+VIEWS: Sequence[View] = (
+    View("bars", "bars of the store", _columns(BARS), _of_store("bars"), of_store=True),
+    View("funding", "funding rates of the store", _columns(FUNDING), _of_store("funding"), of_store=True),
+    View(
+        "revisions",
+        "bars of the store that were replaced, as they were",
+        _columns(BARS, revisions=True),
+        _of_store("revisions"),
+        of_store=True,
+    ),
+    View(
+        "funding_revisions",
+        "funding rates that were replaced, as they were",
+        _columns(FUNDING, revisions=True),
+        _of_store("funding_revisions"),
+        of_store=True,
+    ),
+    View(
+        "datasets",
+        "a row per version and timeframe of each dataset",
+        "",
+        _create_datasets,
+    ),
+    View(
+        "dataset_bars",
+        "bars of all versions of the datasets, lead-in included",
+        f"dataset VARCHAR, version VARCHAR, latest BOOLEAN, timeframe VARCHAR, timestamp TIMESTAMP, {_BAR_TYPES}",
+        _of_files(_bar_files, _UTC),
+    ),
+    View(
+        "generations",
+        "individuals of all studies, by generation: metrics as `<dataset>.<metric>`, objectives, fate",
+        "study VARCHAR, generation BIGINT, id VARCHAR, born INTEGER, island INTEGER, play VARCHAR, survivor BOOLEAN, "
+        "feasible BOOLEAN",
+        _of_files(_generation_files),
+    ),
+    View(
+        "fronts",
+        "Pareto fronts of all studies",
+        "study VARCHAR, id VARCHAR, play VARCHAR",
+        _of_files(_front_files),
+    ),
+    View(
+        "trials",
+        "the trial ledger: every Play that was backtested, its document and daily returns",
+        "study VARCHAR, manifest VARCHAR, island BIGINT, generation BIGINT, play VARCHAR, document VARCHAR",
+        _of_files(_trial_files),
+    ),
+    View(
+        "mass_tests",
+        "results of mass tests, a row a test",
+        "month VARCHAR, symbol VARCHAR, interval VARCHAR, strategy VARCHAR, parameters VARCHAR, error VARCHAR",
+        _of_files(_mass_test_files),
+    ),
+    View(
+        "rankings",
+        "rankings of the sweeps",
+        "sweep VARCHAR, strategy VARCHAR",
+        _of_files(_ranking_files),
+    ),
+)
