@@ -3,11 +3,14 @@
 Own processes keep the engines' memory and compilers apart; requests let the parent run them turn by turn.
 """
 
+import ctypes
+import gc
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,20 +61,30 @@ class Worker:
     def memory(self, name: str, runs: int) -> dict[str, float]:
         """Return MB: held by this process alone after ``runs`` runs, its growth over them, and the peak of one run.
 
-        The peak is that of resident memory over what was resident before (Linux), NaN elsewhere.
+        The peak is that of resident memory over what was resident before, the highest of three runs (Linux), NaN
+        elsewhere.
         """
         run = self._contestants[name].run
         run()
         before = self._unique()
-        can_reset = _reset_peak()
-        resident = self._process.memory_info().rss
-        run()
-        peak = _peak() - resident if can_reset else float("nan")
-        for _ in range(runs - 1):
+        peak = max(self._peak_of(run) for _ in range(3))
+        for _ in range(runs - 3):
             run()
         after = self._unique()
         scale = 1 / 2**20
-        return {"unique_mb": after * scale, "growth_mb": (after - before) * scale, "run_mb": max(peak, 0) * scale}
+        return {"unique_mb": after * scale, "growth_mb": (after - before) * scale, "run_mb": peak * scale}
+
+    def _peak_of(self, run: Callable[[], None]) -> float:
+        """Return how far resident memory rises while ``run`` runs, bytes."""
+        gc.collect()
+        _give_back()
+        try:
+            _CLEAR.write_text("5")  # the kernel counts the peak anew
+        except OSError:
+            return float("nan")
+        before = self._process.memory_info().rss
+        run()
+        return max(0, _peak() - before)
 
     def trades(self, name: str) -> Any:
         """Return the contestant's closed trades."""
@@ -86,16 +99,14 @@ class Worker:
         self._contestants.pop(name, None)
 
     def _unique(self) -> int:
+        gc.collect()
         return int(self._process.memory_full_info().uss)
 
 
-def _reset_peak() -> bool:
-    """Let the kernel count this process's peak of resident memory anew; False where it cannot."""
-    try:
-        _CLEAR.write_text("5")
-    except OSError:
-        return False
-    return True
+def _give_back() -> None:
+    """Have the C library return free memory to the system: what a run takes would else be hidden in it."""
+    with suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _peak() -> int:

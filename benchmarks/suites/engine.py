@@ -243,7 +243,7 @@ def _growth(crew: Crew, scene: Scene, options: Options) -> list[dict[str, Any]]:
         jobs = {name: _job(name, dataset, plays.level_5()) for name in (*ENGINES, "floor")}
         crew.prepare(jobs)
         timed = crew.time(jobs, rounds=max(3, options.rounds // 3), seconds=options.seconds)
-        memory = {name: crew[name].ask("memory", name=name, runs=2) for name in ENGINES}
+        memory = {name: crew[name].ask("memory", name=name, runs=3) for name in ENGINES}
         crew.drop(jobs)
         results.append(
             {"bars": length}
