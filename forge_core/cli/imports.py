@@ -41,6 +41,7 @@ def import_bars(
     revise: Annotated[
         bool, typer.Option("--revise", help="Replace stored bars that differ, and keep what they were on record.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check the files, and store nothing.")] = False,
 ) -> None:
     """Import bars or funding rates from files into the store.
 
@@ -51,7 +52,7 @@ def import_bars(
 
     Example: `forge import BTCUSDT-15m-2024-01.zip BTCUSDT-15m-2024-02.zip`
     """
-    from forge_core.market.importer import ImportOptions, import_files
+    from forge_core.market.importer import ImportOptions, import_files, read_for_store
 
     options = ImportOptions(
         symbol=symbol,
@@ -63,6 +64,12 @@ def import_bars(
         trust=trust,
         revise=revise,
     )
+    if dry_run:
+        for path in files:
+            checked = read_for_store(path, options=options)
+            say(f"{path.name}: {checked.told}")
+            say(f"  {checked}; nothing was stored")
+        return
     reports = import_files(files, options=options)
     for report in reports:
         say(f"{report.path.name}: {report.told}")

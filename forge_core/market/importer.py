@@ -10,7 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.bars import normalize_bars
+from forge_core.market.bars import empty_bars, normalize_bars
 from forge_core.market.checked_bars import BarChecker, check_spacing
 from forge_core.market.formats import Contents, Format, ReadOptions, get_format, recognize
 from forge_core.market.formats.names import FileName, name_of_file
@@ -101,18 +101,19 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A file whose bars are checked and ready for the store."""
+    """A file whose bars (or funding ``rates``) are checked and ready for the store; ``told`` by its content."""
 
     path: Path
     symbol: str
     timeframe: str
+    told: str
     bars: pd.DataFrame
-    incomplete: int
+    rates: "pd.Series[float] | None" = None
 
-    @property
-    def origin(self) -> str:
-        """How the store names where the bars are from."""
-        return _origin(self.path)
+    def __str__(self) -> str:
+        index = self.bars.index if self.rates is None else self.rates.index
+        rows = "bars" if self.rates is None else "rates"
+        return f"{self.symbol} {self.timeframe}: {len(index)} {rows} from {index[0]} to {index[-1]}"
 
 
 @dataclass(frozen=True)
@@ -178,13 +179,15 @@ def import_files(
 def read_for_store(
     path: Path, symbol: str | None = None, timeframe: str | None = None, *, options: ImportOptions | None = None
 ) -> CheckedFile:
-    """Read a file of bars and check that they can go into the store; raises as ``import_files`` does."""
+    """Read a file and check it as ``import_files`` does, without storing anything; raises as it does."""
     with TemporaryDirectory() as folder:
         ready = _check(path, Path(folder), _options(options, symbol, timeframe))
-        if ready.checker is None or isinstance(ready.held, pd.Series):
-            raise DataError(f"{path.name} holds funding rates, bars are expected")
+        identity, held = ready.identity, ready.held
+        if isinstance(held, pd.Series):
+            return CheckedFile(path, identity.symbol, "funding", identity.told, empty_bars(), held)
+        assert ready.checker is not None
         label = str(ready.checker.timeframe)
-        return CheckedFile(path, ready.identity.symbol, label, ready.held.read(), ready.checker.incomplete)
+        return CheckedFile(path, identity.symbol, label, _told(identity, ready.checker), held.read())
 
 
 def read_bars_file(path: Path, *, source: str = "", options: ReadOptions | None = None) -> pd.DataFrame:

@@ -25,7 +25,8 @@ _STEP = 3.0  # of daily and longer bars, and over pauses of the market
 _PAUSE = 4 * DAY  # a longer one may change the price by any factor
 _WICK = 3.0  # of high over open and close, or of these over low
 _RATIO = 2.5  # of the median step to the median move over two bars
-_BACK_AND_FORTH = 0.002  # share of steps that the next one undoes
+_BACK_AND_FORTH = 0.002  # share of far steps that the next one undoes
+_SMALL_STEP, _FAR = 0.25, 3.0  # of the median range: what a step usually is at most, and when it is far
 _DECIMALS = 8  # that quoted prices and volumes have at most
 _FEW_ODD = 3  # values with more decimals than the others
 _ENOUGH_VALUES = 200  # to tell how many decimals there are
@@ -121,8 +122,10 @@ def _check_back_and_forth(
     """Raise DataError if steps far beyond the usual range are undone by the next one too often to be a market."""
     if opens.size < _FEW:
         return
-    step = np.where(together, opens[1:] - closes[:-1], 0.0)
-    far = np.abs(step) > 3.0 * np.median(ranges)
+    step, usual = np.where(together, opens[1:] - closes[:-1], 0.0), np.median(ranges)
+    if np.median(np.abs(step)) > _SMALL_STEP * usual:
+        return  # steps are the rule here, not the exception
+    far = np.abs(step) > _FAR * usual
     undone = far[:-1] & far[1:] & (np.abs(step[:-1] + step[1:]) < 0.3 * np.abs(step[:-1]))
     if undone.sum() > max(2, _BACK_AND_FORTH * opens.size):
         row = int(undone.argmax()) + 1

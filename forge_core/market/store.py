@@ -61,6 +61,7 @@ class BarStore:
         while True:
             try:
                 self._connection = duckdb.connect(str(self.path), config=_SETTINGS)
+                self._connection.execute("SET enable_progress_bar = false")
                 self._connection.execute(_SCHEMA)
                 return self
             except duckdb.Error as error:

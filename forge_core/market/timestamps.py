@@ -13,7 +13,7 @@ from forge_core.errors import ConfigError, DataError, suggest
 # An epoch number tells its unit by its magnitude: each band spans 1973 to 5138 in its own unit.
 _SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW, _NANOSECONDS_BELOW = 1e11, 1e14, 1e17, 9e18
 _FIRST_PLAUSIBLE_EPOCH = 1e8  # 1973-03-03 in seconds; below lie 20210101 and row numbers
-_ZONED = re.compile(r"(Z|UTC|[+-]\d{2}:?\d{2})$")
+_ZONED = re.compile(r"(?:Z|UTC|[+-]\d{2}:?\d{2})$")
 _EXPECTED = "write times as 2024-01-31T12:00:00Z or as seconds, milliseconds, microseconds or nanoseconds since 1970"
 
 

@@ -2,11 +2,14 @@
 
 import csv
 import io
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
 from forge_core.market.importer import import_files, name_of_file, read_bars_file
 from forge_core.market.store import BarStore
@@ -29,8 +32,8 @@ def klines(bars):
     """The bars as Binance writes them: no header, twelve columns, epoch milliseconds."""
     out = io.StringIO()
     writer = csv.writer(out)
-    for time, row in zip(bars.index.asi8 // 1_000, bars.itertuples(index=False), strict=True):
-        writer.writerow([time, *row, time + 899_999, 1.0, 5, 0.5, 0.5, 0])
+    for at, row in zip(bars.index.asi8 // 1_000, bars.itertuples(index=False), strict=True):
+        writer.writerow([at, *row, at + 899_999, 1.0, 5, 0.5, 0.5, 0])
     return out.getvalue()
 
 
@@ -245,3 +248,47 @@ def test_a_csv_number_is_read_to_the_last_bit(folder):
     bars = walk(200, seed=3)
     bars.to_csv(folder / "x.csv")
     pd.testing.assert_frame_equal(read_bars_file(folder / "x.csv"), bars, check_freq=False, check_exact=True)
+
+
+def test_the_command(home, folder):
+    bars = walk(60)
+    bars.to_csv(folder / "BTCUSDT_15m.csv")
+    runner = CliRunner()
+    tried = runner.invoke(app, ["import", "--dry-run", str(folder / "BTCUSDT_15m.csv")])
+    assert tried.stdout == (
+        "BTCUSDT_15m.csv: plain format, BTCUSDT as the file says\n"
+        f"  BTCUSDT 15m: 60 bars from {bars.index[0]} to {bars.index[-1]}; nothing was stored\n"
+    )
+    assert not home.store.exists()
+    done = runner.invoke(app, ["import", str(folder / "BTCUSDT_15m.csv")])
+    assert done.stdout.endswith("  BTCUSDT 15m: 60 bars added, 0 known already\n")
+    bars.iloc[5, 4] += 1.0
+    bars.to_csv(folder / "BTCUSDT_15m.csv")
+    differing = runner.invoke(app, ["import", str(folder / "BTCUSDT_15m.csv")])
+    assert differing.exit_code == 3
+    assert "1 differ from the stored ones, which stay" in differing.stdout
+    revised = runner.invoke(app, ["import", str(folder / "BTCUSDT_15m.csv"), "--revise"])
+    assert (revised.exit_code, "1 replaced and the former kept on record" in revised.stdout) == (0, True)
+    missing = runner.invoke(app, ["import", str(folder / "nothing.csv")])
+    assert (missing.exit_code, missing.stderr.startswith("Error: ")) == (1, True)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_four_years_of_quarters_of_an_hour_take_few_seconds(home, folder, suffix):
+    bars = walk(140_000, start="2021-01-01")
+    path = folder / f"BTCUSDT_15m{suffix}"
+    bars.to_csv(path) if suffix == ".csv" else bars.to_parquet(path)
+    began = time.process_time()  # not the wall clock, which other processes slow down
+    import_files([path])
+    assert time.process_time() - began < 3.0
+    same_bars(stored(home), bars)
+
+
+@pytest.mark.long
+def test_ten_million_minutes_take_less_than_a_minute_and_a_gigabyte(tmp_path):
+    from importlib import import_module
+
+    suite = import_module("benchmarks.suites.import")
+    ran = suite._import(suite._minutes(10_000_000), "1m", suite._kline_csv)
+    assert ran.wall_s < 60
+    assert ran.peak_mb < 1_024
