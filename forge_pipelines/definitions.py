@@ -12,6 +12,7 @@ from forge_pipelines.executors import executor
 from forge_pipelines.jobs.assets import build_datasets, build_features, refresh_ohlcv
 from forge_pipelines.jobs.evolve import evolve
 from forge_pipelines.jobs.mass_test import mass_test
+from forge_pipelines.quality_checks import raw_ohlcv_quality
 from forge_pipelines.resources import json_io_manager
 from forge_pipelines.schedules import daily_refresh
 from forge_pipelines.sensors import follow_new_bars, import_folder
@@ -27,7 +28,7 @@ defs = dg.Definitions(
         mass_test_results,
         strategy_ranking,
     ],
-    asset_checks=[raw_ohlcv_checks, regime_dataset_checks, pareto_front_checks, champion_checks],
+    asset_checks=[raw_ohlcv_checks, raw_ohlcv_quality, regime_dataset_checks, pareto_front_checks, champion_checks],
     jobs=[evolve, mass_test, refresh_ohlcv, build_datasets, build_features],
     schedules=[daily_refresh],
     sensors=[import_folder, follow_new_bars],

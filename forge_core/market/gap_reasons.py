@@ -14,7 +14,7 @@ from forge_core.market.timeframes import Timeframe
 
 Reason = Literal["outage", "closed", "hole", "unexplained"]
 
-_HOLIDAYS = 4  # trade dates in a row that a market may be closed
+_CLOSED = 8  # days from the last bar before to the first after; exchanges closed for seven in September 2001
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _closed(start: pd.Timestamp, end: pd.Timestamp, bars: pd.DataFrame, instrume
     moments = pd.DatetimeIndex([bars.index[before_it], start, end])
     before, first, after = trade_days(moments, instrument.session)
     within_one_date = before == first == after
-    return not within_one_date and after - before <= _HOLIDAYS + 2
+    return not within_one_date and after - before <= _CLOSED
 
 
 def _us(moment: pd.Timestamp) -> int:

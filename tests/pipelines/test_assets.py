@@ -9,6 +9,7 @@ from forge_core.market.sources.binance import URL_SETTING, BinanceSource
 from forge_core.market.store import BarStore
 from forge_core.paths import Home
 from forge_pipelines.definitions import defs
+from tests.market.bar_tables import walk
 
 NAME = "SP500_BEAR_2008"
 
@@ -53,9 +54,29 @@ def test_raw_bars_of_the_sample_and_their_check(instance):
     shown = metadata(result, "raw_ohlcv")
     assert shown["dagster/row_count"] == shown["bars_added"] == 5031
     assert shown["first_bar"] == "1999-01-04 00:00"
-    assert evaluations(result) == {"sound_bars": True}
+    assert evaluations(result) == {"sound_bars": True, "complete": True, "plausible": True}
     again = metadata(materialize(instance, "raw_ohlcv", "SP500"), "raw_ohlcv")
     assert (again["bars_added"], again["content_hash"]) == (0, shown["content_hash"])
+
+
+def test_holes_and_strange_bars_are_warnings(instance, home):
+    bars = walk(2_000, "1h")
+    bars.iloc[100:103] = bars.iloc[99].to_numpy()
+    with BarStore(home.store) as store:
+        store.upsert("ES", "1h", bars.drop(bars.index[500:504]), source="x")
+        store.upsert("ES", "15m", walk(8_000), source="x")
+    selection = dg.AssetSelection.checks_for_assets(dg.AssetKey("raw_ohlcv"))
+    checking = dg.Definitions.merge(defs, dg.Definitions(jobs=[dg.define_asset_job("checking", selection)]))
+    result = checking.resolve_job_def("checking").execute_in_process(instance=instance)
+    found = {e.check_name: e for e in result.get_asset_check_evaluations()}
+    assert {name: (e.passed, e.severity) for name, e in found.items()} == {
+        "sound_bars": (True, dg.AssetCheckSeverity.ERROR),
+        "complete": (False, dg.AssetCheckSeverity.WARN),
+        "plausible": (False, dg.AssetCheckSeverity.WARN),
+    }
+    assert "ES 1h: 4 bars missing in 1 gap where other series have bars" in found["complete"].description
+    assert "3 bars like the one before in every value" in found["plausible"].description
+    assert found["complete"].metadata["missing_bars"].value == 4
 
 
 def test_a_symbol_without_bars_says_what_brings_them(instance, monkeypatch):
