@@ -13,7 +13,7 @@ from forge_core.errors import ForgeError
 
 console = Console()
 if not console.is_terminal:
-    console = Console(width=200)  # into a file or pipe: rows stay on one line
+    console = Console(width=240)  # into a file or pipe: rows stay on one line
 errors = Console(stderr=True)
 
 Command = TypeVar("Command", bound=Callable[..., Any])

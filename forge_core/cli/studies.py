@@ -1,11 +1,14 @@
 """``forge study``: what a study found, and how far it is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forge_core.cli.console import reports_errors, say, show_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(no_args_is_help=True, help="Studies: what is evolved, how far it is, what it found.")
 
@@ -66,7 +69,7 @@ def front(
         typer.echo(table.to_csv(index=False), nl=False)
         return
     rows = table.head(most)
-    show_table(list(rows.columns), [tuple(row) for row in rows.itertuples(index=False)])
+    show_table(_headings(rows), [tuple(row) for row in rows.itertuples(index=False)])
     if len(table) > most:
         say(f"... {len(table)} in all; `--most {len(table)}` shows them, `--csv` prints them")
 
@@ -88,7 +91,7 @@ def reveal(
     if csv:
         typer.echo(table.to_csv(index=False), nl=False)
         return
-    show_table(list(table.columns), [tuple(row) for row in table.itertuples(index=False)])
+    show_table(_headings(table), [tuple(row) for row in table.itertuples(index=False)])
     for dataset, looks in table.groupby("dataset", sort=False)["looks"].max().items():
         say(f"{dataset} has been looked at {looks} times, over all studies")
 
@@ -129,3 +132,8 @@ def reset(
             abort=True,
         )
     say(f"archived in {reset_study(name)}")
+
+
+def _headings(table: "pd.DataFrame") -> list[str]:
+    """Return the columns' names, dataset over metric."""
+    return [str(name).replace(".", "\n") for name in table.columns]
