@@ -24,7 +24,7 @@ def safe_name(name: str, kind: str = "name") -> str:
 
 
 def project_root() -> Path:
-    """Return the folder that holds ``datasets/`` and ``studies/``: ``FORGE_PROJECT``, the checkout, or the wheel's copy."""
+    """Return the folder of ``datasets/`` and ``studies/``: ``FORGE_PROJECT``, the checkout, or the wheel's copy."""
     if setting := os.environ.get("FORGE_PROJECT"):
         return Path(setting).expanduser().resolve()
     checkout = Path(__file__).resolve().parents[1]
