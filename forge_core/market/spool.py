@@ -1,5 +1,6 @@
 """The workspace of an import: checked bars wait there on disk, so that memory does not grow with a file."""
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,17 +14,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forge_core.errors import DataError
 from forge_core.market.bars import BAR_COLUMNS
 from forge_core.market.dataset_versions import bars_table
 from forge_core.paths import Home
 
 _PREFIX = ".importing-"
 _LOCK = ".lock"
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 @contextmanager
 def workspace(home: Home) -> Iterator[Path]:
-    """Lend a folder of the home for the length of an import; what killed imports left behind is removed."""
+    """Lend a folder of the home for the length of an import; what killed imports left behind is removed.
+
+    Raises DataError, saying what to do, if the disk fills up.
+    """
     home.root.mkdir(parents=True, exist_ok=True)
     for folder in home.root.glob(f"{_PREFIX}*"):
         _remove_if_left(folder)
@@ -32,6 +38,13 @@ def workspace(home: Home) -> Iterator[Path]:
     lock.acquire()
     try:
         yield folder
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DataError(
+            f"the disk of {home.root} is full: nothing of this import was stored; free some space (or move the data "
+            f"with FORGE_HOME) and run it again ({error})"
+        ) from error
     finally:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)

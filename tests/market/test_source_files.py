@@ -112,6 +112,6 @@ def test_a_disk_that_fills_up_while_unpacking_is_no_damage(home, tmp_path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(source_file, "_copy", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match=r"is full: nothing of this import was stored.*free some space.*No space left"):
         import_files([path])
     assert [p.name for p in home.root.iterdir() if p.name.startswith(".importing")] == []
