@@ -82,13 +82,14 @@ class BarChecker:
         self._steps.update(_counted(joined))
         check_steps(self._steps, symbol, label)
         start = first_row - (len(joined) - len(bars))
-        check_times(bars, subject=self.subject, timeframe=label, instrument=self._instrument, first_row=first_row)
+        check_times(joined, subject=self.subject, timeframe=label, instrument=self._instrument, first_row=start)
         if not self._trust:
             check_prices(joined, subject=self.subject, timeframe=label, first_row=start)
         self._last = bars.iloc[:1] if self._descending else bars.iloc[-1:]
-        closed = bars.index <= pd.Timestamp.now("UTC") - label.timedelta
-        self.unclosed += int((~closed).sum())
-        return bars[closed] if not closed.all() else bars
+        now = pd.Timestamp.now("UTC")
+        running = bars.index[-1] <= now < bars.index[-1] + label.timedelta
+        self.unclosed += running
+        return bars.iloc[:-1] if running else bars
 
     def finish(self) -> Timeframe:
         """Return the timeframe; raises DataError if the rows as a whole are none, incomplete or not that far apart."""

@@ -1,8 +1,8 @@
 """The workspace of an import: checked bars wait there on disk, so that memory does not grow with a file."""
 
 import errno
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +31,13 @@ def workspace(home: Home) -> Iterator[Path]:
     Raises DataError, saying what to do, if the disk fills up.
     """
     home.root.mkdir(parents=True, exist_ok=True)
-    for folder in home.root.glob(f"{_PREFIX}*"):
-        _remove_if_left(folder)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home.root))
-    lock = filelock.FileLock(folder / _LOCK)  # the operating system lets go of it when this process dies
-    lock.acquire()
+    for left in home.root.glob(f"{_PREFIX}*{_LOCK}"):
+        _remove_if_left(left)
+    folder = home.root / f"{_PREFIX}{secrets.token_hex(6)}"
+    lock = filelock.FileLock(f"{folder}{_LOCK}")  # the operating system lets go of it when this process dies
+    lock.acquire()  # before there is anything to be left behind
     try:
+        folder.mkdir()
         yield folder
     except OSError as error:
         if error.errno not in _FULL:
@@ -46,17 +47,19 @@ def workspace(home: Home) -> Iterator[Path]:
             f"with FORGE_HOME) and run it again ({error})"
         ) from error
     finally:
-        lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _remove_if_left(folder: Path) -> None:
-    if not (folder / _LOCK).exists():  # just made
-        return
+def _remove_if_left(path: Path) -> None:
+    """Remove a lock file and the folder it stands for, unless a running import holds it."""
+    lock = filelock.FileLock(path, timeout=0)
     try:
-        with filelock.FileLock(folder / _LOCK, timeout=0):
-            shutil.rmtree(folder, ignore_errors=True)
-    except (filelock.Timeout, OSError):  # in use, or removed by somebody else
+        with lock:
+            shutil.rmtree(path.with_name(path.name.removesuffix(_LOCK)), ignore_errors=True)
+            path.unlink(missing_ok=True)
+    except filelock.Timeout:
         return
 
 

@@ -145,10 +145,11 @@ def test_the_workspace_of_a_running_import_is_left_alone(home):
         assert other != running
     left = home.root / ".importing-killed"
     left.mkdir()
-    (left / ".lock").touch()
+    left.with_name(".importing-killed.lock").touch()
     (left / "bars.parquet").write_bytes(b"half")
-    with spool.workspace(home):
+    with spool.workspace(home) as running:
         assert not left.exists()
+    assert leftovers(home) == []
 
 
 def test_a_file_that_contradicts_the_store_is_refused_as_a_whole(home, tmp_path):
