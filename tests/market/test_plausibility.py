@@ -1,0 +1,140 @@
+"""What prices give away: mixed series, swapped columns, damaged digits; and what real and made-up markets may do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forge_core.errors import DataError
+from forge_core.market.importer import read_bars_file
+from forge_core.market.instruments import get_instrument
+from forge_core.market.plausibility import check_prices, check_times
+from forge_core.market.timeframes import Timeframe
+from tests.market.bar_tables import REAL, needs_real_bars, walk
+from tests.market.format_files import market
+
+BARS = market(2_000)
+PRICES = ["open", "high", "low", "close"]
+
+
+def check(bars, timeframe="15m"):
+    check_prices(bars, subject="X", timeframe=Timeframe.parse(timeframe))
+
+
+def mixed(share, factor=1.02):
+    """Bars of which a share, at random, is of the same series adjusted otherwise."""
+    bars = BARS.copy()
+    bars.loc[np.random.default_rng(0).random(len(bars)) < share, PRICES] *= factor
+    return bars.round(2)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2, 0.5])
+def test_two_adjustments_of_one_series_mixed_at_random_are_seen(share):
+    with pytest.raises(DataError, match=r"two series (\(or two adjustments of one\) )?are mixed in one file"):
+        check(mixed(share))
+
+
+def test_two_adjustments_bar_by_bar_are_seen():
+    bars = BARS.copy()
+    bars.iloc[::2, :4] *= 1.02
+    with pytest.raises(DataError, match="nearer to the close of two bars before"):
+        check(bars.round(2))
+
+
+def test_one_change_of_the_adjustment_is_a_roll_and_may_be():
+    bars = BARS.copy()
+    bars.iloc[1_000:, :4] *= 1.02
+    check(bars.round(2))
+
+
+def test_open_and_close_swapped_are_seen():
+    with pytest.raises(DataError, match="open and close are swapped"):
+        check(BARS.rename(columns={"open": "close", "close": "open"}))
+
+
+@pytest.mark.parametrize(("factor", "seen"), [(1.4, False), (1.6, True), (0.6, True)])
+def test_a_jump_from_one_bar_to_the_next(factor, seen):
+    bars = BARS.copy()
+    bars.iloc[700:, :4] = (bars.iloc[700:, :4] * factor).round(2)
+    if seen:
+        with pytest.raises(DataError, match=r"row 700 \(.*\): opens at .* after a close of .*--trust"):
+            check(bars)
+    else:
+        check(bars)
+
+
+def test_over_a_long_pause_the_price_may_be_any():
+    bars = BARS.copy()
+    bars.iloc[700:, :4] = (bars.iloc[700:, :4] * 5).round(2)
+    bars.index = bars.index.where(np.arange(len(bars)) < 700, bars.index + pd.Timedelta(days=5))
+    check(bars)
+
+
+def test_a_wick_of_three_times_the_price_is_seen():
+    bars = BARS.copy()
+    bars.iloc[33, 2] = 12_000.0
+    with pytest.raises(DataError, match=r"row 33 .*from 12000 to .*--trust"):
+        check(bars)
+
+
+@pytest.mark.parametrize("column", range(5))
+def test_a_value_with_more_decimals_than_all_others_is_seen(column):
+    bars = BARS.copy()
+    bars.iloc[99, column] *= 1 + 1e-7
+    if column < 4:
+        bars["high"], bars["low"] = bars[PRICES].max(axis=1), bars[PRICES].min(axis=1)
+    with pytest.raises(DataError, match=r"row 99 .*at most (2|5) decimals: the file is damaged"):
+        check(bars)
+
+
+@pytest.mark.parametrize(
+    "bars",
+    [
+        walk(5_000),
+        pd.concat([walk(300)] * 1).assign(volume=0.0),
+        walk(500).clip(lower=100.0, upper=100.0),
+        market(500, seed=2) / 7,
+        pd.DataFrame(
+            np.random.default_rng(1).uniform(100, 110, (500, 1)).repeat(5, axis=1) * [1.0, 1.2, 0.8, 1.0, 1.0],
+            index=walk(500).index,
+            columns=[*PRICES, "volume"],
+        ),
+    ],
+    ids=["walk", "no volume", "constant", "long fractions", "noise"],
+)
+def test_made_up_markets_that_are_none_are_let_through(bars):
+    check(bars)
+
+
+@pytest.mark.parametrize(
+    ("move", "symbol", "message"),
+    [
+        (lambda t: t + pd.Timedelta(minutes=1), "BTCUSDT", "is no full 15m"),
+        (lambda t: t + pd.Timedelta(milliseconds=899_999), "ES", "is no full minute; bars bear the time they open at"),
+        (lambda t: t + pd.Timedelta(days=365 * 80), "ES", "is in the future"),
+        (lambda t: t - pd.Timedelta(days=365 * 130), "ES", "is before 1900"),
+    ],
+)
+def test_times_that_no_bar_opens_at(move, symbol, message):
+    moved = BARS.set_axis(pd.DatetimeIndex(move(BARS.index)))
+    with pytest.raises(DataError, match=rf"X: row 5: the time .* {message}"):
+        check_times(
+            moved, subject="X", timeframe=Timeframe.parse("15m"), instrument=get_instrument(symbol), first_row=5
+        )
+
+
+def test_a_simulated_series_may_run_on_into_the_future():
+    start = str((pd.Timestamp.now("UTC").floor("1d") - pd.Timedelta(days=5)).tz_localize(None))
+    bars = market(2_000, start=start)
+    check_times(bars, subject="X", timeframe=Timeframe.parse("15m"), instrument=get_instrument("BTCUSDT"))
+
+
+@needs_real_bars
+def test_real_bars_are_plausible():
+    for path in sorted(REAL.glob("*_*.parquet")):
+        symbol, _, label = path.stem.partition("_")
+        if label.startswith("funding"):
+            continue
+        bars = read_bars_file(path)
+        check(bars, label)
+        instrument = get_instrument(symbol.removesuffix("BADJ"))
+        check_times(bars, subject=symbol, timeframe=Timeframe.parse(label), instrument=instrument)
