@@ -1,6 +1,6 @@
 """Importing bars and funding rates from files of whatever format: checked as a whole, then stored as a whole."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,8 +43,6 @@ SUFFIXES = (".parquet", ".csv", ".zip", ".gz", ".json", ".feather")
 _TIMES = ("timestamp", "date", "datetime", "time", "calc_time", "fundingtime", "funding_time")
 
 _ENOUGH_TO_COMPARE, _MOST = 100, 0.5  # bars of a file that the store has too; share of them that differs
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -145,13 +143,12 @@ def import_files(
     home: Home | None = None,
     *,
     options: ImportOptions | None = None,
-    log: Log | None = None,
 ) -> list[ImportReport]:
     """Put what is in files into the store. All files are read and checked before the first row is stored, and stored
     in one transaction.
 
     Format, symbol and timeframe are told by each file's content and name, where ``symbol``, ``timeframe`` and
-    ``options`` do not say them. ``log`` is told each file as it begins to be read. Raises ConfigError for what only the
+    ``options`` do not say them. Raises ConfigError for what only the
     user can say (a symbol that nothing tells, or that is not declared; the zone of tvDatafeed's times), and DataError
     for a file that cannot be read or whose bars are not sound, not plausible or not ``timeframe`` apart; the store is
     then unchanged.
@@ -166,8 +163,6 @@ def import_files(
     with workspace(home) as folder:
         ready = []
         for number, path in enumerate(paths):
-            if log:
-                log(f"reading {path}")
             ready.append(_check(Path(path), folder / str(number), options))
         with BarStore(home.store) as store, store.transaction():
             reports = [file.store(store, revise=options.revise) for file in ready]

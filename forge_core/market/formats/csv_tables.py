@@ -11,7 +11,7 @@ import pyarrow.csv as pa_csv
 
 from forge_core.errors import DataError
 from forge_core.market.formats.source_file import Part
-from forge_core.market.formats.tables import first_line, gathered
+from forge_core.market.formats.tables import CHUNK_ROWS, first_line, gathered
 
 CUT = "its last line does not end, so it may be cut off inside a number: left out"
 
@@ -68,22 +68,28 @@ def may_be_cut(part: Part, shape: CsvShape, used: Collection[str] = ()) -> bool:
 
 
 def csv_chunks(
-    part: Part, shape: CsvShape, names: Sequence[str] = (), *, source: str, whole: bool = True
+    part: Part,
+    shape: CsvShape,
+    names: Sequence[str] = (),
+    *,
+    source: str,
+    whole: bool = True,
+    rows: int = CHUNK_ROWS,
 ) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a CSV; ``names`` name its columns where it has no header. Not ``whole``: but for the last row.
+    """Yield the rows of a CSV, about ``rows`` at a time; ``names`` name its columns where it has no header.
 
-    Columns are int64, float64 or times where all values of a chunk are, else text. Raises DataError for rows with too
-    few or too many fields.
+    Not ``whole``: the last row is left out. Columns are int64, float64 or times where all values of a chunk are, else
+    text. Raises DataError for rows with too few or too many fields.
     """
     labels = list(shape.fields if shape.header else names)
     columns = [str(number) for number in range(len(labels))]  # labels may stand twice
-    path, rows = part.path, 0
+    path, seen = part.path, 0
     waiting: pd.DataFrame | None = None
     texts = dict.fromkeys(columns, pa.string())
     for types in (_told_types(part, shape, columns), texts):  # should a later value be of another type, all are texts
         try:
-            for chunk in gathered(_batches(str(path), shape, types, skip=rows), source, part):
-                rows += len(chunk)
+            for chunk in gathered(_batches(str(path), shape, types, skip=seen), source, part, rows):
+                seen += len(chunk)
                 if waiting is not None:
                     yield waiting
                 waiting = chunk.set_axis(labels, axis=1)

@@ -11,9 +11,10 @@ from forge_core.errors import ConfigError, DataError
 from forge_core.market.formats.model import Contents, Format, ReadOptions
 from forge_core.market.formats.names import declared_symbol
 from forge_core.market.formats.source_file import SourceFile
-from forge_core.market.formats.tables import arrow_chunks, arrow_schema, json_chunks
+from forge_core.market.formats.tables import CHUNK_ROWS, arrow_chunks, arrow_schema, json_chunks
 from forge_core.market.instruments import get_instrument
 
+_PEEK = 1_000  # rows by which a file is told
 _COLUMNS = ("date", "open", "high", "low", "close", "volume")
 _NAME = re.compile(
     r"([A-Z0-9]+)_([A-Z0-9]+)(?:_([A-Z0-9]+))?-([1-9]\d?[mhdwM])"
@@ -41,7 +42,8 @@ class Freqtrade(Format):
         base, quote, settle, timeframe, what = match.groups() if match else (None,) * 5
         if what in _PRICES_OF_NO_TRADES:
             self._check_index(what, options, source)
-        funding = self._is_funding(next(self._chunks(file, source), None))
+        first = next(self._chunks(file, source, _PEEK), None)
+        funding = first is not None and self._is_funding(first.head(_PEEK))
         if funding != (what == "funding_rate") and what is not None:
             raise DataError(f"{source}: the name says {what}, the content {'funding' if funding else 'candles'}")
         called = f"{base}/{quote}" + (f":{settle}" if settle else "") if match else None
@@ -56,22 +58,26 @@ class Freqtrade(Format):
 
     def read(self, file: SourceFile, options: ReadOptions, *, source: str) -> Iterator[pd.DataFrame]:
         """Yield bars, or the rates, which freqtrade keeps in ``open``."""
-        funding = False
-        for number, chunk in enumerate(self._chunks(file, source)):
-            funding = self._is_funding(chunk) if number == 0 else funding
+        funding = None
+        for chunk in self._chunks(file, source):
+            funding = self._is_funding(chunk.head(_PEEK)) if funding is None else funding
+            if funding and not self._is_funding(chunk):
+                raise DataError(f"{source}: there are prices among funding rates; the file is damaged")
             yield chunk[["date", "open"]].set_axis(["timestamp", "rate"], axis=1) if funding else chunk
 
     @staticmethod
-    def _chunks(file: SourceFile, source: str) -> Iterator[pd.DataFrame]:
+    def _chunks(file: SourceFile, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
         part = file.first
         yield from (
-            arrow_chunks(part, source=source) if part.kind == "arrow" else json_chunks(part, _COLUMNS, source=source)
+            arrow_chunks(part, source=source, rows=rows)
+            if part.kind == "arrow"
+            else json_chunks(part, _COLUMNS, source=source, rows=rows)
         )
 
     @staticmethod
-    def _is_funding(chunk: pd.DataFrame | None) -> bool:
+    def _is_funding(chunk: pd.DataFrame) -> bool:
         """Whether rows are funding rates: all but ``open`` are zero."""
-        if chunk is None or chunk.empty:
+        if chunk.empty:
             return False
         rest = chunk[list(_COLUMNS[2:])].to_numpy(np.float64, na_value=np.nan)
         return bool((rest == 0).all() and (chunk["open"].abs() < 1).all())

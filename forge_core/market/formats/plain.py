@@ -11,9 +11,10 @@ from forge_core.market.formats.csv_tables import CUT, csv_chunks, csv_shape, may
 from forge_core.market.formats.model import Contents, Format, ReadOptions
 from forge_core.market.formats.names import declared_symbol, name_of_file, symbol_among
 from forge_core.market.formats.source_file import Part, SourceFile
-from forge_core.market.formats.tables import arrow_chunks, arrow_schema, parquet_chunks, parquet_schema
+from forge_core.market.formats.tables import CHUNK_ROWS, arrow_chunks, arrow_schema, parquet_chunks, parquet_schema
 
 _HEADERLESS = ("timestamp", "open", "high", "low", "close", "volume")  # what files without a header begin with
+_PEEK = 1_000  # rows by which a file is told
 _SYMBOL = ("symbol", "ticker", "pair", "instrument")
 _RATES = ("rate", "funding_rate", "fundingrate", "last_funding_rate", "funding")
 
@@ -36,7 +37,7 @@ class Plain(Format):
         if len(file.parts) > 1:
             raise DataError(f"{source}: it holds {len(file.parts)} tables; import them one by one")
         columns = _columns(file.first, source)
-        first = next(_chunks(file.first, source), None)
+        first = next(_chunks(file.first, source, _PEEK), None)
         called = _symbol(first, set(), source) if first is not None else None
         named = name_of_file(file.path)
         told = declared_symbol(called) if called else symbol_among(file.path.stem)
@@ -84,16 +85,16 @@ def _rate(columns: list[str]) -> str | None:
     return next((plain[name] for name in _RATES if name in plain), None)
 
 
-def _chunks(part: Part, source: str) -> Iterator[pd.DataFrame]:
+def _chunks(part: Part, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
     if part.kind == "parquet":
-        chunks = parquet_chunks(part, source=source)
+        chunks = parquet_chunks(part, source=source, rows=rows)
     elif part.kind == "arrow":
-        chunks = arrow_chunks(part, source=source)
+        chunks = arrow_chunks(part, source=source, rows=rows)
     else:
         shape = csv_shape(part)
         assert shape is not None  # recognizes
         names = _names(len(shape.fields))
-        chunks = csv_chunks(part, shape, names, source=source, whole=not _cut(part))
+        chunks = csv_chunks(part, shape, names, source=source, whole=not _cut(part), rows=rows)
     for chunk in chunks:
         yield chunk.set_axis(_labels(chunk.columns.tolist()), axis=1)
 

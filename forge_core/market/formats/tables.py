@@ -18,14 +18,14 @@ _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError)  # UnicodeDecod
 _JSON_ROW_BYTES = 64 * 1024
 
 
-def parquet_chunks(part: Part, *, source: str) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a Parquet file; what was its index in pandas is a column too."""
+def parquet_chunks(part: Part, *, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a Parquet file, ``rows`` at a time; what was its index in pandas is a column too."""
     path = part.path
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             if file.metadata.num_rows > MAX_ROWS:
                 raise DataError(f"{source}: {part.name} claims to have {file.metadata.num_rows:,} rows")
-            yield from gathered(file.iter_batches(CHUNK_ROWS), source, part)
+            yield from gathered(file.iter_batches(rows), source, part, rows)
     except DataError:
         raise
     except _UNREADABLE as error:
@@ -43,13 +43,13 @@ def parquet_schema(part: Part, *, source: str) -> pa.Schema:
         raise _damaged_table(part, "Parquet", source, error) from error
 
 
-def arrow_chunks(part: Part, *, source: str) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a Feather file (an Arrow IPC file)."""
+def arrow_chunks(part: Part, *, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a Feather file (an Arrow IPC file), at least ``rows`` at a time if it has them."""
     path = part.path
     try:
         with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
             batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-            yield from gathered(batches, source, part)
+            yield from gathered(batches, source, part, rows)
     except DataError:
         raise
     except _UNREADABLE as error:
@@ -68,8 +68,8 @@ def arrow_schema(part: Part, *, source: str) -> pa.Schema:
         raise _damaged_table(part, "Feather", source, error) from error
 
 
-def json_chunks(part: Part, names: Sequence[str], *, source: str) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a JSON array of arrays of ``names`` (numbers or null), all float64."""
+def json_chunks(part: Part, names: Sequence[str], *, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a JSON array of arrays of ``names`` (numbers or null), float64, about ``rows`` at a time."""
     values = ", ".join(f'row[{number}] AS "{name}"' for number, name in enumerate(names, start=1))
     query = (
         f"SELECT len(row) AS fields, {values} FROM read_json($path, format='array', records='false', "
@@ -78,8 +78,8 @@ def json_chunks(part: Part, names: Sequence[str], *, source: str) -> Iterator[pd
     path, seen = part.path, 0
     try:
         with duckdb.connect(config={"memory_limit": "256MB", "threads": 1}) as connection:
-            reader = connection.sql(query, params={"path": str(path)}).to_arrow_reader(CHUNK_ROWS)
-            for chunk in gathered(reader, source, part):
+            reader = connection.sql(query, params={"path": str(path)}).to_arrow_reader(rows)
+            for chunk in gathered(reader, source, part, rows):
                 odd = chunk["fields"].to_numpy() != len(names)
                 if odd.any():
                     row = int(odd.argmax())
@@ -96,16 +96,16 @@ def json_chunks(part: Part, names: Sequence[str], *, source: str) -> Iterator[pd
 
 
 def gathered(
-    batches: "Iterator[pa.RecordBatch] | pa.RecordBatchReader", source: str, part: Part
+    batches: "Iterator[pa.RecordBatch] | pa.RecordBatchReader", source: str, part: Part, size: int
 ) -> Iterator[pd.DataFrame]:
-    """Yield batches as frames of at least some and at most about ``CHUNK_ROWS`` rows."""
+    """Yield batches as frames of about ``size`` rows, or of one batch if that has more."""
     waiting: list[pa.RecordBatch] = []
     rows = total = 0
     for batch in batches:
         total += batch.num_rows
         if total > MAX_ROWS:
             raise DataError(f"{source}: {part.name} has more than {MAX_ROWS:,} rows")
-        if waiting and (rows + batch.num_rows > CHUNK_ROWS or batch.schema.types != waiting[0].schema.types):
+        if waiting and (rows + batch.num_rows > size or batch.schema.types != waiting[0].schema.types):
             yield _frame(waiting)
             waiting, rows = [], 0
         waiting.append(batch)
