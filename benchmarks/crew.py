@@ -32,7 +32,7 @@ class Timing(NamedTuple):
 
 
 class WorkerProcess:
-    """A worker's process; every attribute that is no method of its own is a request to it."""
+    """A worker's process, and requests to it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -56,16 +56,24 @@ class WorkerProcess:
 
     def ask(self, method: str, **arguments: Any) -> Any:
         """Have ``method`` of ``worker.Worker`` called and return what it returned; raises RuntimeError if it failed."""
+        self.send(method, **arguments)
+        return self.receive()
+
+    def send(self, method: str, **arguments: Any) -> None:
+        """Have ``method`` called; its answer waits for ``receive``."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")
         self._process.stdin.flush()
+
+    def receive(self) -> Any:
+        """Return the answer to the oldest request that has not been answered; raises RuntimeError if it failed."""
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"a benchmark worker died while asked to {method} {arguments}")
+            raise RuntimeError("a benchmark worker died; what it said stands above")
         answer = json.loads(line)
         if "error" in answer:
-            raise RuntimeError(f"{method} {arguments}: {answer['error']}")
+            raise RuntimeError(f"a benchmark worker failed: {answer['error']}")
         return answer["result"]
 
 
@@ -91,10 +99,13 @@ class Crew:
         return self._workers[contestant]
 
     def prepare(self, jobs: Mapping[str, Job]) -> None:
-        """Make the contestants of ``jobs`` (name to job) in their processes and run each once."""
+        """Make the contestants of ``jobs`` (name to job) in their processes and run each once, all at the same time."""
         for name, job in jobs.items():
-            self[job.contestant].ask("prepare", name=name, job=asdict(job))
-            self[job.contestant].ask("run", name=name, seconds=0.0)
+            self[job.contestant].send("prepare", name=name, job=asdict(job))
+            self[job.contestant].send("run", name=name, seconds=0.0)
+        for job in jobs.values():
+            self[job.contestant].receive()
+            self[job.contestant].receive()
 
     def time(
         self, jobs: Mapping[str, Job], *, rounds: int, seconds: float, indicators: bool = False

@@ -66,17 +66,18 @@ class Worker:
         """
         run = self._contestants[name].run
         run()
+        gc.collect()
         before = self._unique()
         peak = max(self._peak_of(run) for _ in range(3))
         for _ in range(runs - 3):
             run()
+        gc.collect()
         after = self._unique()
         scale = 1 / 2**20
         return {"unique_mb": after * scale, "growth_mb": (after - before) * scale, "run_mb": peak * scale}
 
     def _peak_of(self, run: Callable[[], None]) -> float:
         """Return how far resident memory rises while ``run`` runs, bytes."""
-        gc.collect()
         _give_back()
         try:
             _CLEAR.write_text("5")  # the kernel counts the peak anew
@@ -99,7 +100,6 @@ class Worker:
         self._contestants.pop(name, None)
 
     def _unique(self) -> int:
-        gc.collect()
         return int(self._process.memory_full_info().uss)
 
 
@@ -127,9 +127,10 @@ def main() -> None:
         try:
             answer = {"result": getattr(worker, request["method"])(**request["arguments"])}
         except Exception as error:  # told to the parent, which stops
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            answer = {"error": f"{request}: {type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+    os._exit(0)  # taking vectorbt's modules down in order would take seconds
 
 
 if __name__ == "__main__":
