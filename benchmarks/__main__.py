@@ -16,7 +16,7 @@ def main() -> None:
     known = sorted(module.name for module in pkgutil.iter_modules(suites.__path__))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Forge beside other engines.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"what to run, all by default: {', '.join(known)}")
-    parser.add_argument("--quick", action="store_true", help="few rounds and sizes: half a minute")
+    parser.add_argument("--quick", action="store_true", help="few rounds and sizes: a minute, not seven")
     parser.add_argument("--bars", type=int, help="take so many SIM bars, not the usual ones")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the JSON files (%(default)s)")
     arguments = parser.parse_args()

@@ -20,5 +20,5 @@ class Options:
 
     @classmethod
     def quick(cls, out: Path = OUT) -> "Options":
-        """Few rounds, short growth, nothing compiled anew: minutes become half a minute."""
+        """Few rounds, short growth, nothing compiled anew: a minute, not seven."""
         return cls(out=out, rounds=3, seconds=0.02, growth=(10_000, 100_000), levels=("5 standard",), cold=False)
