@@ -8,11 +8,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forge_core.engine.pointers import address
+from forge_core.engine.words import WORD
 from forge_core.errors import DataError
 from forge_core.features.reference import FeatureRef
 from forge_core.market.instruments import Instrument
 
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usual eight hours
+
+# A feed's columns as the kernel finds them: addresses in one vector
+TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, EXTREMES, ROLLS, FUNDING = range(10)
+BARS_SIZE = 10
+WORD_EXTREMES = 4  # numbers a word of bars has in `Feed.extremes`
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -70,6 +77,34 @@ class Feed:
         index = np.zeros(self.time.size, np.int32)
         index[self.start + 1 :] = np.cumsum(np.diff(self.day[self.start :]) != 0)
         return index
+
+    @cached_property
+    def day_end(self) -> NDArray[np.int32]:
+        """For each trade date of ``day_index`` the number of its last bar."""
+        return np.append(np.flatnonzero(np.diff(self.day_index)), self.time.size - 1).astype(np.int32)
+
+    @cached_property
+    def extremes(self) -> Floats:
+        """For each word of 64 bars the lowest low, the highest high, the lowest and the highest close."""
+        first = np.arange(0, self.time.size, WORD)
+        reduced = ((np.minimum, self.low), (np.maximum, self.high), (np.minimum, self.close), (np.maximum, self.close))
+        return np.stack([function.reduceat(values, first) for function, values in reduced], axis=1)
+
+    @cached_property
+    def addresses(self) -> Integers:
+        """Where the kernel finds the columns of the bars ; 0 for rolls or funding without any."""
+        found = np.empty(BARS_SIZE, np.int64)
+        found[TIME] = address(self.time, np.int64)
+        found[OPEN] = address(self.open, np.float64)
+        found[HIGH] = address(self.high, np.float64)
+        found[LOW] = address(self.low, np.float64)
+        found[CLOSE] = address(self.close, np.float64)
+        found[DAY_INDEX] = address(self.day_index, np.int32)
+        found[DAY_END] = address(self.day_end, np.int32)
+        found[EXTREMES] = address(self.extremes, np.float64)
+        found[ROLLS] = 0 if self.rolls is None else address(self.rolls, np.bool_)
+        found[FUNDING] = 0 if self.funding is None else address(self.funding, np.float64)
+        return found
 
     @property
     def days(self) -> int:

@@ -1,7 +1,7 @@
 """The backtest kernel: one pass over the bars, written from docs/fill_contract.md step by step.
 
-It holds the position in local variables, asks for a block of rule results only when that group can matter, and jumps
-over the bars of a flat stretch. Nothing it allocates grows with the bars.
+It holds the position in local variables, asks for rule results where they can matter, and passes over the quiet bars
+of a flat or a held stretch (``engine.stretches``). Nothing it allocates grows with the bars.
 """
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from forge_core.compiled import compiled
 from forge_core.engine import reasons as rs
 from forge_core.engine import settings as st
+from forge_core.engine.feed import CLOSE, DAY_INDEX, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME
 from forge_core.engine.orders import (
     P_BEST,
     P_COMMISSION,
@@ -21,50 +22,15 @@ from forge_core.engine.orders import (
     slipped,
     unit_margin,
 )
-from forge_core.engine.pointers import borrowed, float64_at, int32_at, int64_at, uint8_at
-from forge_core.engine.rules import (
-    BLOCK,
-    ENTRY_LONG,
-    ENTRY_SHORT,
-    EXIT_LONG,
-    EXIT_SHORT,
-    evaluate_block,
-)
+from forge_core.engine.pointers import address_of, borrowed, float64_at, int32_at, int64_at, uint8_at
+from forge_core.engine.rules import ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT, bits
+from forge_core.engine.stretches import hold, next_entry
+from forge_core.engine.words import VALUE_BYTES, WORD_SHIFT
 from forge_core.metrics import tally as tl
 
-TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, ROLLS, FUNDING = range(8)  # entries of `bars`
 NO_ORDER, CLOSE_ORDER = 0, 2  # +1 and -1 enter long and short
 DAY_MICROSECONDS = 86_400e6
-
-
-@compiled
-def _load_block(group, block, codes, a, b, values, bounds, size, ready, masks, stack):
-    """Evaluate rule group ``group`` on ``block``: ``masks[group * BLOCK + j]`` is 1 where it is true."""
-    begin = block * BLOCK
-    end = min(begin + BLOCK, size)
-    mask = masks[group * BLOCK : (group + 1) * BLOCK]
-    if bounds[group] != bounds[group + 1]:
-        evaluate_block(codes, a, b, values, bounds[group], bounds[group + 1], size, begin, end, stack, mask)
-    ready[group] = block
-
-
-@compiled
-def _next_entry(i, limit, codes, a, b, values, bounds, size, ready, masks, stack):
-    """Return the first bar from ``i`` on, below ``limit``, at which an entry rule is true, or ``limit``."""
-    while i < limit:
-        block = i // BLOCK
-        if ready[ENTRY_LONG] != block:
-            _load_block(ENTRY_LONG, block, codes, a, b, values, bounds, size, ready, masks, stack)
-        if ready[ENTRY_SHORT] != block:
-            _load_block(ENTRY_SHORT, block, codes, a, b, values, bounds, size, ready, masks, stack)
-        begin = block * BLOCK
-        long_mask = masks[ENTRY_LONG * BLOCK : (ENTRY_LONG + 1) * BLOCK]
-        short_mask = masks[ENTRY_SHORT * BLOCK : (ENTRY_SHORT + 1) * BLOCK]
-        for j in range(i - begin, min(BLOCK, limit - begin)):
-            if long_mask[j] | short_mask[j]:
-                return begin + j
-        i = begin + BLOCK
-    return limit
+ONE = np.uint64(1)
 
 
 @compiled
@@ -106,81 +72,23 @@ def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy,
 
 
 @compiled
-def _hold(
-    i, limit, side, entry, exposure, balance, floor, ceiling, extreme, trail_kind, trail, charge,
-    peak, peak_bar, max_drawdown, longest, time, high, low, close, day_index, masks, against, own_exit,
-    position, day_equity, equity_curve, start, keeps_trades,
-):  # fmt: skip
-    """Carry a position from bar ``i`` to the first bar below ``limit`` at which something may happen.
-
-    Return that bar and the state at its open. On the bars before it steps 3 and 4 of the contract come to this: no
-    level is touched, no rule is true, financing is charged, equity is marked. ``against`` and ``own_exit`` lead from a
-    bar to its place in ``masks``. A function of its own, so that the loop's values stay in registers.
-    """
-    moved = True
-    lower = floor
-    upper = ceiling
-    while i < limit:
-        k = np.uint64(i)  # unsigned: no test for a negative index
-        if moved and trail_kind != st.NO_DISTANCE:
-            trailing = extreme - side * (trail * abs(extreme) if trail_kind == st.PERCENT else trail)
-            if side > 0:
-                lower = max(floor, trailing)
-            else:
-                upper = min(ceiling, trailing)
-        best = high[k] if side > 0 else low[k]
-        worst = low[k] if side > 0 else high[k]
-        paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
-        if (
-            low[k] <= lower
-            or high[k] >= upper
-            or masks[np.uint64(against + i)] | masks[np.uint64(own_exit + i)]
-            or balance - paid + exposure * (worst - entry) <= 0.0
-        ):
-            break
-        moved = best > extreme if side > 0 else best < extreme  # compared directly: this chain bounds the loop
-        if moved:
-            extreme = best
-        if charge > 0.0:
-            balance -= paid
-            position[P_FINANCING] += paid
-        if keeps_trades:
-            position[P_BEST] = max(position[P_BEST], side * (best - entry))
-            position[P_WORST] = min(position[P_WORST], side * (worst - entry))
-        equity = balance + exposure * (close[k] - entry)
-        if keeps_trades:
-            equity_curve[i - start] = equity
-        if equity >= peak:
-            if i - 1 > peak_bar:
-                longest = max(longest, time[i - 1] - time[peak_bar])
-            peak = equity
-            peak_bar = i
-        elif peak - equity > max_drawdown * peak:
-            max_drawdown = (peak - equity) / peak
-        day_equity[np.uint64(day_index[k])] = equity
-        i += 1
-    return i, balance, extreme, peak, peak_bar, max_drawdown, longest
-
-
-@compiled
 def run_backtest(
-    cfg, codes, a, b, values, bounds, atr, bars, size, finer, finer_size,
-    masks, stack, ready, position, tally, day_equity, equity_curve, trade_floats, trade_integers,
+    cfg, plan, atr, bars, size, finer, finer_size,
+    position, tally, day_equity, equity_curve, trade_floats, trade_integers,
 ):  # fmt: skip
     """Run one backtest and leave its results in the output arrays.
 
-    ``cfg`` is the settings vector; ``codes .. atr`` the compiled Play; ``bars`` the addresses of the ``size`` bars'
-    columns (``TIME .. FUNDING``, 0 for rolls or funding that do not exist) and ``finer`` those of the finer bars.
-    Scratch: ``masks`` (zeroed uint8, ``4 * BLOCK``), ``stack`` (uint8, ``MAX_DEPTH, BLOCK``), ``ready`` (int64, 4),
-    ``position`` (``POSITION_FLOATS``). Filled are ``tally`` (``TALLY_SIZE``), ``day_equity`` (equity at each trade
-    date's last close), ``equity_curve`` (at each close from ``start`` on, unless it is empty) and as many trades as
-    ``trade_floats`` and ``trade_integers`` have rows.
+    ``cfg`` is the settings vector; ``plan`` and ``atr`` the compiled Play (``engine.program``); ``bars`` the addresses
+    of the ``size`` bars' columns (``engine.feed``, 0 for rolls or funding that do not exist) and ``finer`` those
+    of the finer bars. ``position`` (``POSITION_FLOATS``) is scratch. Filled are ``tally`` (``TALLY_SIZE``),
+    ``day_equity`` (equity at each trade date's last close), ``equity_curve`` (at each close from ``start`` on, unless
+    it is empty) and as many trades as ``trade_floats`` and ``trade_integers`` have rows.
     """
-    cfg, codes, a, b, values = borrowed(cfg), borrowed(codes), borrowed(a), borrowed(b), borrowed(values)
-    bounds, atr, masks, stack = borrowed(bounds), borrowed(atr), borrowed(masks), borrowed(stack)
-    ready, position = borrowed(ready), borrowed(position)
-    tally, day_equity, equity_curve = borrowed(tally), borrowed(day_equity), borrowed(equity_curve)
-    trade_floats, trade_integers = borrowed(trade_floats), borrowed(trade_integers)
+    cfg_at, plan_at, bars_at = address_of(cfg), address_of(plan), address_of(bars)
+    tally_at, position_at, marks_at = address_of(tally), address_of(position), address_of(day_equity)
+    floats_at, integers_at, rows = address_of(trade_floats), address_of(trade_integers), trade_floats.shape[0]
+    cfg, atr, bars, finer = borrowed(cfg), borrowed(atr), borrowed(bars), borrowed(finer)
+    position, tally, day_equity = borrowed(position), borrowed(tally), borrowed(day_equity)
     time = int64_at(bars[TIME], size)
     open_ = float64_at(bars[OPEN], size)
     high = float64_at(bars[HIGH], size)
@@ -203,9 +111,9 @@ def run_backtest(
     borrow = cfg[st.BORROW_PER_MICROSECOND]
     calm = rolls.size == 0 and funding.size == 0  # nothing happens to a held position from outside
     keeps_curve = equity_curve.size > 0
-    keeps_trades = trade_floats.shape[0] > 0
+    curve_at = address_of(equity_curve) - start * VALUE_BYTES if keeps_curve else 0  # where bar 0 would be
+    curve = float64_at(curve_at, size)
 
-    ready[:] = -1
     tally[:] = 0.0
     balance = cfg[st.CASH]
 
@@ -237,8 +145,8 @@ def run_backtest(
             if side != 0:
                 price = slipped(open_[i], -side, cfg)
                 balance += book_trade(
-                    tally, trade_floats, trade_integers, position, side, quantity, entry, price, 0.0,
-                    entry_time, time[i], i - entry_bar, rs.ROLL, 1, cfg,
+                    tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                    entry_time, time[i], i - entry_bar, rs.ROLL, 1, cfg_at,
                 )  # fmt: skip
                 left_at = open_[i]
                 pending = side if rollover and order != CLOSE_ORDER and order != -side else 0
@@ -250,8 +158,8 @@ def run_backtest(
         elif roll_at_close and rolls[i] and side != 0:
             price = slipped(close[i - 1], -side, cfg)
             balance += book_trade(
-                tally, trade_floats, trade_integers, position, side, quantity, entry, price, 0.0,
-                entry_time, time[i - 1] + bar, i - entry_bar, rs.ROLL, 1, cfg,
+                tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                entry_time, time[i - 1] + bar, i - entry_bar, rs.ROLL, 1, cfg_at,
             )  # fmt: skip
             left_at = close[i - 1]
             pending = side if rollover else 0
@@ -265,8 +173,8 @@ def run_backtest(
                 if side != 0:
                     price = slipped(open_[i], -side, cfg)
                     balance += book_trade(
-                        tally, trade_floats, trade_integers, position, side, quantity, entry, price, 0.0,
-                        entry_time, time[i], i - entry_bar, rs.RUIN, switch, cfg,
+                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                        entry_time, time[i], i - entry_bar, rs.RUIN, switch, cfg_at,
                     )  # fmt: skip
                     side = 0
                 ruined = True
@@ -282,8 +190,8 @@ def run_backtest(
                         price = slipped(open_[i], -side, cfg)
                         fee = 0.0
                     balance += book_trade(
-                        tally, trade_floats, trade_integers, position, side, quantity, entry, price, fee,
-                        entry_time, time[i], i - entry_bar, order_reason, switch, cfg,
+                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
+                        entry_time, time[i], i - entry_bar, order_reason, switch, cfg_at,
                     )  # fmt: skip
                     last_exit = i
                     side = 0
@@ -379,8 +287,8 @@ def run_backtest(
                         else:
                             price = slipped(price, -side, cfg)
                     balance += book_trade(
-                        tally, trade_floats, trade_integers, position, side, quantity, entry, price, fee,
-                        entry_time, time[i], i - entry_bar + 1, reason, switch, cfg,
+                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
+                        entry_time, time[i], i - entry_bar + 1, reason, switch, cfg_at,
                     )  # fmt: skip
                     side = 0
                     last_exit = i
@@ -393,7 +301,7 @@ def run_backtest(
         equity = balance
         if side != 0:
             exposed += 1
-            if keeps_trades:
+            if keeps_curve:
                 best = (high[i] - entry) if side > 0 else (entry - low[i])
                 worst = (low[i] - entry) if side > 0 else (entry - high[i])
                 position[P_BEST] = max(position[P_BEST], best)
@@ -413,8 +321,8 @@ def run_backtest(
                 reason = rs.END_OF_DATA if i == size - 1 else rs.RUIN
                 price = slipped(close[i], -side, cfg)
                 balance += book_trade(
-                    tally, trade_floats, trade_integers, position, side, quantity, entry, price, 0.0,
-                    entry_time, time[i] + bar, i - entry_bar + 1, reason, switch, cfg,
+                    tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                    entry_time, time[i] + bar, i - entry_bar + 1, reason, switch, cfg_at,
                 )  # fmt: skip
                 side = 0
                 equity = balance
@@ -429,102 +337,88 @@ def run_backtest(
             max_drawdown = (peak - equity) / peak
         day_equity[day_index[i]] = equity
         if keeps_curve:
-            equity_curve[i - start] = equity
+            curve[i] = equity
         if ruined:
             i += 1
             break
-        if i >= first_signal and i < size - 1:
+        # 5. Signals at the close, and on over quiet bars to the next close at which a rule of this state is true
+        while i < size - 1:
+            word = i >> WORD_SHIFT
+            bit = np.uint64(i - (word << WORD_SHIFT))
             holding = side if side != 0 else pending
-            block = i // BLOCK
-            j = i - block * BLOCK
-            if holding == 0:
-                if ready[ENTRY_LONG] != block:
-                    _load_block(ENTRY_LONG, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                if ready[ENTRY_SHORT] != block:
-                    _load_block(ENTRY_SHORT, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                enters_long = masks[ENTRY_LONG * BLOCK + j] != 0
-                enters_short = masks[ENTRY_SHORT * BLOCK + j] != 0
+            if i < first_signal:
+                pass
+            elif holding == 0:
+                enters_long = (bits(plan_at, ENTRY_LONG, word) >> bit) & ONE
+                enters_short = (bits(plan_at, ENTRY_SHORT, word) >> bit) & ONE
                 if enters_long != enters_short and i - last_exit >= cooldown:
                     allowed = cfg[st.LONG_ALLOWED] if enters_long else cfg[st.SHORT_ALLOWED]
-                    exit_group = EXIT_LONG if enters_long else EXIT_SHORT
-                    if ready[exit_group] != block:
-                        _load_block(exit_group, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                    if allowed != 0.0 and masks[exit_group * BLOCK + j] == 0:
+                    own_exit = EXIT_LONG if enters_long else EXIT_SHORT
+                    if allowed != 0.0 and not (bits(plan_at, own_exit, word) >> bit) & ONE:
                         order = 1 if enters_long else -1
             else:
                 against = ENTRY_SHORT if holding > 0 else ENTRY_LONG
                 same = ENTRY_LONG if holding > 0 else ENTRY_SHORT
-                exit_group = EXIT_LONG if holding > 0 else EXIT_SHORT
-                if ready[against] != block:
-                    _load_block(against, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                if ready[exit_group] != block:
-                    _load_block(exit_group, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                reverses = masks[against * BLOCK + j] != 0
-                if reverses:
-                    against_exit = EXIT_SHORT if holding > 0 else EXIT_LONG
-                    if ready[same] != block:
-                        _load_block(same, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                    if ready[against_exit] != block:
-                        _load_block(against_exit, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                    reverses = masks[same * BLOCK + j] == 0 and masks[against_exit * BLOCK + j] == 0
-                if reverses:
+                own_exit = EXIT_LONG if holding > 0 else EXIT_SHORT
+                against_exit = EXIT_SHORT if holding > 0 else EXIT_LONG
+                if (
+                    (bits(plan_at, against, word) >> bit) & ONE
+                    and not (bits(plan_at, same, word) >> bit) & ONE
+                    and not (bits(plan_at, against_exit, word) >> bit) & ONE
+                ):
                     allowed = cfg[st.SHORT_ALLOWED] if holding > 0 else cfg[st.LONG_ALLOWED]
                     order = -holding if allowed != 0.0 and cooldown == 0 else CLOSE_ORDER
                     order_reason = rs.REVERSAL
-                elif masks[exit_group * BLOCK + j] != 0:
+                elif (bits(plan_at, own_exit, word) >> bit) & ONE:
                     order = CLOSE_ORDER
                     order_reason = rs.EXIT
                 elif i - held_from + 1 >= cfg[st.MAX_BARS]:
                     order = CLOSE_ORDER
                     order_reason = rs.MAX_BARS
-        i += 1
+            if order != NO_ORDER or pending != 0 or i >= size - 2:
+                break
 
-        # A flat stretch changes nothing until the next entry signal: jump there
-        if side == 0 and pending == 0 and order == NO_ORDER and i < size - 1:
-            resume = _next_entry(max(i, first_signal), size - 1, codes, a, b, values, bounds, size, ready, masks, stack)
-            if resume > i:
-                for day in range(day_index[i], day_index[resume - 1] + 1):
+            if side == 0:  # nothing changes until the next entry rule is true
+                resume = next_entry(plan_at, max(i + 1, first_signal), size - 1)
+                last = min(resume, size - 2)
+                for day in range(day_index[i + 1], day_index[last] + 1):
                     day_equity[day] = balance
                 if keeps_curve:
-                    equity_curve[i - start : resume - start] = balance
+                    curve[i + 1 : last + 1] = balance
                 if balance >= peak:
-                    peak_bar = resume - 1
-                i = resume
-
-        # A held stretch only moves equity until a level or a rule of this side is met, time is up or money may run out
-        elif side != 0 and order == NO_ORDER and calm and i > first_signal:
-            against = ENTRY_SHORT if side > 0 else ENTRY_LONG
-            own_exit = EXIT_LONG if side > 0 else EXIT_SHORT
-            floor = max(stop, liquidation) if side > 0 else target
-            ceiling = target if side > 0 else min(stop, liquidation)
-            charge = borrow * quantity * multiplier if side < 0 else 0.0
-            limit = size - 1
-            if cfg[st.MAX_BARS] < limit:
-                limit = min(limit, held_from + int(cfg[st.MAX_BARS]) - 1)
-            while i < limit:
-                block = i // BLOCK
-                if ready[against] != block:
-                    _load_block(against, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                if ready[own_exit] != block:
-                    _load_block(own_exit, block, codes, a, b, values, bounds, size, ready, masks, stack)
-                block_end = min(limit, (block + 1) * BLOCK)
-                quiet_end, balance, extreme, peak, peak_bar, max_drawdown, longest = _hold(
-                    i, block_end, side, entry, exposure, balance, floor, ceiling, extreme, trail_kind,
-                    trail_value if trail_kind == st.PERCENT else trail, charge, peak, peak_bar, max_drawdown, longest,
-                    time, high, low, close, day_index, masks, against * BLOCK - block * BLOCK,
-                    own_exit * BLOCK - block * BLOCK, position, day_equity, equity_curve, start, keeps_trades,
-                )  # fmt: skip
-                exposed += quiet_end - i
-                i = quiet_end
-                if i < block_end:
+                    peak_bar = last
+                i = last
+                if resume == size - 1:
                     break
+            elif calm and i >= first_signal:
+                against = ENTRY_SHORT if side > 0 else ENTRY_LONG
+                own_exit = EXIT_LONG if side > 0 else EXIT_SHORT
+                floor = max(stop, liquidation) if side > 0 else target
+                ceiling = target if side > 0 else min(stop, liquidation)
+                charge = borrow * quantity * multiplier if side < 0 else 0.0
+                limit = size - 1
+                if cfg[st.MAX_BARS] < limit:
+                    limit = min(limit, held_from + int(cfg[st.MAX_BARS]))
+                reached = i + 1
+                signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest = hold(
+                    plan_at, against, own_exit, bars_at, size, reached, limit, side, entry, exposure, balance,
+                    floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, charge,
+                    peak, peak_bar, max_drawdown, longest, position_at, marks_at, curve_at,
+                )  # fmt: skip
+                exposed += i - reached
+                i -= 1
+                if not signal and i + 1 < limit:
+                    break
+            else:
+                break
+        i += 1
 
     # After ruin equity stays where it is; a drawdown that never ended lasts to the last close
     if ruined:
         for k in range(i, size):
             day_equity[day_index[k]] = balance
             if keeps_curve:
-                equity_curve[k - start] = balance
+                curve[k] = balance
         if peak - balance > max_drawdown * peak:
             max_drawdown = (peak - balance) / peak
     if size - 1 > peak_bar:

@@ -7,7 +7,7 @@ import numpy as np
 
 from forge_core.compiled import compiled
 from forge_core.engine import settings as st
-from forge_core.engine.pointers import float64_at
+from forge_core.engine.pointers import float64_at, int64_at
 from forge_core.metrics import tally as tl
 
 LOT_TOLERANCE = 1e-9  # of a lot: what binary fractions lose is not rounded away
@@ -83,6 +83,7 @@ def book_trade(
     tally,
     floats,
     integers,
+    rows,
     position,
     side,
     quantity,
@@ -99,8 +100,12 @@ def book_trade(
     """Book the exit of a position at fill ``price``; return what the balance gains by it, money.
 
     The entry's commission and the financing in ``position`` have left the balance before; ``fee`` is paid on top of
-    the exit's commission. ``floats`` and ``integers`` take the trade's record if they have a row left.
+    the exit's commission. ``floats`` and ``integers`` take the trade's record if they have one of ``rows`` left. All
+    arrays come by their addresses, which are cheaper to pass.
     """
+    cfg = float64_at(cfg, st.SETTINGS_SIZE)
+    tally = float64_at(tally, tl.TALLY_SIZE)
+    position = float64_at(position, POSITION_FLOATS)
     multiplier = cfg[st.MULTIPLIER]
     gross = side * quantity * multiplier * (price - entry)
     exit_commission = commission(price, quantity, cfg) + fee
@@ -109,8 +114,8 @@ def book_trade(
     notional = quantity * multiplier * abs(entry)
     share = net / notional if notional > 0.0 else 0.0
     k = int(tally[tl.TRADES])
-    if k < floats.shape[0]:
-        row = floats[k]
+    if k < rows:
+        row = float64_at(floats, rows * TRADE_FLOATS)[k * TRADE_FLOATS : (k + 1) * TRADE_FLOATS]
         row[ENTRY_PRICE] = entry
         row[EXIT_PRICE] = price
         row[QUANTITY] = quantity
@@ -123,7 +128,7 @@ def book_trade(
         base = 100.0 / abs(entry) if entry != 0.0 else 0.0
         row[MAE] = min(0.0, position[P_WORST], last) * base
         row[MFE] = max(0.0, position[P_BEST], last) * base
-        marks = integers[k]
+        marks = int64_at(integers, rows * TRADE_INTEGERS)[k * TRADE_INTEGERS : (k + 1) * TRADE_INTEGERS]
         marks[ENTRY_TIME] = entry_time
         marks[EXIT_TIME] = exit_time
         marks[SIDE] = side
@@ -139,8 +144,6 @@ def book_trade(
         tally[tl.GROSS_LOSS] += net
     tally[tl.RETURN_SUM] += share
     tally[tl.POINTS_SUM] += side * (price - entry)
-    if notional > 0.0:
-        tally[tl.CONTRACT_SUM] += net / notional
     tally[tl.MARGIN_SUM] += net / (cfg[st.INITIAL_MARGIN] * quantity) if cfg[st.INITIAL_MARGIN] > 0.0 else np.nan
     tally[tl.BARS_HELD] += held
     tally[tl.TURNOVER] += quantity * multiplier * abs(price)

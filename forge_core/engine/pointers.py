@@ -47,6 +47,12 @@ def int64_at(number, size):
 
 
 @compiled
+def uint64_at(number, size):
+    """Return the ``size`` uint64 values at an address."""
+    return carray(_pointer(number), (size,), np.uint64)
+
+
+@compiled
 def int32_at(number, size):
     """Return the ``size`` int32 values at an address."""
     return carray(_pointer(number), (size,), np.int32)
@@ -56,6 +62,12 @@ def int32_at(number, size):
 def uint8_at(number, size):
     """Return the ``size`` uint8 values at an address."""
     return carray(_pointer(number), (size,), np.uint8)
+
+
+@compiled
+def address_of(array):
+    """Return where the data of an array begin."""
+    return array.ctypes.data
 
 
 @compiled

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forge_core.engine import rules
 from forge_core.engine.feed import Feed, Floats, Integers
@@ -11,10 +10,10 @@ from forge_core.engine.pointers import address
 from forge_core.errors import PlayError
 from forge_core.features.reference import FeatureRef
 from forge_core.features.registry import make_reference
-from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend
+from forge_core.plays.model import Compare, Distance, Group, Play, Trend
 
 _COLUMN_CODES = {">": rules.ABOVE, ">=": rules.AT_LEAST, "crosses_above": rules.CROSS}
-_MIRRORED = {"<": ">", "<=": ">=", "crosses_below": "crosses_above"}
+_MIRRORED_CODES = {"<": rules.ABOVE, "<=": rules.AT_LEAST, "crosses_below": rules.CROSS}
 _VALUE_CODES = {
     ">": rules.ABOVE_VALUE,
     ">=": rules.AT_LEAST_VALUE,
@@ -27,36 +26,35 @@ _VALUE_CODES = {
 
 @dataclass(frozen=True)
 class Program:
-    """What the kernel runs. ``bounds[g] .. bounds[g + 1] - 1`` are the instructions of group ``g`` (none: no rule).
+    """What the kernel runs: ``plan`` leads to the instructions of ``engine.rules`` and to their scratch space.
 
-    ``a`` and ``b`` hold column addresses; ``columns`` keeps those columns alive as long as the program is.
-    ``atr`` holds the addresses of the ATR columns of stop, target and trail (0 where none is needed).
+    ``atr`` holds the addresses of the ATR columns of stop, target and trail (0 where none is needed). ``kept`` keeps
+    alive whatever the two lead to. One run at a time: the scratch space is the program's own.
     """
 
-    codes: Integers
-    a: Integers
-    b: Integers
-    values: Floats
-    bounds: Integers
+    plan: Integers
     atr: Integers
     first_signal: int
-    columns: tuple[Floats, ...]
+    kept: tuple[object, ...]
 
 
 class _Compiler:
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
-        self.rows: list[tuple[int, int, int, float]] = []
-        self.columns: dict[FeatureRef, Floats] = {}
+        self.instructions: list[int] = []  # INSTRUCTION numbers each
+        self.values: list[float] = []
+        self.addresses: dict[FeatureRef, int] = {}
+        self.columns: list[Floats] = []
         self.warmup = feed.start
 
     def locate(self, reference: FeatureRef) -> int:
-        column = self.columns.get(reference)
-        if column is None:
+        found = self.addresses.get(reference)
+        if found is None:
             column = self._fetch(reference)
-            self.columns[reference] = column
+            self.columns.append(column)
+            found = self.addresses[reference] = address(column, np.float64)
             self.warmup = max(self.warmup, self.feed.columns.warmup(reference))
-        return address(column, np.float64)
+        return found
 
     def _fetch(self, reference: FeatureRef) -> Floats:
         column = self.feed.columns.column(reference)
@@ -64,30 +62,59 @@ class _Compiler:
             raise ValueError(f"column {reference} has {column.size} values, the feed {len(self.feed)} bars")
         return column
 
+    def add(self, code: int, a: int, b: int, value: float) -> None:
+        self.instructions += (code, a, b)
+        self.values.append(value)
+
     def group(self, group: Group, depth: int = 1) -> None:
+        count = len(group.rules)
         if depth > rules.MAX_DEPTH:
             raise PlayError(f"rules are nested deeper than {rules.MAX_DEPTH} groups")
-        if len(group.rules) > rules.MAX_RULES:
-            raise PlayError(f"a group of {len(group.rules)} rules: at most {rules.MAX_RULES} are allowed")
-        self.rows.append((rules.OPEN_GROUP, 0, 0, 0.0))
+        if count > rules.MAX_RULES:
+            raise PlayError(f"a group of {count} rules: at most {rules.MAX_RULES} are allowed")
+        needed = group.at_least
+        kind = rules.OPEN_ALL if needed == count else rules.OPEN_ANY if needed == 1 else rules.OPEN_COUNT
+        opening = len(self.values)
+        self.add(kind, 0, count.bit_length(), 0.0)
+        for rule in group.rules:  # groups last: the rest may settle a word
+            if not isinstance(rule, Group):
+                self.rule(rule)
         for rule in group.rules:
-            self.rule(rule, depth)
-        self.rows.append((rules.CLOSE_GROUP, 0, 0, float(group.at_least)))
-
-    def rule(self, rule: Rule, depth: int) -> None:
-        match rule:
-            case Group():
+            if isinstance(rule, Group):
                 self.group(rule, depth + 1)
-            case Trend(feature, direction, bars):
-                code = rules.AT_LEAST_VALUE if direction == "rising" else rules.AT_MOST_VALUE
-                signed = float(bars if direction == "rising" else -bars)
-                self.rows.append((code, self.locate(feature.streak()), 0, signed))
-            case Compare(left, operator, FeatureRef() as right):
-                if operator in _MIRRORED:
-                    left, operator, right = right, _MIRRORED[operator], left  # type: ignore[assignment]
-                self.rows.append((_COLUMN_CODES[operator], self.locate(left), self.locate(right), 0.0))
-            case Compare(left, operator, int() | float() as value):
-                self.rows.append((_VALUE_CODES[operator], self.locate(left), 0, float(value)))
+        self.instructions[opening * rules.INSTRUCTION + 1] = len(self.values)
+        self.add(rules.CLOSE, 0, 0, float(needed))
+
+    def rule(self, rule: Compare | Trend) -> None:
+        if isinstance(rule, Trend):
+            code = rules.AT_LEAST_VALUE if rule.direction == "rising" else rules.AT_MOST_VALUE
+            signed = float(rule.bars if rule.direction == "rising" else -rule.bars)
+            self.add(code, self.locate(rule.feature.streak()), 0, signed)
+        elif isinstance(rule.right, FeatureRef):
+            if rule.operator in _COLUMN_CODES:
+                self.add(_COLUMN_CODES[rule.operator], self.locate(rule.left), self.locate(rule.right), 0.0)
+            else:  # `a < b` is `b > a`
+                self.add(_MIRRORED_CODES[rule.operator], self.locate(rule.right), self.locate(rule.left), 0.0)
+        else:
+            self.add(_VALUE_CODES[rule.operator], self.locate(rule.left), 0, float(rule.right))
+
+    def program(self, bounds: list[int], atr: list[int], first_signal: int) -> Program:
+        instructions = np.array(self.instructions, np.int64)
+        values = np.array(self.values, np.float64)
+        starts = np.array(bounds, np.int64)
+        ready = np.full(rules.GROUPS, -1)
+        results = np.empty(rules.GROUPS, np.uint64)
+        stack = np.empty(rules.MAX_DEPTH * rules.FRAME, np.uint64)
+        plan = np.empty(rules.PLAN_SIZE, np.int64)
+        plan[rules.INSTRUCTIONS] = address(instructions, np.int64)
+        plan[rules.VALUES] = address(values, np.float64)
+        plan[rules.BOUNDS] = address(starts, np.int64)
+        plan[rules.SIZE] = len(self.feed)
+        plan[rules.READY] = address(ready, np.int64)
+        plan[rules.RESULTS] = address(results, np.uint64)
+        plan[rules.STACK] = address(stack, np.uint64)
+        kept = (instructions, values, starts, ready, results, stack, *self.columns)
+        return Program(plan, np.array(atr, np.int64), first_signal, kept)
 
 
 def compile_play(play: Play, feed: Feed) -> Program:
@@ -103,20 +130,10 @@ def compile_play(play: Play, feed: Feed) -> Program:
     for group in (play.entry_long, play.entry_short, play.exit_long, play.exit_short):
         if group is not None:
             compiler.group(group)
-        bounds.append(len(compiler.rows))
+        bounds.append(len(compiler.values))
     risk = play.risk
     atr = [_atr_address(compiler, distance) for distance in (risk.stop, risk.take_profit, risk.trailing)]
-    rows = compiler.rows
-    return Program(
-        codes=_integers([row[0] for row in rows]),
-        a=_integers([row[1] for row in rows]),
-        b=_integers([row[2] for row in rows]),
-        values=np.array([row[3] for row in rows], np.float64),
-        bounds=_integers(bounds),
-        atr=_integers(atr),
-        first_signal=max(compiler.warmup, play.warmup_bars),
-        columns=tuple(compiler.columns.values()),
-    )
+    return compiler.program(bounds, atr, max(compiler.warmup, play.warmup_bars))
 
 
 def _atr_address(compiler: _Compiler, distance: Distance | None) -> int:
@@ -124,7 +141,3 @@ def _atr_address(compiler: _Compiler, distance: Distance | None) -> int:
         return 0
     reference = make_reference("atr", {"timeperiod": distance.timeperiod}, timeframe=compiler.feed.timeframe)
     return compiler.locate(reference)
-
-
-def _integers(values: list[int]) -> NDArray[np.int64]:
-    return np.array(values, np.int64)

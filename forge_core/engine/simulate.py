@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forge_core.engine import orders, rules
+from forge_core.engine import orders
 from forge_core.engine.costs import Costs
-from forge_core.engine.feed import Feed, Floats, Integers
+from forge_core.engine.feed import BARS_SIZE, Feed, Floats, Integers
 from forge_core.engine.kernel import run_backtest
-from forge_core.engine.pointers import address
 from forge_core.engine.program import compile_play
 from forge_core.engine.settings import Policy, RollMode, pack_settings
 from forge_core.errors import ConfigError, DataError
@@ -22,7 +21,7 @@ DEFAULT_CASH = 100_000.0
 ENGINE_VERSION = "1"  # raised whenever a change may alter a trade or a metric
 
 _NO_FLOATS = np.zeros(0)
-_NO_BARS = np.zeros(8, np.int64)
+_NO_BARS = np.zeros(BARS_SIZE, np.int64)
 _NO_TRADES = np.zeros((0, orders.TRADE_FLOATS))
 _NO_MARKS = np.zeros((0, orders.TRADE_INTEGERS), np.int64)
 
@@ -74,20 +73,16 @@ def simulate(
         rollover=rollover,
         first_signal=program.first_signal,
     )
-    bars, finer_bars = bar_addresses(feed), _NO_BARS if finer is None else bar_addresses(finer)
+    bars, finer_bars = feed.addresses, _NO_BARS if finer is None else finer.addresses
     finer_size = 0 if finer is None else len(finer)
     tally = np.empty(TALLY_SIZE)
     day_equity = np.empty(feed.days)
-    masks = np.zeros(4 * rules.BLOCK, np.uint8)
-    stack = np.zeros((rules.MAX_DEPTH, rules.BLOCK), np.uint8)
-    ready = np.empty(4, np.int64)
     position = np.zeros(orders.POSITION_FLOATS)
 
     def run(curve: Floats, floats: Floats, integers: Integers) -> None:
         run_backtest(
-            settings, program.codes, program.a, program.b, program.values, program.bounds, program.atr,
-            bars, len(feed), finer_bars, finer_size,
-            masks, stack, ready, position, tally, day_equity, curve, floats, integers,
+            settings, program.plan, program.atr, bars, len(feed), finer_bars, finer_size,
+            position, tally, day_equity, curve, floats, integers,
         )  # fmt: skip
 
     run(_NO_FLOATS, _NO_TRADES, _NO_MARKS)
@@ -118,23 +113,6 @@ def check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:
         )
     if policy == "replay" and finer is None:
         raise ConfigError("the same-bar policy 'replay' needs finer bars of the same symbol")
-
-
-def bar_addresses(feed: Feed) -> Integers:
-    """Return where the kernel finds the columns of the bars, in its own order; 0 for rolls or funding without any."""
-    return np.array(
-        [
-            address(feed.time, np.int64),
-            address(feed.open, np.float64),
-            address(feed.high, np.float64),
-            address(feed.low, np.float64),
-            address(feed.close, np.float64),
-            address(feed.day_index, np.int32),
-            0 if feed.rolls is None else address(feed.rolls, np.bool_),
-            0 if feed.funding is None else address(feed.funding, np.float64),
-        ],
-        np.int64,
-    )
 
 
 def _trade_columns(floats: Floats, integers: Integers) -> dict[str, NDArray]:

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from forge_core.compiled import compiled
-from forge_core.engine import orders, rules
+from forge_core.engine import orders
 from forge_core.engine import settings as st
 from forge_core.engine.costs import Costs
-from forge_core.engine.feed import Feed, Floats, Integers
-from forge_core.engine.kernel import TIME, run_backtest
+from forge_core.engine.feed import BARS_SIZE, TIME, Feed, Floats, Integers
+from forge_core.engine.kernel import run_backtest
 from forge_core.engine.pointers import int64_at
 from forge_core.engine.program import compile_play
 from forge_core.engine.settings import Policy, RollMode, pack_settings
-from forge_core.engine.simulate import DEFAULT_CASH, bar_addresses, check_feed
+from forge_core.engine.simulate import DEFAULT_CASH, check_feed
 from forge_core.errors import DataError
 from forge_core.metrics import tally as tl
 from forge_core.metrics.catalog import METRICS
@@ -29,7 +29,7 @@ from forge_core.metrics.tally import TALLY_SIZE
 from forge_core.plays.model import Play
 
 _NO_FLOATS = np.zeros(0)
-_NO_BARS = np.zeros(8, np.int64)
+_NO_BARS = np.zeros(BARS_SIZE, np.int64)
 _NO_TRADES = np.zeros((0, orders.TRADE_FLOATS))
 _NO_MARKS = np.zeros((0, orders.TRADE_INTEGERS), np.int64)
 _YEAR_MICROSECONDS = 365.25 * 86_400e6
@@ -87,9 +87,7 @@ def simulate_spans(
         np.empty((begin.size, len(METRICS))), np.empty((begin.size, 2)), np.empty(offsets[-1]), offsets
     )
     _run_spans(
-        settings, program.codes, program.a, program.b, program.values, program.bounds, program.atr,
-        bar_addresses(feed), _NO_BARS, np.zeros(4 * rules.BLOCK, np.uint8),
-        np.zeros((rules.MAX_DEPTH, rules.BLOCK), np.uint8), np.empty(4, np.int64), np.zeros(orders.POSITION_FLOATS),
+        settings, program.plan, program.atr, feed.addresses, _NO_BARS, np.zeros(orders.POSITION_FLOATS),
         np.empty(TALLY_SIZE), np.empty(feed.days), _NO_FLOATS, _NO_TRADES, _NO_MARKS,
         begin, end, day, float(feed.instrument.annualization),
         results.metrics, results.gross, results.returns, offsets,
@@ -99,8 +97,7 @@ def simulate_spans(
 
 @compiled
 def _run_spans(
-    cfg: Any, codes: Any, a: Any, b: Any, values: Any, bounds: Any, atr: Any, bars: Any, finer: Any,
-    masks: Any, stack: Any, ready: Any, position: Any, tally: Any, day_equity: Any,
+    cfg: Any, plan: Any, atr: Any, bars: Any, finer: Any, position: Any, tally: Any, day_equity: Any,
     curve: Any, trade_floats: Any, trade_integers: Any,
     starts: Any, ends: Any, day_index: Any, annualization: Any,
     metrics: Any, gross: Any, returns: Any, offsets: Any,
@@ -113,8 +110,8 @@ def _run_spans(
         cfg[st.START] = start
         cfg[st.FIRST_SIGNAL] = max(warm, start)
         run_backtest(
-            cfg, codes, a, b, values, bounds, atr, bars, end, finer, 0,
-            masks, stack, ready, position, tally, day_equity, curve, trade_floats, trade_integers,
+            cfg, plan, atr, bars, end, finer, 0,
+            position, tally, day_equity, curve, trade_floats, trade_integers,
         )  # fmt: skip
         daily = returns[offsets[k] : offsets[k + 1]]
         daily_returns(day_equity[day_index[start] : day_index[end - 1] + 1], cfg[st.CASH], daily)

@@ -30,6 +30,16 @@ class FeatureRef:
         text = f"{self.name}.{self.output}({params})@{self.timeframe}"
         return f"{self.transform}[{text}]" if self.transform else text
 
+    def __hash__(self) -> int:
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:  # counted once: columns are looked up by their references in every backtest
+            found = hash((self.name, self.params, self.output, self.timeframe, self.transform))
+            self.__dict__["_hash"] = found
+        return found
+
+    def __reduce__(self) -> tuple[type["FeatureRef"], tuple[object, ...]]:
+        return FeatureRef, (self.name, self.params, self.output, self.timeframe, self.transform)  # a hash stays here
+
     def streak(self) -> "FeatureRef":
         """The reference of this column's streak."""
         return FeatureRef(self.name, self.params, self.output, self.timeframe, "streak")

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from forge_core.errors import ConfigError, DataError
 from forge_core.market.bars import empty_bars, normalize_bars
@@ -308,6 +309,7 @@ def _check(path: Path, folder: Path, options: ImportOptions) -> _Ready:
                 if len(checked):
                     spool.write(checked)
         checker.finish()
+        pa.default_memory_pool().release_unused()  # what reading took is not kept while the store works
         if not spool.rows:
             raise DataError(f"{source}: its only bar has not closed yet; import it later")
         return _Ready(path, identity, checker, spool)

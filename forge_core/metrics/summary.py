@@ -188,8 +188,8 @@ def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyp
     out[PROFIT_FACTOR] = ratio(tally[t.GROSS_PROFIT], -tally[t.GROSS_LOSS])
     out[AVERAGE_BARS_HELD] = ratio(tally[t.BARS_HELD], trades)
     out[AMBIGUITY_RATE] = ratio(tally[t.AMBIGUOUS], trades)
-    out[TOTAL_RETURN_CONTRACT] = tally[t.CONTRACT_SUM]
-    out[AVERAGE_RETURN_CONTRACT] = ratio(tally[t.CONTRACT_SUM], trades)
+    out[TOTAL_RETURN_CONTRACT] = tally[t.RETURN_SUM]
+    out[AVERAGE_RETURN_CONTRACT] = ratio(tally[t.RETURN_SUM], trades)
     out[TOTAL_RETURN_MARGIN] = tally[t.MARGIN_SUM]
     out[AVERAGE_RETURN_MARGIN] = ratio(tally[t.MARGIN_SUM], trades)
     out[POINTS] = tally[t.POINTS_SUM]

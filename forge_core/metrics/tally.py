@@ -10,8 +10,7 @@ numba sees constants.
     LOSSES,  # trades with net P&L < 0
     GROSS_PROFIT,  # sum of net P&L of the winners, money
     GROSS_LOSS,  # sum of net P&L of the losers, money, <= 0
-    RETURN_SUM,  # sum over trades of net P&L / entry notional
-    CONTRACT_SUM,  # sum over trades of net P&L / value of one contract at entry / quantity (percent of contract / 100)
+    RETURN_SUM,  # sum over trades of net P&L / entry notional, which is percent of contract / 100
     MARGIN_SUM,  # sum over trades of net P&L / (initial margin x quantity); NaN where the instrument has no margin
     POINTS_SUM,  # sum over trades of side x (exit - entry), price points
     BARS_HELD,  # sum over trades of bars held
@@ -26,6 +25,6 @@ numba sees constants.
     MAX_DRAWDOWN,  # largest fall of marked equity from its running peak, fraction of the peak
     LONGEST_DRAWDOWN,  # longest time from a peak of marked equity to the last close below it, days
     RUINED,  # 1 if equity reached zero or below
-) = range(21)
+) = range(20)
 
-TALLY_SIZE = 21
+TALLY_SIZE = 20

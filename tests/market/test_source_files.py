@@ -89,6 +89,15 @@ def test_empty_archives_are_named(tmp_path, folder, members, fault):
         open_source_file(write_zip(tmp_path / "x.zip", members), folder)
 
 
+def test_a_member_without_a_name_is_no_file(tmp_path, folder):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("n.csv", "1,2")
+    path.write_bytes(path.read_bytes().replace(b"n.csv", b"\0.csv"))
+    with pytest.raises(DataError, match=r"x.zip has no files in it"):
+        open_source_file(path, folder)
+
+
 def test_an_encrypted_zip_is_named(tmp_path, folder):
     path = write_zip(tmp_path / "x.zip", {"x.csv": "secret"})
     content = bytearray(path.read_bytes())

@@ -144,7 +144,9 @@ def _zip_parts(path: Path, workspace: Path, source: str) -> tuple[Part, ...]:
             members = [
                 member
                 for member in sorted(archive.infolist(), key=lambda member: member.filename)
-                if not member.is_dir() and not re.search(r"(^|/)(\.[^./]|__MACOSX/)", member.filename)
+                if member.filename
+                and not member.is_dir()
+                and not re.search(r"(^|/)(\.[^./]|__MACOSX/)", member.filename)
             ]
             if not members:
                 raise DataError(f"{source}: {path.name} has no files in it")

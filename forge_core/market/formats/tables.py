@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from forge_core.errors import DataError
 from forge_core.market.formats.source_file import Part
 
-CHUNK_ROWS = 250_000
+CHUNK_ROWS = 65_536
 MAX_ROWS = 200_000_000  # of one table; minutes of three centuries
 
 _UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError)  # UnicodeDecodeError of a name among them

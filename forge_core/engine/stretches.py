@@ -1,0 +1,168 @@
+"""Quiet bars, passed over a word at a time: those at which nothing can happen to the position, flat or held.
+
+Each function does to the books what the steps of docs/fill_contract.md would have done to them bar by bar, to the last
+bit: a function of one price that rounds at each step is still monotone in that price, so what does not happen at the
+extreme of some bars happens at none of them.
+"""
+
+import numpy as np
+
+from forge_core.compiled import compiled
+from forge_core.engine import settings as st
+from forge_core.engine.feed import BARS_SIZE, CLOSE, DAY_END, DAY_INDEX, EXTREMES, HIGH, LOW, TIME, WORD_EXTREMES
+from forge_core.engine.orders import P_BEST, P_FINANCING, P_WORST, POSITION_FLOATS
+from forge_core.engine.pointers import float64_at, int32_at, int64_at
+from forge_core.engine.rules import ENTRY_LONG, ENTRY_SHORT, bits
+from forge_core.engine.words import VALUE_BYTES, WORD, WORD_SHIFT, highest, lowest, trailing_zeros
+
+_NONE = np.uint64(0)
+_ALL = ~np.uint64(0)
+
+
+@compiled
+def next_entry(plan, i, limit):
+    """Return the first bar from ``i`` on, below ``limit``, at which an entry rule is true, or ``limit``."""
+    while i < limit:
+        word = i >> WORD_SHIFT
+        begin = word << WORD_SHIFT
+        found = (bits(plan, ENTRY_LONG, word) | bits(plan, ENTRY_SHORT, word)) >> np.uint64(i - begin)
+        if found != _NONE:
+            return min(limit, i + trailing_zeros(found))
+        i = begin + WORD
+    return limit
+
+
+@compiled
+def _next_exit(plan, against, own_exit, i, limit):
+    """Return the first bar from ``i`` on, below ``limit``, at which one of two groups is true, or ``limit``.
+
+    ``limit`` is in the word of bar ``i`` or the bar after it.
+    """
+    word = i >> WORD_SHIFT
+    found = (bits(plan, against, word) | bits(plan, own_exit, word)) >> np.uint64(i - (word << WORD_SHIFT))
+    return min(limit, i + trailing_zeros(found))
+
+
+@compiled
+def _is_quiet(
+    bottom, top, least, most, lower, upper, side, entry, exposure, balance, extreme, trails, peak, max_drawdown
+):  # fmt: skip
+    """Whether bars between ``bottom`` and ``top`` that close between ``least`` and ``most`` touch no level, move no
+    trailing stop, ruin nobody, reach no new peak of equity and no deeper drawdown."""
+    if side > 0:
+        best, worst, richest, poorest = top, bottom, most, least
+    else:
+        best, worst, richest, poorest = bottom, top, least, most
+    return (
+        bottom > lower
+        and top < upper
+        and not (trails and side * (best - extreme) > 0.0)
+        and balance + exposure * (worst - entry) > 0.0
+        and balance + exposure * (richest - entry) < peak
+        and peak - (balance + exposure * (poorest - entry)) <= max_drawdown * peak
+    )
+
+
+@compiled
+def hold(
+    plan, against, own_exit, bars, size, i, limit, side, entry, exposure, balance, floor, ceiling, extreme,
+    trail_kind, trail, charge, peak, peak_bar, max_drawdown, longest, position, day_equity, equity_curve,
+):  # fmt: skip
+    """Carry a position over bars ``[i, limit)``, up to the first at which a rule is true or a level may be touched.
+
+    Return whether the reason is a rule of group ``against`` or ``own_exit``, which is true at the bar before the one
+    returned next, and the state at that bar's open. Over the bars before it steps 3 and 4 of the contract come to
+    this: no level is touched, financing is charged, equity is marked. ``bars`` is the address of the columns'
+    addresses, of ``size`` bars; ``position``, ``day_equity`` and ``equity_curve`` (where bar 0 would be) are addresses
+    too. Without a curve (0) the best and the worst price of the trade are not kept either.
+    """
+    columns = int64_at(bars, BARS_SIZE)
+    time = int64_at(columns[TIME], size)
+    high = float64_at(columns[HIGH], size)
+    low = float64_at(columns[LOW], size)
+    close = float64_at(columns[CLOSE], size)
+    day_index = int32_at(columns[DAY_INDEX], size)
+    day_end = int32_at(columns[DAY_END], size)
+    extremes = float64_at(columns[EXTREMES], size)
+    marks = float64_at(day_equity, size)
+    curve = float64_at(equity_curve, size)
+    held = float64_at(position, POSITION_FLOATS)
+    trails = trail_kind != st.NO_DISTANCE
+    skips = charge == 0.0 and equity_curve == 0  # over bars of which only the extremes are looked at
+
+    lower = floor
+    upper = ceiling
+    if trails:
+        trailing = extreme - side * (trail * abs(extreme) if trail_kind == st.PERCENT else trail)
+        if side > 0:
+            lower = max(floor, trailing)
+        else:
+            upper = min(ceiling, trailing)
+    deepest = max_drawdown * peak
+
+    signal = False
+    while i < limit and not signal:
+        word = i >> WORD_SHIFT
+        begin = word << WORD_SHIFT
+        end = min(limit, begin + WORD)
+        rule_bar = _next_exit(plan, against, own_exit, i, end)
+        signal = rule_bar < end
+        if signal:
+            end = rule_bar + 1
+
+        if skips:
+            of = word * WORD_EXTREMES
+            quiet = _is_quiet(
+                extremes[of], extremes[of + 1], extremes[of + 2], extremes[of + 3],
+                lower, upper, side, entry, exposure, balance, extreme, trails, peak, max_drawdown,
+            )  # fmt: skip
+            if not quiet and begin + WORD <= size:
+                offset = begin * VALUE_BYTES
+                chosen = (_ALL << np.uint64(i - begin)) & (_ALL >> np.uint64(begin + WORD - end))
+                quiet = _is_quiet(
+                    lowest(columns[LOW] + offset, chosen), highest(columns[HIGH] + offset, chosen),
+                    lowest(columns[CLOSE] + offset, chosen), highest(columns[CLOSE] + offset, chosen),
+                    lower, upper, side, entry, exposure, balance, extreme, trails, peak, max_drawdown,
+                )  # fmt: skip
+            if quiet:
+                last = day_index[end - 1]
+                for day in range(day_index[i], last):
+                    marks[day] = balance + exposure * (close[day_end[day]] - entry)
+                marks[last] = balance + exposure * (close[end - 1] - entry)
+                i = end
+                continue
+
+        while i < end:
+            k = np.uint64(i)  # unsigned: no test for a negative index
+            best = high[k] if side > 0 else low[k]
+            worst = low[k] if side > 0 else high[k]
+            paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
+            if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= 0.0:
+                return False, i, balance, extreme, peak, peak_bar, max_drawdown, longest
+            if trails and side * (best - extreme) > 0.0:
+                extreme = best
+                trailing = extreme - side * (trail * abs(extreme) if trail_kind == st.PERCENT else trail)
+                if side > 0:
+                    lower = max(floor, trailing)
+                else:
+                    upper = min(ceiling, trailing)
+            if charge > 0.0:
+                balance -= paid
+                held[P_FINANCING] += paid
+            equity = balance + exposure * (close[k] - entry)
+            if equity_curve != 0:
+                held[P_BEST] = max(held[P_BEST], side * (best - entry))
+                held[P_WORST] = min(held[P_WORST], side * (worst - entry))
+                curve[k] = equity
+            if equity >= peak:
+                if i - 1 > peak_bar:
+                    longest = max(longest, time[i - 1] - time[peak_bar])
+                peak = equity
+                peak_bar = i
+                deepest = max_drawdown * peak
+            elif peak - equity > deepest:
+                max_drawdown = (peak - equity) / peak
+                deepest = max_drawdown * peak
+            marks[np.uint64(day_index[k])] = equity
+            i += 1
+    return signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest

@@ -1,0 +1,122 @@
+"""Rule programs against a plain evaluation bar by bar: comparisons, nested groups, counts, words and their edges."""
+
+import math
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from forge_core.compiled import compiled
+from forge_core.engine import rules, words
+from forge_core.engine.pointers import address
+from forge_core.engine.program import compile_play
+from forge_core.errors import PlayError
+from forge_core.features.reference import FeatureRef
+from forge_core.plays.model import Compare, Group, Play, Trend
+from tests.engine.hand_bars import hand_feed
+
+NAMES = ("a", "b", "c")
+VALUES = (-1.0, -0.0, 0.0, 0.5, 1.0, math.nan, math.inf, -math.inf)
+PLAIN = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+
+
+def column(name: str, transform: str = "") -> FeatureRef:
+    return FeatureRef(name, (), "real", "1h", transform)
+
+
+def true_at(rule, columns: dict[FeatureRef, np.ndarray], k: int) -> bool:
+    """The rule at bar ``k``, as docs/plays.md words it."""
+    if isinstance(rule, Group):
+        return sum(true_at(part, columns, k) for part in rule.rules) >= rule.at_least
+    if isinstance(rule, Trend):
+        run = columns[rule.feature.streak()][k]
+        return bool(run >= rule.bars if rule.direction == "rising" else run <= -rule.bars)
+
+    def values(bar: int) -> tuple[float, float]:
+        right = columns[rule.right][bar] if isinstance(rule.right, FeatureRef) else rule.right
+        return columns[rule.left][bar], right
+
+    if rule.operator in PLAIN:
+        return bool(PLAIN[rule.operator](*values(k)))
+    if k == 0:
+        return False
+    now, before = (operator.gt, operator.le) if rule.operator == "crosses_above" else (operator.lt, operator.ge)
+    return bool(now(*values(k)) and before(*values(k - 1)))
+
+
+def comparisons() -> st.SearchStrategy[Compare]:
+    sides = st.sampled_from(NAMES).map(column)
+    numbers = st.sampled_from([value for value in VALUES if math.isfinite(value)])
+    operators = st.sampled_from([*PLAIN, "crosses_above", "crosses_below"])
+    return st.builds(Compare, sides, operators, sides | numbers)
+
+
+def groups(part: st.SearchStrategy) -> st.SearchStrategy[Group]:
+    lists = st.lists(part, min_size=1, max_size=6).map(tuple)
+    return lists.flatmap(lambda parts: st.builds(Group, st.integers(1, len(parts)), st.just(parts)))
+
+
+@compiled
+def bits_of(plan, group, word):
+    return rules.bits(plan, group, word)
+
+
+def evaluated(group: Group, values: dict[FeatureRef, np.ndarray]) -> list[bool]:
+    """What the compiled program says at each bar."""
+    size = values[column("a")].size
+    feed = hand_feed([(1.0, 1.0, 1.0, 1.0, "")] * size, columns=values)
+    program = compile_play(Play("rules", "1h", entry_long=group), feed)
+    plan = address(program.plan, np.int64)
+    found = [int(bits_of(plan, rules.ENTRY_LONG, word)) for word in range((size + 63) // 64)]
+    assert all(int(bits_of(plan, rules.EXIT_SHORT, word)) == 0 for word in range(len(found)))  # a group without rules
+    assert found[-1] >> (size - 64 * (len(found) - 1)) == 0  # nothing after the last bar
+    return [bool(found[k // 64] >> (k % 64) & 1) for k in range(size)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), st.sampled_from([1, 2, 63, 64, 65, 127, 128, 200]), st.integers(0, 2**32 - 1))
+def test_programs_say_what_their_rules_say(data, size, seed):
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.full(len(VALUES), 0.4))  # some values everywhere, so that whole words are true or false
+    values = {column(name): rng.choice(VALUES, size, p=weights) for name in NAMES}
+    values |= {column(name, "streak"): rng.integers(-3, 4, size).astype(float) for name in NAMES}
+    trends = st.builds(Trend, st.sampled_from(NAMES).map(column), st.sampled_from(["rising", "falling"]), st.just(2))
+    part = comparisons() | trends
+    group = data.draw(groups(part | groups(part | groups(part))))
+    assert evaluated(group, values) == [true_at(group, values, k) for k in range(size)]
+
+
+@pytest.mark.parametrize("needed", [1, 2, 127, 128, 200, 254, 255])
+def test_counts_reach_as_far_as_a_group_may(needed):
+    values = {column("a"): np.arange(300.0)}
+    rules_ = tuple(Compare(column("a"), ">=", float(threshold)) for threshold in range(rules.MAX_RULES))
+    assert evaluated(Group(needed, rules_), values) == [k >= needed - 1 for k in range(300)]
+
+
+def test_larger_and_deeper_groups_are_refused():
+    rule = Compare(column("a"), ">", 0.0)
+    with pytest.raises(PlayError, match="a group of 256 rules: at most 255"):
+        evaluated(Group(1, (rule,) * 256), {column("a"): np.zeros(3)})
+    nested = Group(1, (rule,))
+    for _ in range(rules.MAX_DEPTH):
+        nested = Group(1, (nested,))
+    with pytest.raises(PlayError, match="nested deeper than 8"):
+        evaluated(nested, {column("a"): np.zeros(3)})
+
+
+@compiled
+def extremes_of(values, chosen):
+    return words.lowest(values, chosen), words.highest(values, chosen), words.trailing_zeros(chosen)
+
+
+@settings(max_examples=100, deadline=None)
+@given(hnp.arrays(np.float64, 64, elements=st.floats(allow_nan=False)), st.integers(0, 2**64 - 1))
+def test_extremes_of_the_chosen_bars(values, chosen):
+    kept = values[[bool(chosen >> j & 1) for j in range(64)]]
+    low, high, first = extremes_of(address(values, np.float64), np.uint64(chosen))
+    assert low == kept.min(initial=math.inf)
+    assert high == kept.max(initial=-math.inf)
+    assert first == ((chosen & -chosen).bit_length() - 1 if chosen else 64)
