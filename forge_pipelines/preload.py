@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from forge_core.engine.backtest import GENERIC_INSTRUMENT
+from forge_core.engine.codes import encode
 from forge_core.engine.simulate import simulate
 from forge_core.engine.spans import simulate_spans
 from forge_core.features.feeds import feed_from_bars
 from forge_core.features.registry import make_reference, searchable
-from forge_core.features.stored_array import write_array
+from forge_core.features.stored_array import StoredArray, write_array
 from forge_core.plays.model import Compare, Distance, Group, Play, Risk
 from forge_pipelines import definitions  # noqa: F401  (what a step imports)
 
@@ -40,7 +41,7 @@ def load_kernels() -> None:
     simulate(play, feed, record=True)
     simulate_spans(play, feed, [0, _BARS // 2], [_BARS // 2, _BARS])
     with tempfile.TemporaryDirectory() as folder:
-        write_array(Path(folder) / "wave.npy", wave, "{}")
+        write_array(Path(folder) / "wave.npy", StoredArray(wave, encode(wave)), "{}")
 
 
 load_kernels()

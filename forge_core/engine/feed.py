@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forge_core.engine.codes import Codes
 from forge_core.engine.pointers import address
 from forge_core.engine.words import WORD
 from forge_core.errors import DataError
@@ -25,11 +26,34 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Column:
+    """One feature column: float64 ``data``, one value an execution bar, NaN where there is none yet, C-contiguous and
+    read-only; and its ``codes``, where they are at hand, by which rules are evaluated faster to the same result."""
+
+    data: Floats
+    codes: Codes | None = None
+
+    @cached_property
+    def address(self) -> int:
+        """Where the data begin."""
+        return address(self.data, np.float64)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data."""
+        return self.data.nbytes + (0 if self.codes is None else self.codes.data.nbytes)
+
+
 class ColumnSource(Protocol):
     """Whatever can compute or look up a column aligned to the execution bars."""
 
     def column(self, reference: FeatureRef) -> Floats:
-        """Return the column, float64, one value per execution bar, NaN where it has no value yet."""
+        """Return the column's values, float64, one per execution bar, NaN where it has no value yet."""
+        ...
+
+    def coded(self, reference: FeatureRef) -> Column:
+        """Return the column with its codes, where they are at hand."""
         ...
 
     def warmup(self, reference: FeatureRef) -> int:

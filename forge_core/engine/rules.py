@@ -10,6 +10,7 @@ import numpy as np
 from forge_core.compiled import compiled
 from forge_core.engine.pointers import float64_at, int64_at, uint64_at
 from forge_core.engine.words import (
+    CODE_BYTES,
     VALUE_BYTES,
     WORD,
     above,
@@ -19,6 +20,11 @@ from forge_core.engine.words import (
     at_most,
     at_most_number,
     below_number,
+    code_above,
+    code_above_number,
+    code_equal,
+    code_equal_number,
+    trailing_zeros,
 )
 
 MAX_DEPTH = 8  # groups within groups
@@ -28,7 +34,7 @@ MAX_RULES = 2**PLANES - 1  # of one group
 ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT = range(4)  # the groups of a program, in order
 GROUPS = 4
 
-# Codes of instructions. An opening one has in `a` the number of the instruction that closes it.
+# What an instruction does. An opening one has in `a` the number of the instruction that closes it.
 (
     OPEN_ALL,
     OPEN_ANY,
@@ -44,23 +50,27 @@ GROUPS = 4
     CROSS_ABOVE_VALUE,
     CROSS_BELOW_VALUE,
 ) = range(13)
-INSTRUCTION = 3  # code, a, b
+# An instruction: what it does, the addresses of one or two columns, those of their codes or the code of the number, and
+# the first word for which these are good
+(OPERATION, A, B, A_CODES, B_CODES, FIRST_WORD) = range(6)
+INSTRUCTION = 6
+NO_WORD = 2**62  # the columns have no codes
 
 # What `bits` needs, in one vector of integers, for each argument of a call in the kernel's loops costs time
 (
-    INSTRUCTIONS,  # address of int64 (n, INSTRUCTION)
+    INSTRUCTIONS,  # address of int64 (n, INSTRUCTION), one row an instruction
     VALUES,  # address of float64 (n,)
     BOUNDS,  # address of int64 (GROUPS + 1,): the instructions of group g are bounds[g] .. bounds[g + 1] - 1
     SIZE,  # bars of the columns
     READY,  # address of int64 (GROUPS,): the word of each group evaluated last, -1 before
     RESULTS,  # address of uint64 (GROUPS,): its bits
-    STACK,  # address of uint64 (MAX_DEPTH, FRAME), scratch
+    STACK,  # address of uint64 (MAX_DEPTH + 1, FRAME), scratch
 ) = range(7)
 PLAN_SIZE = 7
 
-# A group that is being evaluated: its opening instruction's code and digits, the number of the closing one, the bits
-# found so far, and for a count one bit plane a binary digit
-_KIND, _DIGITS, _CLOSE, _FOUND, _PLANES = range(5)
+# What is kept of a group while one within it is evaluated: its opening operation, the number of its closing
+# instruction, the digits of its count, and the bits found so far. Then come the bit planes of its count.
+_KIND, _CLOSING, _DIGITS, _FOUND, _PLANES = range(5)
 FRAME = _PLANES + PLANES
 
 _NONE = np.uint64(0)
@@ -69,61 +79,94 @@ _ONE = np.uint64(1)
 
 
 @compiled
-def _compare_word(code, a, b, value):
+def _compare_word(operation, a, b, value):
     """Return the results of one rule on the 64 bars that begin at the addresses ``a`` and ``b``."""
-    if code == ABOVE:
+    if operation == ABOVE:
         return above(a, b)
-    if code == ABOVE_VALUE:
+    if operation == ABOVE_VALUE:
         return above_number(a, value)
-    if code == BELOW_VALUE:
+    if operation == BELOW_VALUE:
         return below_number(a, value)
-    if code == AT_LEAST:
+    if operation == AT_LEAST:
         return at_least(a, b)
-    if code == AT_LEAST_VALUE:
+    if operation == AT_LEAST_VALUE:
         return at_least_number(a, value)
-    if code == AT_MOST_VALUE:
+    if operation == AT_MOST_VALUE:
         return at_most_number(a, value)
-    if code == CROSS:
+    if operation == CROSS:
         return above(a, b) & at_most(a - VALUE_BYTES, b - VALUE_BYTES)
-    if code == CROSS_ABOVE_VALUE:
+    if operation == CROSS_ABOVE_VALUE:
         return above_number(a, value) & at_most_number(a - VALUE_BYTES, value)
     return below_number(a, value) & at_least_number(a - VALUE_BYTES, value)
 
 
 @compiled
-def _compare_bars(code, a, b, value, begin, end):
-    """Return the results of one rule on bars ``[begin, end)``, 64 at most; nothing crosses at bar 0."""
-    x = float64_at(a, end)
-    y = float64_at(b, end if code <= CROSS else 0)
-    found = _NONE
-    for k in range(begin, end):
-        other = y[k] if code <= CROSS else value
-        if code in (ABOVE, ABOVE_VALUE):
-            true = x[k] > other
-        elif code in (AT_LEAST, AT_LEAST_VALUE):
-            true = x[k] >= other
-        elif code == BELOW_VALUE:
-            true = x[k] < other
-        elif code == AT_MOST_VALUE:
-            true = x[k] <= other
-        elif k == 0:
-            true = False
-        elif code == CROSS_BELOW_VALUE:
-            true = x[k] < other and x[k - 1] >= other
-        else:
-            true = x[k] > other and x[k - 1] <= (y[k - 1] if code == CROSS else value)
-        if true:
-            found |= _ONE << np.uint64(k - begin)
-    return found
+def _compare_codes(operation, a, b):
+    """Return the results of one rule by codes that begin at ``a`` and ``b``, and where equal codes decide nothing.
+
+    ``b`` is the code of the number in a rule against a number.
+    """
+    if operation <= CROSS:
+        more = code_above(a, b)
+        tied = code_equal(a, b)
+    else:
+        more = code_above_number(a, np.uint16(b))
+        tied = code_equal_number(a, np.uint16(b))
+    if operation in (BELOW_VALUE, AT_MOST_VALUE):
+        return ~more, tied
+    if operation == CROSS:
+        more &= ~code_above(a - CODE_BYTES, b - CODE_BYTES)
+        tied |= code_equal(a - CODE_BYTES, b - CODE_BYTES)
+    elif operation == CROSS_ABOVE_VALUE:
+        more &= ~code_above_number(a - CODE_BYTES, np.uint16(b))
+        tied |= code_equal_number(a - CODE_BYTES, np.uint16(b))
+    elif operation == CROSS_BELOW_VALUE:
+        more = ~more & code_above_number(a - CODE_BYTES, np.uint16(b))
+        tied |= code_equal_number(a - CODE_BYTES, np.uint16(b))
+    return more, tied
 
 
 @compiled
-def _at_least_needed(frame, needed):
-    """Return where the count in the planes of ``frame`` is ``needed`` or more: digit by digit, the lowest first."""
+def _is_true(operation, a, b, value, k):
+    """Return whether one rule is true at bar ``k``; nothing crosses at bar 0."""
+    x = float64_at(a, k + 1)
+    y = float64_at(b, k + 1)
+    number = operation > CROSS
+    other = value if number else y[k]
+    if operation in (ABOVE, ABOVE_VALUE):
+        return x[k] > other
+    if operation in (AT_LEAST, AT_LEAST_VALUE):
+        return x[k] >= other
+    if operation == BELOW_VALUE:
+        return x[k] < other
+    if operation == AT_MOST_VALUE:
+        return x[k] <= other
+    if k == 0:
+        return False
+    before = value if number else y[k - 1]
+    if operation == CROSS_BELOW_VALUE:
+        return x[k] < other and x[k - 1] >= before
+    return x[k] > other and x[k - 1] <= before
+
+
+@compiled
+def _compare_bars(operation, a, b, value, begin, chosen, result):
+    """Return ``result`` with the bits of ``chosen`` set by one rule on these bars of the word that begins at a bar."""
+    result &= ~chosen
+    while chosen != _NONE:
+        j = trailing_zeros(chosen)
+        chosen &= chosen - _ONE
+        if _is_true(operation, a, b, value, begin + j):
+            result |= _ONE << np.uint64(j)
+    return result
+
+
+@compiled
+def _at_least_needed(planes, digits, needed):
+    """Return where the count in ``digits`` bit planes is ``needed`` or more: digit by digit, the lowest first."""
     enough = _ALL
-    for digit in range(np.int64(frame[_DIGITS])):
-        plane = frame[_PLANES + digit]
-        enough = plane & enough if (needed >> digit) & 1 else plane | enough
+    for digit in range(digits):
+        enough = planes[digit] & enough if (needed >> digit) & 1 else planes[digit] | enough
     return enough
 
 
@@ -132,59 +175,74 @@ def _evaluate(plan, group, word):
     """Return the bits of ``group``, which has instructions, on ``word``."""
     plan_ = int64_at(plan, PLAN_SIZE)
     bounds = int64_at(plan_[BOUNDS], GROUPS + 1)
-    first, last = bounds[group], bounds[group + 1]
-    instructions = int64_at(plan_[INSTRUCTIONS], last * INSTRUCTION)
-    values = float64_at(plan_[VALUES], last)
-    stack = uint64_at(plan_[STACK], MAX_DEPTH * FRAME)
+    instructions = plan_[INSTRUCTIONS]
+    values = float64_at(plan_[VALUES], bounds[GROUPS])
+    stack = plan_[STACK]
     begin = word * WORD
     end = min(begin + WORD, plan_[SIZE])
-    whole = word > 0 and end - begin == WORD  # the first word has no bar before it
-    offset = begin * VALUE_BYTES
+    edge = np.uint64(begin + WORD - end)  # bars that the last word lacks
+    whole = word > 0 and edge == _NONE  # the first word has no bar before it
+    value_bytes = begin * VALUE_BYTES
+    code_bytes = begin * CODE_BYTES
 
-    depth = -1
-    frame = stack[:FRAME]
-    k = first
-    result = _NONE
-    while k < last:
-        code = instructions[k * INSTRUCTION]
-        a = instructions[k * INSTRUCTION + 1]
-        b = instructions[k * INSTRUCTION + 2]
-        if code < CLOSE:
+    # The group that is being evaluated, and where its planes are; the enclosing ones are on the stack before it
+    kind = closing = digits = np.int64(0)
+    found = _NONE
+    depth = 0
+    planes = uint64_at(stack, PLANES)
+    k = bounds[group]
+    while True:
+        row = int64_at(instructions + k * (INSTRUCTION * VALUE_BYTES), INSTRUCTION)
+        operation = row[OPERATION]
+        if operation < CLOSE:
+            if depth > 0 and ((kind == OPEN_ALL and found == _NONE) or (kind == OPEN_ANY and found == _ALL)):
+                k = closing  # settled, and nothing but groups follows
+                continue
+            frame = int64_at(stack + depth * (FRAME * VALUE_BYTES), _PLANES)
+            frame[_KIND] = kind
+            frame[_CLOSING] = closing
+            frame[_DIGITS] = digits
+            frame[_FOUND] = np.int64(found)
             depth += 1
-            frame = stack[depth * FRAME : (depth + 1) * FRAME]
-            frame[_KIND] = code
-            frame[_DIGITS] = b
-            frame[_CLOSE] = a
-            frame[_FOUND] = _ALL if code == OPEN_ALL else _NONE
-            if code == OPEN_COUNT:
-                frame[_PLANES : _PLANES + b] = 0
+            kind = operation
+            closing = row[A]
+            digits = row[B]
+            found = _ALL if kind == OPEN_ALL else _NONE
+            planes = uint64_at(stack + (depth * FRAME + _PLANES) * VALUE_BYTES, PLANES)
+            if kind == OPEN_COUNT:
+                planes[:digits] = 0
             k += 1
             continue
-        if code == CLOSE:
-            result = _at_least_needed(frame, int(values[k])) if frame[_KIND] == OPEN_COUNT else frame[_FOUND]
+        if operation == CLOSE:
+            result = _at_least_needed(planes, digits, int(values[k])) if kind == OPEN_COUNT else found
             depth -= 1
-            if depth < 0:
-                break
-            frame = stack[depth * FRAME : (depth + 1) * FRAME]
-        elif whole:
-            result = _compare_word(code, a + offset, b + offset, values[k])
+            if depth == 0:
+                return result
+            frame = int64_at(stack + depth * (FRAME * VALUE_BYTES), _PLANES)
+            kind = frame[_KIND]
+            closing = frame[_CLOSING]
+            digits = frame[_DIGITS]
+            found = np.uint64(frame[_FOUND])
+            planes = uint64_at(stack + (depth * FRAME + _PLANES) * VALUE_BYTES, PLANES)
+        elif not whole:
+            result = _compare_bars(operation, row[A], row[B], values[k], begin, _ALL >> edge, _NONE)
+        elif word < row[FIRST_WORD]:
+            result = _compare_word(operation, row[A] + value_bytes, row[B] + value_bytes, values[k])
         else:
-            result = _compare_bars(code, a, b, values[k], begin, end)
+            b = row[B_CODES] + code_bytes if operation <= CROSS else row[B_CODES]
+            result, tied = _compare_codes(operation, row[A_CODES] + code_bytes, b)
+            if tied != _NONE:
+                result = _compare_bars(operation, row[A], row[B], values[k], begin, tied, result)
         k += 1
-        if frame[_KIND] == OPEN_ALL:
-            frame[_FOUND] &= result
-            if frame[_FOUND] == _NONE:
-                k = np.int64(frame[_CLOSE])
-        elif frame[_KIND] == OPEN_ANY:
-            frame[_FOUND] |= result
-            if frame[_FOUND] == _ALL:
-                k = np.int64(frame[_CLOSE])
+        if kind == OPEN_ALL:
+            found &= result
+        elif kind == OPEN_ANY:
+            found |= result
         else:
-            for digit in range(_PLANES, _PLANES + np.int64(frame[_DIGITS])):
-                carry = frame[digit] & result
-                frame[digit] ^= result
+            for digit in range(digits):
+                carry = planes[digit] & result
+                planes[digit] ^= result
                 result = carry
-    return result
 
 
 @compiled

@@ -17,17 +17,24 @@ WORD_SHIFT = 6  # bar >> WORD_SHIFT is its word
 VALUE_BYTES = 8
 _LINE_BYTES = 64  # of a processor's cache
 
+CODE_BYTES = 2
+
 _DOUBLES = ir.VectorType(ir.DoubleType(), WORD)
+_CODES = ir.VectorType(ir.IntType(16), WORD)
 _BITS = ir.VectorType(ir.IntType(1), WORD)
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
 
 
-def _load(builder: Any, address: Any) -> Any:
-    return builder.load(builder.inttoptr(address, _DOUBLES.as_pointer()), align=VALUE_BYTES)
+def _load(builder: Any, address: Any, vector: Any = _DOUBLES) -> Any:
+    return builder.load(builder.inttoptr(address, vector.as_pointer()), align=_item_bytes(vector))
 
 
-def _prefetch_next(builder: Any, address: Any) -> None:
+def _item_bytes(vector: Any) -> int:
+    return VALUE_BYTES if vector is _DOUBLES else CODE_BYTES
+
+
+def _prefetch_next(builder: Any, address: Any, vector: Any) -> None:
     """Ask for the values of the next word, which is soon to be read.
 
     Rules read many columns in turn, more than a processor recognizes as streams by itself.
@@ -36,28 +43,34 @@ def _prefetch_next(builder: Any, address: Any) -> None:
     kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
     prefetch = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), kind)
     read, keep, data = _INT32(0), _INT32(3), _INT32(1)
-    for line in range(0, WORD * VALUE_BYTES, _LINE_BYTES):
-        ahead = builder.add(address, _INT64(WORD * VALUE_BYTES + line))
+    size = WORD * _item_bytes(vector)
+    for line in range(0, size, _LINE_BYTES):
+        ahead = builder.add(address, _INT64(size + line))
         builder.call(prefetch, [builder.inttoptr(ahead, pointer), read, keep, data])
 
 
-def _repeat(builder: Any, value: Any) -> Any:
-    undefined = ir.Constant(_DOUBLES, ir.Undefined)
+def _repeat(builder: Any, value: Any, vector: Any) -> Any:
+    undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, _INT32(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, WORD), [0] * WORD))
 
 
-def _comparison(predicate: str, *, with_number: bool) -> Callable[..., Any]:
+def _comparison(predicate: str, *, with_number: bool, codes: bool = False) -> Callable[..., Any]:
+    """Return a function of the addresses of two words, or of one and a number, that gives the bits of a comparison."""
+    vector = _CODES if codes else _DOUBLES
+    number = types.uint16 if codes else types.float64
+
     @intrinsic
     def compare(typing_context: Any, left: Any, right: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x = _load(builder, args[0])
-            y = _repeat(builder, args[1]) if with_number else _load(builder, args[1])
+            x = _load(builder, args[0], vector)
+            y = _repeat(builder, args[1], vector) if with_number else _load(builder, args[1], vector)
             for column in args[:1] if with_number else args:
-                _prefetch_next(builder, column)
-            return builder.bitcast(builder.fcmp_ordered(predicate, x, y), _INT64)
+                _prefetch_next(builder, column, vector)
+            true = builder.icmp_unsigned(predicate, x, y) if codes else builder.fcmp_ordered(predicate, x, y)
+            return builder.bitcast(true, _INT64)
 
-        return types.uint64(types.int64, types.float64 if with_number else types.int64), codegen
+        return types.uint64(types.int64, number if with_number else types.int64), codegen
 
     return compare
 
@@ -92,6 +105,11 @@ above_number = _comparison(">", with_number=True)
 at_least_number = _comparison(">=", with_number=True)
 below_number = _comparison("<", with_number=True)
 at_most_number = _comparison("<=", with_number=True)
+
+code_above = _comparison(">", with_number=False, codes=True)
+code_equal = _comparison("==", with_number=False, codes=True)
+code_above_number = _comparison(">", with_number=True, codes=True)
+code_equal_number = _comparison("==", with_number=True, codes=True)
 
 lowest = _extreme("<", float("inf"))
 """The least of the values whose bits are set; infinity if none is."""

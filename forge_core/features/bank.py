@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from forge_core.engine.codes import block_size, encode, open_codes
+from forge_core.engine.feed import Column
 from forge_core.errors import DataError
 from forge_core.features.bank_files import (
     BankStats,
@@ -22,12 +24,12 @@ from forge_core.features.bank_files import (
     bank_stats,
     prune_bank,
 )
-from forge_core.features.columns import BarArrays, Floats, Integers, feature_timeframe, read_only
+from forge_core.features.columns import BarArrays, Integers, feature_timeframe, read_only
 from forge_core.features.on_demand import OnDemandColumns
 from forge_core.features.recent import RecentArrays
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import REGISTRY_VERSION, get_feature
-from forge_core.features.stored_array import Array, DamagedArray, open_array, write_array
+from forge_core.features.stored_array import NOTHING, DamagedArray, StoredArray, open_array, write_array
 from forge_core.files import canonical_json, content_hash
 from forge_core.market.bars import resample_bars, trade_days
 from forge_core.market.timeframes import Timeframe
@@ -50,7 +52,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_REVISION = 1  # raise it whenever alignment, streaks or the stored bars change: all is then computed anew
+_REVISION = 2  # raise it whenever alignment, streaks, codes or the stored bars change: all is then computed anew
 _PROGRESS_SECONDS = 2.0
 
 OPEN_MAPS = RecentArrays(max_bytes=800 * 2**20, max_arrays=768)
@@ -80,10 +82,11 @@ class _Entry(NamedTuple):
 class Bank(OnDemandColumns):
     """The columns of one dataset version for one execution timeframe, one file each.
 
-    A file is ``<home>/features/<dataset hash>/<feature hash>.npy``; the feature hash is that of the dataset hash, the
-    execution timeframe, the reference and the registry's version, which also stand in the file (``bank_contents``
-    lists them). Whichever process needs a column first computes it and renames its file into place. A file that turns
-    out damaged is computed again; where nothing can be written the columns stay in memory.
+    A file is ``<home>/features/<dataset hash>/<feature hash>.npy``, the values and behind them their
+    codes (``engine.codes``). The feature hash is that of the dataset hash, the execution timeframe, the reference and
+    the registry's version, which also stand in the file (``bank_contents`` lists them). Whichever process needs a
+    column first computes it and renames its file into place. A file that turns out damaged is computed again; where
+    nothing can be written the columns stay in memory.
 
     The execution bars and those of the coarser timeframes in use lie there too, as ``bars-<hash>.npy``. A timeframe
     the dataset lacks is resampled from its finest.
@@ -128,32 +131,38 @@ class Bank(OnDemandColumns):
     def trade_days(self) -> Integers:
         """Return the trade date of each execution bar by the instrument's session, days since 1970-01-01 (int64)."""
         entry = self._bars_entry("day", self.execution, session=True)
-        days = self._open(entry, np.int64)
-        if days is None:
+        stored = self._open(entry, np.int64)
+        if stored is None:
             index = pd.to_datetime(self.bars(self.execution).time, unit="us", utc=True)
-            days = self._store(entry, trade_days(index, self._session))
-        return days
+            stored = self._store(entry, StoredArray(trade_days(index, self._session), NOTHING))
+        return stored.data
 
-    def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
+    def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Column]:
         stored = self._open_column(reference)
         return self._compute(reference) if stored is None else {reference: stored}
 
-    def _compute(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
-        columns = super()._produce(reference)
-        return {key: self._store(self._column_entry(key), values) for key, values in columns.items()}
+    def _compute(self, reference: FeatureRef) -> dict[FeatureRef, Column]:
+        return {
+            key: _column(self._store(self._column_entry(key), StoredArray(values, encode(values))))
+            for key, values in self._computed(reference).items()
+        }
 
-    def _open_column(self, reference: FeatureRef) -> Floats | None:
-        return self._open(self._column_entry(reference), np.float64, size=len(self.bars(self.execution)))
+    def _open_column(self, reference: FeatureRef) -> Column | None:
+        count = len(self.bars(self.execution))
+        stored = self._open(self._column_entry(reference), np.float64, size=count, beside=block_size(count))
+        return None if stored is None else _column(stored)
 
     def _load_bars(self, timeframe: Timeframe) -> BarArrays:
         resampled = timeframe.microseconds not in self._native
         entries = {field: self._bars_entry(field, timeframe, session=resampled) for field in ("time", *PRICE_FIELDS)}
         opened = {field: self._open(entry, _bar_dtype(field)) for field, entry in entries.items()}
-        arrays = {field: array for field, array in opened.items() if array is not None}
+        arrays = {field: array.data for field, array in opened.items() if array is not None}
         if len(arrays) < len(entries):
             loaded = BarArrays.of(self._frame(timeframe), timeframe)
             values = {"time": loaded.time, **loaded.fields}
-            arrays = {field: self._store(entry, values[field]) for field, entry in entries.items()}
+            arrays = {
+                field: self._store(entry, StoredArray(values[field], NOTHING)).data for field, entry in entries.items()
+            }
         return BarArrays(timeframe, arrays["time"], {field: arrays[field] for field in PRICE_FIELDS})
 
     def _frame(self, timeframe: Timeframe) -> pd.DataFrame:
@@ -185,14 +194,14 @@ class Bank(OnDemandColumns):
         text = canonical_json(description)
         return _Entry(self.folder / f"{prefix}{content_hash(text)}.npy", text)
 
-    def _open(self, entry: _Entry, dtype: type, *, size: int | None = None) -> Array | None:
+    def _open(self, entry: _Entry, dtype: type, *, size: int | None = None, beside: int = 0) -> StoredArray | None:
         """Map the array of ``entry``, or return None when it is missing or damaged.
 
         The first time, its hash is checked and its use noted for pruning.
         """
         known = entry.path.name in self._verified
         try:
-            values = open_array(entry.path, dtype, entry.description, size=size, verify=not known)
+            stored = open_array(entry.path, dtype, entry.description, size=size, beside=beside, verify=not known)
         except FileNotFoundError:
             return None
         except (DamagedArray, OSError) as error:
@@ -202,23 +211,29 @@ class Bank(OnDemandColumns):
             self._verified.add(entry.path.name)
             with suppress(OSError):
                 os.utime(entry.path)
-        return values
+        return stored
 
-    def _store(self, entry: _Entry, values: Array) -> Array:
-        """Write ``values``, unless another process was faster, and return the map; on failure the values themselves."""
-        stored = self._open(entry, values.dtype.type, size=values.size)
+    def _store(self, entry: _Entry, array: StoredArray) -> StoredArray:
+        """Write ``array``, unless another process was faster, and return the map; on failure the array itself."""
+        expected = {"size": array.data.size, "beside": array.beside.size}
+        dtype = array.data.dtype.type
+        stored = self._open(entry, dtype, **expected)
         if stored is not None:
             return stored
         try:
-            write_array(entry.path, values, entry.description)
-            stored = open_array(entry.path, values.dtype.type, entry.description, size=values.size, verify=False)
+            write_array(entry.path, array, entry.description)
+            stored = open_array(entry.path, dtype, entry.description, **expected, verify=False)
         except (DamagedArray, OSError) as error:
             if not self._warned:
                 self._warned = True
                 logger.warning("%s cannot be written (%s); columns stay in memory", entry.path, error)
-            return read_only(values)
+            return StoredArray(*(read_only(part) for part in array))
         self._verified.add(entry.path.name)
         return stored
+
+
+def _column(stored: StoredArray) -> Column:
+    return Column(stored.data, open_codes(stored.beside, stored.data.size))
 
 
 def _bar_dtype(field: str) -> type:

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Mapping
 
 import pandas as pd
 
+from forge_core.engine.codes import encode, open_codes
+from forge_core.engine.feed import Column
 from forge_core.errors import DataError
 from forge_core.features.alignment import aligned_index
 from forge_core.features.columns import (
@@ -41,6 +43,7 @@ class OnDemandColumns(ABC):
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
         self._bars: dict[int, BarArrays] = {}
         self._bars_lock = threading.Lock()
+        self._prices: dict[FeatureRef, Column] = {}
         self._warmups: dict[FeatureRef, int] = {}
 
     def column(self, reference: FeatureRef) -> Floats:
@@ -48,8 +51,12 @@ class OnDemandColumns(ABC):
 
         Raises PlayError for a feature, parameter or output that does not exist, or a timeframe finer than execution.
         """
+        return self.coded(reference).data
+
+    def coded(self, reference: FeatureRef) -> Column:
+        """Return the column with its codes, if it is stored with them; raises as ``column`` does."""
         if reference.name in PRICE_FIELDS and reference == price_field(reference.name, self.execution.label):
-            return self.bars(self.execution).fields[reference.name]
+            return self._price(reference)
         found = self._recent.get((self._owner, reference))
         if found is not None:
             return found
@@ -58,9 +65,9 @@ class OnDemandColumns(ABC):
             if found is not None:
                 return found
             columns = self._produce(reference)
-            for other, values in columns.items():
+            for other, column in columns.items():
                 if other != reference:
-                    self._recent.put((self._owner, other), values)
+                    self._recent.put((self._owner, other), column)
             self._recent.put((self._owner, reference), columns[reference])
             return columns[reference]
 
@@ -88,8 +95,20 @@ class OnDemandColumns(ABC):
     @abstractmethod
     def _load_bars(self, timeframe: Timeframe) -> BarArrays: ...
 
-    def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
+    def _price(self, reference: FeatureRef) -> Column:
+        """Return a field of the execution bars; its codes are made once and stay in memory."""
+        column = self._prices.get(reference)
+        if column is None:
+            values = self.bars(self.execution).fields[reference.name]
+            column = Column(values, open_codes(encode(values), values.size))
+            self._prices[reference] = column
+        return column
+
+    def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Column]:
         """Return ``reference`` and what comes with it; called under the lock of its indicator call."""
+        return {key: Column(values) for key, values in self._computed(reference).items()}
+
+    def _computed(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
         timeframe = feature_timeframe(reference, self.execution)
         return compute_columns(reference, self.bars(timeframe), self._index(timeframe))
 

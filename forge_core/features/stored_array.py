@@ -1,8 +1,8 @@
 """One array on disk: a plain ``.npy`` file that also says what it holds and proves that it is whole.
 
-Layout: the .npy header (version 1.0) and the data, as ``numpy.load`` reads them; then a JSON description; then a footer
-of 24 bytes: hash of the data, length of the description, magic. One file and one rename, so no part can be missing
-or belong to another.
+Layout: the .npy header (version 1.0) and the data, as ``numpy.load`` reads them; then what is stored beside them, if
+anything is; then a JSON description; then a footer of 24 bytes: hash of the data and of what is beside them, length of
+the description, magic. One file and one rename, so no part can be missing or belong to another.
 
 A file is renamed into place without fsync: after a power cut the data may be lost, and the hash tells. It can always
 be computed again, and fsync would cost several times what writing costs.
@@ -15,7 +15,7 @@ import os
 import struct
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,27 +33,40 @@ class DamagedArray(Exception):
     """A stored array is not what it should be; the message says in what."""
 
 
-def write_array(path: Path, values: Array, description: str) -> None:
-    """Write ``values`` (one dimension, 8 bytes an item) to ``path``, whole or not at all; raises OSError.
+class StoredArray(NamedTuple):
+    """The ``data`` of a file, and what is stored ``beside`` them (float64, often empty)."""
+
+    data: Array
+    beside: NDArray[np.float64]
+
+
+NOTHING = np.zeros(0)
+
+
+def write_array(path: Path, array: StoredArray, description: str) -> None:
+    """Write an array (one dimension, 8 bytes an item) to ``path``, whole or not at all; raises OSError.
 
     ``description`` is a JSON object as ``files.canonical_json`` writes it.
     """
-    values = np.ascontiguousarray(values)
+    values, beside = (np.ascontiguousarray(part) for part in array)
     text = description.encode()
     with replacing(path, durable=False) as temporary, temporary.open("wb", buffering=0) as file:
         for part in (
             _header(values.dtype.str, values.size),
             values.data.cast("B") if values.size else b"",
-            text + _FOOTER.pack(_fingerprint(values), len(text), _MAGIC),
+            beside.data.cast("B") if beside.size else b"",
+            text + _FOOTER.pack(_fingerprint(values, beside), len(text), _MAGIC),
         ):
             _write_all(file, part)
 
 
-def open_array(path: Path, dtype: type, description: str, *, size: int | None = None, verify: bool) -> Array:
+def open_array(
+    path: Path, dtype: type, description: str, *, size: int | None = None, beside: int = 0, verify: bool
+) -> StoredArray:
     """Map ``path`` read-only; the map lasts as long as the array, even if the file is deleted meanwhile.
 
-    Length, header and ``description`` are always compared, and the number of values where ``size`` gives it;
-    ``verify`` also reads the data and compares their hash.
+    Length, header and ``description`` are always compared, and the number of values where ``size`` gives it; ``beside``
+    is how many numbers are stored beside them. ``verify`` also reads the data and compares their hash.
     Raises FileNotFoundError, and DamagedArray when the file is not exactly that array.
     """
     text = description.encode()
@@ -65,19 +78,22 @@ def open_array(path: Path, dtype: type, description: str, *, size: int | None = 
         os.close(handle)
     item = np.dtype(dtype)
     offset = len(_header(item.str, 0))
-    count, rest = divmod(length - offset - len(text) - _FOOTER.size, item.itemsize)
+    extra = beside * NOTHING.itemsize
+    count, rest = divmod(length - offset - extra - len(text) - _FOOTER.size, item.itemsize)
     if count < 0 or rest or (size is not None and count != size):
         raise DamagedArray(f"{length} bytes are not the length of this array")
     end = offset + count * item.itemsize
     fingerprint, described, magic = _FOOTER.unpack(mapping[-_FOOTER.size :])
-    if magic != _MAGIC or described != len(text) or mapping[end : end + described] != text:
+    if magic != _MAGIC or described != len(text) or mapping[end + extra : end + extra + described] != text:
         raise DamagedArray("its end does not describe this array")
     if mapping[:offset] != _header(item.str, count):
         raise DamagedArray("its header is not that of this array")
-    values = np.frombuffer(mapping, item, count, offset)
-    if verify and _fingerprint(values) != fingerprint:
+    stored = StoredArray(
+        np.frombuffer(mapping, item, count, offset), np.frombuffer(mapping, NOTHING.dtype, beside, end)
+    )
+    if verify and _fingerprint(*stored) != fingerprint:
         raise DamagedArray("the hash of its values is wrong")
-    return values
+    return stored
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -116,10 +132,13 @@ def _write_all(file: io.RawIOBase, part: bytes | memoryview) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _fingerprint(values: Array) -> int:
-    words = values.view(np.uint64)
-    words.flags.writeable = False  # as those of a map are: one type, one compilation
-    return int(hash_words(words))
+def _fingerprint(values: Array, beside: Array) -> int:
+    hashes = []
+    for part in (values, beside):
+        words = part.view(np.uint64)
+        words.flags.writeable = False  # as those of a map are: one type, one compilation
+        hashes.append(int(hash_words(words)))
+    return hashes[0] ^ hashes[1]
 
 
 @compiled

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forge_core.engine.feed import ColumnSource, Feed, Floats, Integers
+from forge_core.engine.feed import Column, ColumnSource, Feed, Floats, Integers
 from forge_core.features.columns import read_only
 from forge_core.features.reference import FeatureRef
 from forge_core.market.bars import BAR_COLUMNS
@@ -61,6 +61,9 @@ class _Head:
 
     def column(self, reference: FeatureRef) -> Floats:
         return read_only(self.source.column(reference)[: self.end])
+
+    def coded(self, reference: FeatureRef) -> Column:
+        return Column(self.column(reference), self.source.coded(reference).codes)
 
     def warmup(self, reference: FeatureRef) -> int:
         return min(self.source.warmup(reference), self.end)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forge_core.engine.feed import Feed
+from forge_core.engine.codes import encode, open_codes
+from forge_core.engine.feed import Column, Feed
 from forge_core.engine.reasons import EXIT_REASONS
 from forge_core.engine.simulate import simulate
 from forge_core.features.reference import FeatureRef
@@ -37,6 +38,10 @@ class Columns:
 
     def column(self, reference: FeatureRef) -> np.ndarray:
         return self.values[reference]
+
+    def coded(self, reference: FeatureRef) -> Column:
+        values = self.values[reference]
+        return Column(values, open_codes(encode(values), values.size))
 
     def warmup(self, reference: FeatureRef) -> int:
         return self.warmups.get(reference, 0)

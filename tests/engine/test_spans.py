@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from forge_core.engine.feed import Feed
+from forge_core.engine.feed import Column, Feed
 from forge_core.engine.simulate import simulate
 from forge_core.engine.spans import simulate_spans
 from forge_core.errors import DataError, PlayError
@@ -28,6 +28,9 @@ def part(feed: Feed, start: int, end: int) -> Feed:
     class Head:
         def column(self, reference):
             return np.ascontiguousarray(feed.columns.column(reference)[:end])
+
+        def coded(self, reference):
+            return Column(self.column(reference))
 
         def warmup(self, reference):
             return feed.columns.warmup(reference)

@@ -1,0 +1,113 @@
+"""Codes: a column in 16 bits a value, in its order, for rules to read.
+
+``x < y`` implies ``code(x) <= code(y)``: two values whose codes differ are ordered as their codes are, and only where
+codes are equal need the values themselves be looked at. That is a quarter of the memory to read and of the comparisons
+to make, with the same results to the last bit.
+
+``code(x) = floor((x - low) / step)``, cut off at 0 and 65,535. ``step`` is a power of two and ``low`` a multiple of
+16,384 steps, so that columns of like values (two averages of a price) mostly have the same two numbers, and their codes
+can be compared with each other.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forge_core.compiled import compiled
+from forge_core.engine.pointers import address
+from forge_core.engine.words import WORD
+
+Floats = NDArray[np.float64]
+
+HIGHEST = 2**16 - 1
+_GRID = 2.0**14  # steps
+_HEAD = 3  # numbers before the codes: low, step, first word
+_PER_NUMBER = 4  # codes in the room of a float64
+_SMALLEST = 2.0**-900  # of a step whose inverse is a number
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of a column (uint16), and the numbers they were made with.
+
+    From word ``first_word`` on the column has no NaN, nor has the bar before it.
+    """
+
+    low: float
+    step: float
+    first_word: int
+    data: NDArray[np.uint16]
+
+    @cached_property
+    def address(self) -> int:
+        """Where the codes begin."""
+        return address(self.data, np.uint16)
+
+    def of(self, number: float) -> int:
+        """Return the code of a finite number."""
+        code = (number - self.low) / self.step
+        return 0 if code < 0.0 else HIGHEST if code > HIGHEST else int(code)
+
+    def comparable(self, other: "Codes") -> bool:
+        """Whether the codes of the two columns can be compared with each other."""
+        return self.low == other.low and self.step == other.step
+
+
+def block_size(count: int) -> int:
+    """Return how many float64 numbers the block of ``count`` codes takes."""
+    return _HEAD + -(-count // _PER_NUMBER)
+
+
+def encode(values: Floats) -> Floats:
+    """Return the codes of ``values`` (shape (n,)) as a block of ``block_size(n)`` numbers, to be stored as it is."""
+    block = np.zeros(block_size(values.size))
+    _encode(values, block[:_HEAD], _codes_of(block, values.size))
+    return block
+
+
+def open_codes(block: Floats, count: int) -> Codes:
+    """Return the ``count`` codes of a block that ``encode`` made."""
+    low, step, first_word = block[:_HEAD].tolist()
+    return Codes(low, step, int(first_word), _codes_of(block, count))
+
+
+def _codes_of(block: Floats, count: int) -> NDArray[np.uint16]:
+    return block[_HEAD:].view(np.uint16)[:count]
+
+
+@compiled
+def _encode(values, head, codes):  # type: ignore[no-untyped-def]
+    """Fill ``head`` and ``codes``."""
+    least = np.inf
+    most = -np.inf
+    last_nan = -1
+    for i in range(values.size):
+        x = values[i]
+        if np.isnan(x):
+            last_nan = i
+        elif np.isfinite(x):
+            least = min(least, x)
+            most = max(most, x)
+    low = 0.0
+    step = 1.0
+    span = most - least
+    if least <= most and np.isfinite(span):
+        exponent = math.frexp(span)[1]  # span < 2 ** exponent
+        for room in (math.ldexp(1.0, exponent), math.ldexp(1.0, exponent + 1)):
+            step = max(room / (HIGHEST + 1), _SMALLEST)
+            low = np.floor(least / (step * _GRID)) * (step * _GRID)
+            if most - low < room:
+                break
+    if not np.isfinite(low):
+        low = 0.0
+        step = 1.0
+    head[0] = low
+    head[1] = step
+    head[2] = (last_nan + 1) // WORD + 1
+    inverse = 1.0 / step  # exact, as it is a power of two
+    for i in range(values.size):
+        x = (values[i] - low) * inverse
+        codes[i] = np.uint16(min(max(np.floor(x), 0.0), float(HIGHEST))) if x == x else np.uint16(0)
