@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 HIGHEST = 2**16 - 1
 _GRID = 2.0**14  # steps
-_HEAD = 3  # numbers before the codes: low, step, first word
+_HEAD = 4  # numbers before the codes: low, step, first word, whether they are exact
 _PER_NUMBER = 4  # codes in the room of a float64
 _SMALLEST = 2.0**-900  # of a step whose inverse is a number
 
@@ -33,12 +33,14 @@ _SMALLEST = 2.0**-900  # of a step whose inverse is a number
 class Codes:
     """The codes of a column (uint16), and the numbers they were made with.
 
-    From word ``first_word`` on the column has no NaN, nor has the bar before it.
+    From word ``first_word`` on the column has no NaN, nor has the bar before it. Codes are ``exact`` where each stands
+    for one value alone, ``low + code * step``: those of a column of small integers are.
     """
 
     low: float
     step: float
     first_word: int
+    exact: bool
     data: NDArray[np.uint16]
 
     @cached_property
@@ -50,6 +52,14 @@ class Codes:
         """Return the code of a finite number."""
         code = (number - self.low) / self.step
         return 0 if code < 0.0 else HIGHEST if code > HIGHEST else int(code)
+
+    def on_grid(self, number: float) -> bool:
+        """Whether ``number`` is itself what its code stands for."""
+        return self.low + self.of(number) * self.step == number
+
+    def covers(self, number: float) -> bool:
+        """Whether ``number`` is not cut off."""
+        return 0.0 <= (number - self.low) / self.step < HIGHEST + 1
 
     def comparable(self, other: "Codes") -> bool:
         """Whether the codes of the two columns can be compared with each other."""
@@ -70,8 +80,8 @@ def encode(values: Floats) -> Floats:
 
 def open_codes(block: Floats, count: int) -> Codes:
     """Return the ``count`` codes of a block that ``encode`` made."""
-    low, step, first_word = block[:_HEAD].tolist()
-    return Codes(low, step, int(first_word), _codes_of(block, count))
+    low, step, first_word, exact = block[:_HEAD].tolist()
+    return Codes(low, step, int(first_word), bool(exact), _codes_of(block, count))
 
 
 def _codes_of(block: Floats, count: int) -> NDArray[np.uint16]:
@@ -108,6 +118,10 @@ def _encode(values, head, codes):  # type: ignore[no-untyped-def]
     head[1] = step
     head[2] = (last_nan + 1) // WORD + 1
     inverse = 1.0 / step  # exact, as it is a power of two
+    exact = True
     for i in range(values.size):
         x = (values[i] - low) * inverse
-        codes[i] = np.uint16(min(max(np.floor(x), 0.0), float(HIGHEST))) if x == x else np.uint16(0)
+        code = min(max(np.floor(x), 0.0), float(HIGHEST)) if x == x else 0.0
+        exact &= low + code * step == values[i] or x != x
+        codes[i] = np.uint16(code)
+    head[3] = exact

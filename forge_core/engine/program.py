@@ -25,7 +25,8 @@ _NUMBER_OPERATIONS = {
     "crosses_below": rules.CROSS_BELOW_VALUE,
 }
 
-_NO_CODES = (0, 0, rules.NO_WORD)
+_OF_THE_NUMBER = {rules.AT_LEAST_VALUE, rules.BELOW_VALUE, rules.CROSS_BELOW_VALUE}  # the number itself is above
+_NO_CODES = (0, 0, rules.NO_WORD, 0)
 _STACK_SIZE = (rules.MAX_DEPTH + 1) * rules.FRAME
 
 
@@ -60,7 +61,7 @@ class _Compiler:
         self.warmup = max(self.warmup, source.warmup(reference))
         return column
 
-    def add(self, operation: int, a: int, b: int, value: float, codes: tuple[int, int, int] = _NO_CODES) -> None:
+    def add(self, operation: int, a: int, b: int, value: float, codes: tuple[int, int, int, int] = _NO_CODES) -> None:
         self.instructions += (operation, a, b, *codes)
         self.values.append(value)
 
@@ -69,8 +70,13 @@ class _Compiler:
         codes = column.codes
         if codes is None or not isfinite(number):
             self.add(operation, column.address, 0, number)
-        else:
-            self.add(operation, column.address, 0, number, (codes.address, codes.of(number), codes.first_word))
+            return
+        code, sure = codes.of(number), codes.exact and codes.covers(number)
+        if sure and operation in _OF_THE_NUMBER and codes.on_grid(number):
+            code -= 1  # `x >= 3` is `x > 2` where there is nothing between
+            sure = code >= 0
+            code = max(code, 0)
+        self.add(operation, column.address, 0, number, (codes.address, code, codes.first_word, int(sure)))
 
     def against_column(self, operation: int, left: FeatureRef, right: FeatureRef) -> None:
         a = self.columns.get(left) or self.locate(left)
@@ -79,7 +85,7 @@ class _Compiler:
             self.add(operation, a.address, b.address, 0.0)
         else:
             first_word = max(a.codes.first_word, b.codes.first_word)
-            self.add(operation, a.address, b.address, 0.0, (a.codes.address, b.codes.address, first_word))
+            self.add(operation, a.address, b.address, 0.0, (a.codes.address, b.codes.address, first_word, 0))
 
     def group(self, group: Group, depth: int = 1) -> None:
         count = len(group.rules)

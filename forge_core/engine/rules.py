@@ -24,6 +24,7 @@ from forge_core.engine.words import (
     code_above_number,
     code_equal,
     code_equal_number,
+    set_bits,
     trailing_zeros,
 )
 
@@ -51,9 +52,9 @@ GROUPS = 4
     CROSS_BELOW_VALUE,
 ) = range(13)
 # An instruction: what it does, the addresses of one or two columns, those of their codes or the code of the number, and
-# the first word for which these are good
-(OPERATION, A, B, A_CODES, B_CODES, FIRST_WORD) = range(6)
-INSTRUCTION = 6
+# the first word for which these are good, and whether they decide alone, values with equal codes included
+(OPERATION, A, B, A_CODES, B_CODES, FIRST_WORD, SURE) = range(7)
+INSTRUCTION = 7
 NO_WORD = 2**62  # the columns have no codes
 
 # What `bits` needs, in one vector of integers, for each argument of a call in the kernel's loops costs time
@@ -76,6 +77,7 @@ FRAME = _PLANES + PLANES
 _NONE = np.uint64(0)
 _ALL = ~np.uint64(0)
 _ONE = np.uint64(1)
+_FEW = 8  # bars that are sooner compared one by one than together
 
 
 @compiled
@@ -231,8 +233,11 @@ def _evaluate(plan, group, word):
         else:
             b = row[B_CODES] + code_bytes if operation <= CROSS else row[B_CODES]
             result, tied = _compare_codes(operation, row[A_CODES] + code_bytes, b)
-            if tied != _NONE:
-                result = _compare_bars(operation, row[A], row[B], values[k], begin, tied, result)
+            if tied != _NONE and row[SURE] == 0:
+                if set_bits(tied) <= _FEW:
+                    result = _compare_bars(operation, row[A], row[B], values[k], begin, tied, result)
+                else:
+                    result = _compare_word(operation, row[A] + value_bytes, row[B] + value_bytes, values[k])
         k += 1
         if kind == OPEN_ALL:
             found &= result

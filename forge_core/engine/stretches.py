@@ -100,6 +100,7 @@ def hold(
             upper = min(ceiling, trailing)
     deepest = max_drawdown * peak
 
+    financing = held[P_FINANCING]
     signal = False
     while i < limit and not signal:
         word = i >> WORD_SHIFT
@@ -138,6 +139,7 @@ def hold(
             worst = low[k] if side > 0 else high[k]
             paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
             if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= 0.0:
+                held[P_FINANCING] = financing
                 return False, i, balance, extreme, peak, peak_bar, max_drawdown, longest
             if trails and side * (best - extreme) > 0.0:
                 extreme = best
@@ -148,7 +150,7 @@ def hold(
                     upper = min(ceiling, trailing)
             if charge > 0.0:
                 balance -= paid
-                held[P_FINANCING] += paid
+                financing += paid
             equity = balance + exposure * (close[k] - entry)
             if equity_curve != 0:
                 held[P_BEST] = max(held[P_BEST], side * (best - entry))
@@ -165,4 +167,5 @@ def hold(
                 deepest = max_drawdown * peak
             marks[np.uint64(day_index[k])] = equity
             i += 1
+    held[P_FINANCING] = financing
     return signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest

@@ -118,6 +118,16 @@ highest = _extreme(">", float("-inf"))
 
 
 @intrinsic
+def set_bits(typing_context: Any, bits: Any) -> Any:
+    """Return how many bits are set."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
 def trailing_zeros(typing_context: Any, bits: Any) -> Any:
     """Return the number of the lowest bit that is set (64 if none is)."""
 

@@ -1,5 +1,6 @@
 """A Play written as a trader would write it: to plain data, and to YAML."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,8 +79,9 @@ class _Names:
             for reference in columns(group)
             if _base(reference) not in self._names and not self._is_bar_field(reference)
         }
+        short_names = Counter(self._made_name(base, 1) for base in unnamed)
         for base, reference in unnamed.items():
-            name = self._free_name(base, unnamed)
+            name = self._free_name(base, short_names)
             self._names[base] = name
             default = get_feature(reference.name).default_output
             self.declared[name] = FeatureRef(reference.name, reference.params, default, reference.timeframe)
@@ -95,10 +97,10 @@ class _Names:
     def _is_bar_field(self, reference: FeatureRef) -> bool:
         return reference.name in PRICE_FIELDS and reference.timeframe == self.timeframe
 
-    def _free_name(self, base: _Base, unnamed: Mapping[_Base, FeatureRef]) -> str:
+    def _free_name(self, base: _Base, short_names: Mapping[str, int]) -> str:
         """Name a feature after its indicator and first parameter, or all of them if that does not tell it apart."""
         short = self._made_name(base, 1)
-        if sum(self._made_name(other, 1) == short for other in unnamed) > 1:
+        if short_names[short] > 1:
             short = self._made_name(base, len(base[1]))
         name, count = short, 1
         while name in self.declared:

@@ -63,3 +63,16 @@ def test_averages_of_one_price_can_be_compared_by_codes():
 @pytest.mark.parametrize("value", [0.0, -5.5, math.nan, math.inf, 1e-320])
 def test_a_column_of_one_value_has_one_code(value):
     assert np.unique(codes_of(np.full(130, value)).data).size == 1
+
+
+def test_small_integers_are_told_by_their_codes_alone():
+    values = np.array([-100.0, 0.0, 0.0, 100.0, 3.0] * 40)
+    codes = codes_of(values)
+    assert codes.exact
+    assert codes.on_grid(3.0)
+    assert codes.covers(-100.0)
+    assert not codes.on_grid(0.1)
+    assert not codes.covers(-1e6)
+    assert not codes_of(np.append(values, 0.1)).exact
+    assert not codes_of(np.append(values, math.inf)).exact
+    assert codes_of(np.append(math.nan, values)).exact
