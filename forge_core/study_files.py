@@ -2,14 +2,46 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from forge_core.configuration import Location, parse_yaml
+from forge_core.errors import ConfigError, StudyError, unknown
 from forge_core.paths import project_root
 
+Kind = Literal["evolution", "sweep"]
+
+_NOUNS: dict[Kind, str] = {"evolution": "study", "sweep": "sweep"}
 _OF_A_SWEEP = re.compile(rb"^strategies\s*:", re.MULTILINE)  # a top-level key, even if the rest is damaged
 
 
-def study_files(kind: Literal["evolution", "sweep"]) -> dict[str, Path]:
+def study_files(kind: Kind) -> dict[str, Path]:
     """Return the files of one kind by name, sorted; a sweep is what has ``strategies``."""
     files = sorted((project_root() / "studies").glob("*.yaml"))
     return {path.stem: path for path in files if bool(_OF_A_SWEEP.search(path.read_bytes())) == (kind == "sweep")}
+
+
+def read_study_file(name_or_path: str | Path, kind: Kind) -> tuple[Path, Any, dict[Location, int]]:
+    """Read a file by its name in ``studies/``, or from a path that ends in ``.yaml``.
+
+    Returns its path, its value (named after the file, if it has no name) and the line of each location in it. Raises
+    StudyError for a name or file that is not there, and ConfigError for text that is not YAML or another name in it.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        known = study_files(kind)
+        if str(name_or_path) not in known:
+            raise StudyError(unknown(_NOUNS[kind], str(name_or_path), known))
+        path = known[str(name_or_path)]
+    elif not path.is_file():
+        raise StudyError(f"there is no {_NOUNS[kind]} file {path}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    value, lines = parse_yaml(text, str(path))
+    if isinstance(value, dict):
+        value = {"name": path.stem, **value}
+        if value["name"] != path.stem:
+            where = f"{path}:{lines.get(('name',), 1)}"
+            raise ConfigError(f"{where}: name: the file is called {path.name}, so the name must be {path.stem!r}")
+    return path, value, lines

@@ -165,7 +165,7 @@ def _levels(crew: Crew, dataset: Dataset, options: Options) -> list[dict[str, An
         memory = {name: crew[name].ask("memory", name=name, runs=3) for name in ENGINES}
         crew.drop(jobs)
         equal = all(entry["equal"] for entry in agreement.values())
-        mapped = (level.indicators + level.structures) * dataset.bars * 8 / 2**20
+        mapped = (level.indicators + level.structures) * dataset.bars * 10 / 2**20  # values and codes
         results.append(
             asdict(level)
             | {f"{name}_ms": round(timing.best, 4) for name, timing in timed.items()}

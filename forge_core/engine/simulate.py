@@ -9,7 +9,7 @@ from forge_core.engine import orders
 from forge_core.engine.costs import Costs
 from forge_core.engine.feed import BARS_SIZE, Feed, Floats, Integers
 from forge_core.engine.kernel import run_backtest
-from forge_core.engine.program import compile_play
+from forge_core.engine.program import Program, compile_play
 from forge_core.engine.settings import Policy, RollMode, pack_settings
 from forge_core.errors import ConfigError, DataError
 from forge_core.metrics.catalog import METRICS
@@ -61,18 +61,7 @@ def simulate(
     ``roll_mode`` and ``rollover`` say what happens to a position at the feed's contract rolls. Raises PlayError,
     ConfigError or DataError before any work starts; releases the GIL while the kernel runs.
     """
-    check_feed(feed, policy, finer)
-    program = compile_play(play, feed)
-    settings = pack_settings(
-        play,
-        feed,
-        costs or Costs.of(feed.instrument),
-        cash=cash,
-        policy=policy,
-        roll_mode=roll_mode,
-        rollover=rollover,
-        first_signal=program.first_signal,
-    )
+    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer)
     bars, finer_bars = feed.addresses, _NO_BARS if finer is None else finer.addresses
     finer_size = 0 if finer is None else len(finer)
     tally = np.empty(TALLY_SIZE)
@@ -101,7 +90,33 @@ def simulate(
     return Simulation(metrics, returns, _trade_columns(floats, integers), curve)
 
 
-def check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:
+def prepare(
+    play: Play,
+    feed: Feed,
+    costs: Costs | None,
+    cash: float,
+    policy: Policy,
+    roll_mode: RollMode,
+    rollover: bool,
+    finer: Feed | None,
+) -> tuple[Program, Floats]:
+    """Return the compiled Play and the settings vector of a backtest; raises as ``simulate`` says."""
+    _check_feed(feed, policy, finer)
+    program = compile_play(play, feed)
+    settings = pack_settings(
+        play,
+        feed,
+        costs or Costs.of(feed.instrument),
+        cash=cash,
+        policy=policy,
+        roll_mode=roll_mode,
+        rollover=rollover,
+        first_signal=program.first_signal,
+    )
+    return program, settings
+
+
+def _check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:
     """Raise DataError or ConfigError unless ``feed`` has what a backtest needs."""
     if feed.start >= len(feed):
         raise DataError(

@@ -18,9 +18,8 @@ from forge_core.engine.costs import Costs
 from forge_core.engine.feed import BARS_SIZE, TIME, Feed, Floats, Integers
 from forge_core.engine.kernel import run_backtest
 from forge_core.engine.pointers import int64_at
-from forge_core.engine.program import compile_play
-from forge_core.engine.settings import Policy, RollMode, pack_settings
-from forge_core.engine.simulate import DEFAULT_CASH, check_feed
+from forge_core.engine.settings import Policy, RollMode
+from forge_core.engine.simulate import DEFAULT_CASH, prepare
 from forge_core.errors import DataError
 from forge_core.metrics import tally as tl
 from forge_core.metrics.catalog import METRICS
@@ -69,18 +68,7 @@ def simulate_spans(
         raise DataError("each span needs a start of 0 or more and an end after it")
     if feed.start or end.max(initial=0) > len(feed):
         raise DataError(f"spans reach to bar {end.max(initial=0)} of a feed of {len(feed)} bars from {feed.start}")
-    check_feed(feed, policy, finer=None)
-    program = compile_play(play, feed)
-    settings = pack_settings(
-        play,
-        feed,
-        costs or Costs.of(feed.instrument),
-        cash=cash,
-        policy=policy,
-        roll_mode=roll_mode,
-        rollover=rollover,
-        first_signal=program.first_signal,
-    )
+    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer=None)
     day = feed.day_index
     offsets = np.concatenate(([0], np.cumsum(day[end - 1] - day[begin] + 1))).astype(np.int64)
     results = SpanResults(

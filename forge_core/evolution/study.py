@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from forge_core.configuration import Location, line_of, parse_yaml, validate_model
+from forge_core.configuration import Location, line_of, validate_model
 from forge_core.engine.costs import Costs
-from forge_core.errors import ConfigError, PlayError, StudyError, unknown
+from forge_core.errors import ConfigError, PlayError, unknown
 from forge_core.evolution.algorithm_spec import CrossoverSpec, MutationSpec, StallSpec
 from forge_core.evolution.encoding import encode
 from forge_core.evolution.faults import Fault, raise_faults
@@ -30,7 +30,7 @@ from forge_core.paths import safe_name
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import load_play, parse_play
 from forge_core.plays.writer import play_to_dict
-from forge_core.study_files import study_files
+from forge_core.study_files import read_study_file, study_files
 
 MAX_EPOCHS = 10
 """The graph of Dagster steps is unrolled over the epochs, so their number has a limit."""
@@ -245,26 +245,9 @@ def load_study(name_or_path: str | Path) -> StudySpec:
     Raises StudyError for a name or file that is not there, and ConfigError with file, line and suggestion for
     whatever is wrong in it.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        known = list_studies()
-        if str(name_or_path) not in known:
-            raise StudyError(unknown("study", str(name_or_path), known))
-        path = known[str(name_or_path)]
-    elif not path.is_file():
-        raise StudyError(f"there is no study file {path}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    value, lines = parse_yaml(text, str(path))
-    if isinstance(value, dict):
-        value = {"name": path.stem, **value}
-        if value["name"] != path.stem:
-            where = f"{path}:{lines.get(('name',), 1)}"
-            raise ConfigError(f"{where}: name: the file is called {path.name}, so the name must be {path.stem!r}")
-        if isinstance(value.get("seeds"), list):
-            value["seeds"] = [_seed(seed, path, lines, i) for i, seed in enumerate(value["seeds"])]
+    path, value, lines = read_study_file(name_or_path, "evolution")
+    if isinstance(value, dict) and isinstance(value.get("seeds"), list):
+        value["seeds"] = [_seed(seed, path, lines, i) for i, seed in enumerate(value["seeds"])]
     return validate_model(StudySpec, value, source=str(path), lines=lines)
 
 

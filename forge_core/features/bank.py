@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 _REVISION = 2  # raise it whenever alignment, streaks, codes or the stored bars change: all is then computed anew
 _PROGRESS_SECONDS = 2.0
 
-OPEN_MAPS = RecentArrays(max_bytes=800 * 2**20, max_arrays=768)
+OPEN_MAPS = RecentArrays(max_bytes=2**30, max_arrays=768)
 """The columns this process holds open, over all its banks: 740 of four years of 15m bars.
 
 About what a population of level 5 uses at a time: with fewer, most columns are opened anew for each evaluation. Mapped

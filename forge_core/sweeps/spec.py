@@ -20,10 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from forge_core.configuration import parse_yaml, validate_model
+from forge_core.configuration import validate_model
 from forge_core.engine.costs import Costs
 from forge_core.engine.settings import RollMode
-from forge_core.errors import ConfigError, StudyError, unknown
+from forge_core.errors import ConfigError
 from forge_core.evolution.faults import Fault, raise_faults
 from forge_core.files import canonical_json, content_hash
 from forge_core.market.instruments import Instrument, NonNegative, get_instrument
@@ -32,7 +32,7 @@ from forge_core.market.timeframes import Timeframe
 from forge_core.paths import safe_name
 from forge_core.plays.classic import ClassicStrategy, get_strategy
 from forge_core.plays.classic.strategy import Options
-from forge_core.study_files import study_files
+from forge_core.study_files import read_study_file, study_files
 from forge_core.sweeps.grid import Grid, expand, grid_faults, moved
 
 _MONTH = re.compile(r"(\d{4})-?(0[1-9]|1[0-2])")
@@ -244,19 +244,5 @@ def load_sweep(name_or_path: str | Path) -> SweepSpec:
     Raises StudyError for a name or file that is not there, and ConfigError with file, line and suggestion for
     whatever is wrong in it.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        known = list_sweeps()
-        if str(name_or_path) not in known:
-            raise StudyError(unknown("sweep", str(name_or_path), known))
-        path = known[str(name_or_path)]
-    elif not path.is_file():
-        raise StudyError(f"there is no sweep file {path}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    value, lines = parse_yaml(text, str(path))
-    if isinstance(value, dict):
-        value = {"name": path.stem, **value}
+    path, value, lines = read_study_file(name_or_path, "sweep")
     return validate_model(SweepSpec, value, source=str(path), lines=lines)
