@@ -74,6 +74,8 @@ def block_size(count: int) -> int:
 def encode(values: Floats) -> Floats:
     """Return the codes of ``values`` (shape (n,)) as a block of ``block_size(n)`` numbers, to be stored as it is."""
     block = np.zeros(block_size(values.size))
+    values = values.view()
+    values.flags.writeable = False  # as most columns are: one type, one compilation
     _encode(values, block[:_HEAD], _codes_of(block, values.size))
     return block
 

@@ -123,7 +123,7 @@ def test_times_that_no_bar_opens_at(move, symbol, message):
 
 
 def test_a_simulated_series_may_run_on_into_the_future():
-    start = str((pd.Timestamp.now("UTC").floor("1d") - pd.Timedelta(days=5)).tz_localize(None))
+    start = str((pd.Timestamp.now("UTC").floor("1D") - pd.Timedelta(days=5)).tz_localize(None))
     bars = market(2_000, start=start)
     check_times(bars, subject="X", timeframe=Timeframe.parse("15m"), instrument=get_instrument("BTCUSDT"))
 
