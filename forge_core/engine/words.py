@@ -65,8 +65,9 @@ def _comparison(predicate: str, *, with_number: bool, codes: bool = False) -> Ca
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             x = _load(builder, args[0], vector)
             y = _repeat(builder, args[1], vector) if with_number else _load(builder, args[1], vector)
-            for column in args[:1] if with_number else args:
-                _prefetch_next(builder, column, vector)
+            if predicate != "==":  # which is asked of what has just been compared
+                for column in args[:1] if with_number else args:
+                    _prefetch_next(builder, column, vector)
             true = builder.icmp_unsigned(predicate, x, y) if codes else builder.fcmp_ordered(predicate, x, y)
             return builder.bitcast(true, _INT64)
 
