@@ -18,7 +18,7 @@ from forge_core.evolution.manifest import check_unchanged, make_manifest, manife
 from forge_core.evolution.nsga2 import Nsga2, Operators, make_nsga2
 from forge_core.evolution.search_space import SearchSpace, build_space
 from forge_core.evolution.stall import final_generation
-from forge_core.evolution.study import StudySpec, holdout_relation
+from forge_core.evolution.study import StudySpec, cautions, holdout_relation
 from forge_core.evolution.tables import TableFormat
 from forge_core.features.feeds import open_feed
 from forge_core.files import write_json
@@ -59,6 +59,8 @@ class StudyPlan:
         if log:
             for name in spec.holdout:
                 log(f"holdout {name}: {holdout_relation(spec, name)}")
+            for caution in cautions(spec):
+                log(f"caution: {caution}")
         return plan
 
     @classmethod

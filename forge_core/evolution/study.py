@@ -35,6 +35,8 @@ from forge_core.study_files import read_study_file, study_files
 MAX_EPOCHS = 10
 """The graph of Dagster steps is unrolled over the epochs, so their number has a limit."""
 
+_FAR_PERCENT, _FAR_ATR = 0.03, 2.5  # from here on levels earn nothing in shuffled days of an index (docs/evolution.md)
+
 
 def _known_dataset(name: str) -> str:
     get_dataset_spec(name)
@@ -222,6 +224,28 @@ def holdout_relation(spec: StudySpec, dataset: str) -> str:
     if any(data.start < held.end and held.start < data.end for data in train):
         return f"another symbol, {held.symbol}, over the same time: markets that move together are not independent"
     return f"another symbol, {held.symbol}, at another time"
+
+
+def cautions(spec: StudySpec) -> list[str]:
+    """Say what makes the results of a study look better than they are, each in a sentence.
+
+    Levels near the open on daily bars of an index: it opens near its last close whatever its shares do, so its bars
+    reach such levels less often than a market would.
+    """
+    risk = spec.space.risk
+    grids = (risk.stop, risk.take_profit, risk.trailing)
+    percent = min((value for grid in grids for value in grid.percent), default=_FAR_PERCENT)
+    atr = min((value for grid in grids for value in grid.atr), default=_FAR_ATR)
+    if Timeframe.parse(spec.timeframe) < Timeframe.parse("1d") or (percent >= _FAR_PERCENT and atr >= _FAR_ATR):
+        return []
+    symbols = dict.fromkeys(get_dataset_spec(name).symbol for name in (*spec.train, *spec.holdout))
+    return [
+        f"{symbol} is an index, which opens near its last close whatever its shares do: stops and targets near the "
+        f"open ({percent:.1%}, {atr:g} ATR) flatter; take levels of {_FAR_PERCENT:.0%} and {_FAR_ATR:g} ATR or more "
+        "(space: risk), or bars that can be traded"
+        for symbol in symbols
+        if get_instrument(symbol).kind == "index"
+    ]
 
 
 def split(total: int, parts: int) -> list[int]:

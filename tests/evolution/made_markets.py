@@ -14,6 +14,7 @@ from forge_core.paths import Home
 
 LEAD_IN = 300  # bars before each dataset
 _STEPS = 40  # of a simulated day
+_PRICES = ("open", "high", "low", "close")
 
 
 def planted_bars(length: int, seed: int, *, edge: float = 0.006, volatility: float = 0.01) -> pd.DataFrame:
@@ -46,6 +47,19 @@ def null_bars(length: int, seed: int) -> pd.DataFrame:
     return _frame(_fair_days(volatility[rng.integers(0, len(volatility), length)], rng), rng)
 
 
+def shuffled_index_bars(length: int, seed: int) -> pd.DataFrame:
+    """Return real days of the S&P 500 in any order, their drift taken out: closes are a fair game, opens are stale."""
+    rng = np.random.default_rng(seed)
+    logs = np.log(normalize_bars(import_module("arch.data.sp500").load(), source="SP500")[[*_PRICES]])
+    days = logs.sub(logs["close"].shift(), axis=0).dropna().to_numpy()  # since the last close
+    days = days[rng.permutation(len(days))[:length]]
+    days = days - days[:, -1].mean()
+    days[:, 1] = days.max(axis=1)
+    days[:, 2] = days.min(axis=1)
+    before = np.concatenate([[0.0], np.cumsum(days[:-1, -1])])
+    return _bars(dict(zip(_PRICES, (days + before[:, None]).T, strict=True)), rng)
+
+
 def _fair_days(volatility: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return log prices since each day's open, shape (days, steps, 3): at a step's end, its highest and its lowest.
 
@@ -72,9 +86,15 @@ def _frame(days: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
         "low": opens + np.minimum(days[:, :, 2].min(axis=1), 0.0),
         "close": opens + days[:, -1, 0],
     }
-    index = pd.date_range("2000-01-01", periods=len(days), freq="1D", tz="UTC", unit="us", name="timestamp")
+    return _bars(logs, rng)
+
+
+def _bars(logs: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
+    """Return daily bars of these log prices, which begin at 0."""
+    days = len(logs["close"])
+    index = pd.date_range("2000-01-01", periods=days, freq="1D", tz="UTC", unit="us", name="timestamp")
     frame = pd.DataFrame({name: 100.0 * np.exp(values) for name, values in logs.items()}, index=index)
-    return frame.assign(volume=rng.uniform(1, 9, len(days)))
+    return frame.assign(volume=rng.uniform(1, 9, days))
 
 
 def declare(root: Path, markets: Mapping[str, pd.DataFrame], *, split: float = 0.6) -> Home:

@@ -8,7 +8,7 @@ import yaml
 from forge_core.errors import ConfigError, StudyError
 from forge_core.evolution.evaluation import Goals
 from forge_core.evolution.goals_spec import constraint_metric
-from forge_core.evolution.study import StudySpec, holdout_relation, list_studies, load_study, split
+from forge_core.evolution.study import StudySpec, cautions, holdout_relation, list_studies, load_study, split
 
 from .studies import small_spec
 
@@ -150,6 +150,16 @@ def test_what_a_holdout_tests_is_said() -> None:
     assert holdout_relation(small_spec("a"), "SP500_BULL_2003") == "SP500 at another time"
     assert "another symbol, NASDAQ, over the same time" in holdout_relation(small_spec("a"), "NASDAQ_FULL_CYCLE")
     assert holdout_relation(small_spec("a"), "NASDAQ_DOTCOM_BUST") == "another symbol, NASDAQ, at another time"
+
+
+def test_levels_near_the_open_of_an_index_are_cautioned_against() -> None:
+    assert [text[:18] for text in cautions(small_spec("a"))] == ["SP500 is an index,"]
+    assert "(0.5%, 1 ATR) flatter; take levels of 3% and 2.5 ATR or more" in cautions(small_spec("a"))[0]
+    far = {"percent": [0.03], "atr": [2.5]}
+    space = {"level": 2, "risk": {"stop": far, "take_profit": far, "trailing": {}}}
+    assert cautions(small_spec("a", space=space)) == []
+    assert cautions(load_study("quickstart")) == []
+    assert cautions(load_study("sweet_spot")) == []  # of a coin
 
 
 def test_unknown_studies(tmp_path: Path) -> None:

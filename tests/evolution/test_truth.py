@@ -1,18 +1,21 @@
 """What the search finds where the truth is known: an edge that was planted, and nothing where there is nothing."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from forge_core.evolution.plan import StudyPlan
 from forge_core.evolution.steps import plan_study, run_study
-from forge_core.evolution.study import StudySpec
+from forge_core.evolution.study import StudySpec, load_study
 from forge_core.paths import Home
 from forge_core.plays.parser import parse_play
 
-from .made_markets import declare, null_bars, planted_bars
+from .made_markets import declare, null_bars, planted_bars, shuffled_index_bars
 
 RULE = {
     "name": "planted",
@@ -58,22 +61,59 @@ def test_a_planted_edge_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert held > 0.6 * known
 
 
+@dataclass(frozen=True)
+class Champions:
+    """Sharpe ratios of the champions of many markets: on what they were chosen on, and on what was held out."""
+
+    train: list[float]
+    held: list[float]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the mean held out."""
+        low, high = stats.t.interval(0.95, len(self.held) - 1, loc=np.mean(self.held), scale=stats.sem(self.held))
+        return float(low), float(high)
+
+    def __str__(self) -> str:
+        means = f"train Sharpe {np.mean(self.train):.2f}, holdout {np.mean(self.held):.3f}"
+        return f"{len(self.held)} champions: {means}, 95 % {self.interval}"
+
+
+def champions_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, bars: Callable[[int, int], pd.DataFrame], **changes
+) -> Champions:
+    """Evolve 400 Plays in each of 40 markets; the first half of the bars is trained on."""
+    monkeypatch.setenv("FORGE_PROJECT", str(folder))
+    symbols = [f"SIMNULL{number:02d}" for number in range(40)]
+    home = declare(folder, {symbol: bars(2_300, seed) for seed, symbol in enumerate(symbols)}, split=0.5)
+    train, held = [], []
+    for symbol in symbols:
+        report = run_study(study(symbol, symbol, population=40, generations=10, **changes), home)
+        sharpe = report["play"] and report["holdout"][f"{symbol}_HOLDOUT"]["metrics"]["sharpe"]
+        if sharpe is not None:
+            train.append(report["objectives"]["sharpe"])
+            held.append(sharpe)
+    assert len(held) >= 30
+    assert np.mean(train) > 0.5  # what the search made of chance
+    return Champions(train, held)
+
+
 @pytest.mark.long
 def test_there_is_nothing_in_a_fair_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The champions of 40 markets without drift, memory or costs earn nothing on the bars they were not chosen on."""
-    monkeypatch.setenv("FORGE_PROJECT", str(tmp_path))
-    symbols = [f"SIMNULL{number:02d}" for number in range(40)]
-    home = declare(tmp_path, {symbol: null_bars(2_300, seed) for seed, symbol in enumerate(symbols)}, split=0.5)
-    train, held = [], []
-    for symbol in symbols:
-        report = run_study(study(symbol, symbol, population=40, generations=10), home)
-        if report["play"] is None:
-            continue
-        train.append(report["objectives"]["sharpe"])
-        held.append(report["holdout"][f"{symbol}_HOLDOUT"]["metrics"]["sharpe"])
-    held = [sharpe for sharpe in held if sharpe is not None]
-    interval = stats.t.interval(0.95, len(held) - 1, loc=np.mean(held), scale=stats.sem(held))
-    print(f"{len(held)} champions: train Sharpe {np.mean(train):.2f}, holdout {np.mean(held):.3f}, 95 % {interval}")
-    assert len(held) >= 30
-    assert np.mean(train) > 0.5  # what the search made of chance
-    assert interval[0] < 0.0 < interval[1]
+    found = champions_of(tmp_path, monkeypatch, null_bars)
+    print(found)
+    assert found.interval[0] < 0.0 < found.interval[1]
+
+
+@pytest.mark.long
+def test_the_quick_start_earns_nothing_in_shuffled_days_of_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With levels near the open it would: an index opens near its last close whatever its shares do."""
+    space = {"level": 3, "risk": load_study("quickstart").space.risk.model_dump()}
+    far = champions_of(tmp_path / "far", monkeypatch, shuffled_index_bars, space=space)
+    near = champions_of(tmp_path / "near", monkeypatch, shuffled_index_bars)
+    print(f"levels as the quick start has them: {far}\nall levels: {near}")
+    assert far.interval[0] < 0.0 < far.interval[1]
+    assert near.interval[0] > 0.3
