@@ -72,6 +72,10 @@ def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog."
     show_table(("timeframe", "bars", "of them lead-in", "first bar (UTC)", "last bar (UTC)", "gaps", "origin"), rows)
     if (rates := version.manifest.get("funding")) is not None:
         say(f"\nfunding: {rates['rows']} rates, {rates['first'][:16]} to {rates['last'][:16]} (UTC)")
+    if (rolls := version.manifest.get("rolls")) is not None:
+        say(f"\ncontract switches: {len(rolls['times'])} from {rolls['origin']}; features: {rolls['adjust']} adjusted")
+        if rolls["doubt"]:
+            say(rolls["doubt"])
 
 
 @app.command("add")

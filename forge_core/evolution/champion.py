@@ -159,8 +159,15 @@ def look_at_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str, di
 
 
 def buy_and_hold(feed: Feed) -> float:
-    """Return what a fully paid holding from the first tradable open to the last close returns, without costs."""
-    return float(feed.close[-1] / feed.open[feed.start] - 1.0)
+    """Return what a fully paid holding from the first tradable open to the last close returns, without costs.
+
+    Where contracts are switched the gap between the two is neither gain nor loss.
+    """
+    gaps = 0.0
+    if feed.rolls is not None:
+        first = np.flatnonzero(feed.rolls[feed.start + 1 :]) + feed.start + 1
+        gaps = (feed.open[first] - feed.close[first - 1]).sum()
+    return float((feed.close[-1] - gaps) / feed.open[feed.start] - 1.0)
 
 
 def _figures(metrics: np.ndarray) -> dict[str, Any]:

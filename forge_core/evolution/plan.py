@@ -59,7 +59,10 @@ class StudyPlan:
         if log:
             for name in spec.holdout:
                 log(f"holdout {name}: {holdout_relation(spec, name)}")
-            for caution in cautions(spec):
+            doubts = [
+                version.manifest["rolls"]["doubt"] for version in datasets.values() if "rolls" in version.manifest
+            ]
+            for caution in (*cautions(spec), *filter(None, doubts)):
                 log(f"caution: {caution}")
         return plan
 

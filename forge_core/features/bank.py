@@ -32,6 +32,7 @@ from forge_core.features.registry import REGISTRY_VERSION, get_feature
 from forge_core.features.stored_array import NOTHING, DamagedArray, StoredArray, open_array, write_array
 from forge_core.files import canonical_json, content_hash
 from forge_core.market.bars import resample_bars, trade_days
+from forge_core.market.rolls import forward_adjusted
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
 
@@ -89,7 +90,8 @@ class Bank(OnDemandColumns):
     nothing can be written the columns stay in memory.
 
     The execution bars and those of the coarser timeframes in use lie there too, as ``bars-<hash>.npy``. A timeframe
-    the dataset lacks is resampled from its finest.
+    the dataset lacks is resampled from its finest. Of a dated future these are the bars as features see them, without
+    the gaps between contracts unless the dataset says otherwise; ``traded_bars`` are those that fills happen at.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Bank(OnDemandColumns):
         self.version = version
         self.folder = bank_folder(home or Home.current(), version.content_hash)
         self._session = version.instrument.session
+        self._adjusts = version.adjusts
         super().__init__(
             Timeframe.parse(execution), recent, owner=f"{self.folder} {execution} {self._session.model_dump_json()}"
         )
@@ -152,27 +155,45 @@ class Bank(OnDemandColumns):
         stored = self._open(self._column_entry(reference), np.float64, size=count, beside=block_size(count))
         return None if stored is None else _column(stored)
 
+    def traded_bars(self) -> BarArrays:
+        """Return the execution bars at the prices that were there; those features see may lack gaps of contracts."""
+        if not self._adjusts:
+            return self.bars(self.execution)
+        return self._arrays("traded ", self.execution, lambda: self._frame(self.execution, self.version.bars))
+
     def _load_bars(self, timeframe: Timeframe) -> BarArrays:
+        return self._arrays("", timeframe, lambda: self._frame(timeframe, self._seen))
+
+    def _arrays(self, prefix: str, timeframe: Timeframe, frame: Callable[[], pd.DataFrame]) -> BarArrays:
+        """Open the bars stored under ``prefix``, or store those of ``frame``."""
         resampled = timeframe.microseconds not in self._native
-        entries = {field: self._bars_entry(field, timeframe, session=resampled) for field in ("time", *PRICE_FIELDS)}
+        entries = {
+            field: self._bars_entry(prefix + field, timeframe, session=resampled) for field in ("time", *PRICE_FIELDS)
+        }
         opened = {field: self._open(entry, _bar_dtype(field)) for field, entry in entries.items()}
         arrays = {field: array.data for field, array in opened.items() if array is not None}
         if len(arrays) < len(entries):
-            loaded = BarArrays.of(self._frame(timeframe), timeframe)
+            loaded = BarArrays.of(frame(), timeframe)
             values = {"time": loaded.time, **loaded.fields}
             arrays = {
                 field: self._store(entry, StoredArray(values[field], NOTHING)).data for field, entry in entries.items()
             }
         return BarArrays(timeframe, arrays["time"], {field: arrays[field] for field in PRICE_FIELDS})
 
-    def _frame(self, timeframe: Timeframe) -> pd.DataFrame:
+    def _frame(self, timeframe: Timeframe, bars: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+        """Return the bars of ``timeframe`` out of those that ``bars`` gives of the dataset's own timeframes."""
         label = self._native.get(timeframe.microseconds)
         if label is not None:
-            return self.version.bars(label)
+            return bars(label)
         finest = self._native[min(self._native)]
         if timeframe < Timeframe.parse(finest):
             raise DataError(f"dataset {self.version.name} has no {timeframe} bars: its finest timeframe is {finest}")
-        return resample_bars(self.version.bars(finest), timeframe, session=self._session)
+        return resample_bars(bars(finest), timeframe, session=self._session)
+
+    def _seen(self, label: str) -> pd.DataFrame:
+        """Return the dataset's own bars as features see them."""
+        bars, switches = self.version.bars(label), self.version.switches
+        return forward_adjusted(bars, switches) if self._adjusts and switches is not None else bars
 
     def _column_entry(self, reference: FeatureRef) -> _Entry:
         used = {self.execution.microseconds, Timeframe.parse(reference.timeframe).microseconds}

@@ -28,15 +28,17 @@ def open_feed(version: "DatasetVersion", *, timeframe: str | None = None, home: 
     """Return the feed of a dataset version for one execution timeframe (by default its finest).
 
     Bars and columns are memory-mapped from the bank, read-only, so that all processes share them; ``start`` is the
-    first bar at or after ``version.start``; the feed of a perpetual has the dataset's funding rates. Raises DataError
-    where the dataset has no such bars.
+    first bar at or after ``version.start``; the feed of a perpetual has the dataset's funding rates, that of a dated
+    future rolls at the dataset's contract switches. Raises DataError where the dataset has no such bars.
     """
     bank = Bank(version, timeframe or version.timeframes[0], home)
-    bars = bank.bars(bank.execution)
+    bars = bank.traded_bars()
     start = int(np.searchsorted(bars.time, _microseconds(version.start), side="left"))
     if start == len(bars):
         raise DataError(f"dataset {version.name} has no {bank.execution} bar at or after its start {version.start}")
     feed = _feed(version.instrument, bars, bank.trade_days(), start, bank)
+    if (switches := version.switches) is not None:
+        feed = feed.with_rolls(switches)
     rates = version.funding()
     return feed if rates is None else feed.with_funding(rates)
 

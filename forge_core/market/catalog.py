@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from forge_core.configuration import load_yaml_model
 from forge_core.errors import ConfigError, unknown
 from forge_core.market.instruments import load_instruments
+from forge_core.market.rolls import Adjustment
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import project_root, safe_name
 
@@ -38,7 +39,10 @@ UtcTime = Annotated[datetime, BeforeValidator(_utc)]
 
 
 class DatasetSpec(BaseModel):
-    """A named regime: the period [start, end) of one symbol. ``timeframes`` begin with the one that is traded."""
+    """A named regime: the period [start, end) of one symbol. ``timeframes`` begin with the one that is traded.
+
+    ``adjust`` is for dated futures: their features see prices without the gaps between contracts, or as they are.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +53,7 @@ class DatasetSpec(BaseModel):
     timeframes: list[str] = Field(min_length=1)
     regime: Regime
     characteristics: str = ""
+    adjust: Adjustment = "forward"
 
     @field_validator("name")
     @classmethod

@@ -56,6 +56,17 @@ class DatasetVersion:
         """Its timeframes, finest (the one traded) first."""
         return _labels(self.manifest)
 
+    @property
+    def switches(self) -> pd.DatetimeIndex | None:
+        """The contract switches in its bars (UTC), or None where its instrument has none."""
+        rolls = self.manifest.get("rolls")
+        return None if rolls is None else pd.DatetimeIndex(rolls["times"], tz="UTC").as_unit("us")
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether features see prices without the gaps between contracts."""
+        return bool(self.manifest.get("rolls", {}).get("adjust") == "forward")
+
     def bars(self, timeframe: str) -> pd.DataFrame:
         """Read the bars of one timeframe, lead-in included. Raises DataError if the file is damaged or was changed."""
         entries = self.manifest["timeframes"]
@@ -96,6 +107,8 @@ def manifest_hash(manifest: Mapping[str, Any]) -> str:
     parts = [manifest["symbol"], manifest["start"], manifest["end"], values]
     if "funding" in manifest:
         parts.append(manifest["funding"]["hash"])
+    if "rolls" in manifest:
+        parts.append([manifest["rolls"]["times"], manifest["rolls"]["adjust"]])
     return content_hash(canonical_json(parts))
 
 
@@ -141,7 +154,12 @@ def latest_version(name: str, home: Home | None = None) -> DatasetVersion | None
 
 
 def follows(manifest: Mapping[str, Any], spec: DatasetSpec) -> bool:
-    """Whether a version was built from ``spec`` as far as its bars go."""
+    """Whether a version was built from ``spec`` as far as its bars go, a future's with its contract switches."""
+    rolls = manifest.get("rolls")
+    if (None if rolls is None else rolls["adjust"]) != (
+        spec.adjust if get_instrument(spec.symbol).kind == "future" else None
+    ):
+        return False
     return (manifest["symbol"], manifest["start"], manifest["end"], _labels(manifest)) == (
         spec.symbol,
         spec.start.isoformat(),

@@ -26,7 +26,9 @@ from forge_core.market.dataset_versions import (
 from forge_core.market.funding import FUNDING_FILE, funding_table
 from forge_core.market.instruments import Instrument, get_instrument
 from forge_core.market.refresh import FILES, how_to_get, refresh_bars
+from forge_core.market.rolls import roll_doubt
 from forge_core.market.store import BarStore
+from forge_core.market.switch_dates import SwitchDates, load_switch_dates
 from forge_core.market.timeframes import Timeframe
 from forge_core.paths import Home
 
@@ -113,7 +115,8 @@ def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeEr
 
     Raises DataError if the store does not have the period (but for ``_CLOSED_AT_MOST`` at either end; it then also
     quotes ``failure``, why bringing them failed), for fewer than ``MIN_ROWS`` execution bars, for a timeframe without
-    any bar in the period, or for a perpetual whose funding rates the store lacks.
+    any bar in the period, for a perpetual whose funding rates the store lacks, or for a future whose contract switches
+    nobody has told.
     """
     instrument = get_instrument(spec.symbol)
     execution = Timeframe.parse(spec.timeframes[0])
@@ -160,7 +163,23 @@ def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeEr
     if instrument.kind == "perpetual":
         rates = dataset_funding(spec, store)
         manifest["funding"] = funding_entry(spec, store, rates)
+    if instrument.kind == "future":
+        manifest["rolls"] = _rolls(spec, exported, load_switch_dates(home))
     return Cut(manifest, exported, rates)
+
+
+def _rolls(spec: DatasetSpec, bars: dict[str, pd.DataFrame], dates: SwitchDates) -> dict[str, Any]:
+    """Return the contract switches of the exported bars as the manifest has them; raises DataError for none known."""
+    switches = dates.of(spec.symbol)
+    first = min(frame.index[0] for frame in bars.values())
+    within = switches[(switches > first) & (switches < pd.Timestamp(spec.end))]
+    origin = dates.origin(spec.symbol)
+    return {
+        "adjust": spec.adjust,
+        "times": [time.isoformat() for time in within],
+        "origin": origin,
+        "doubt": roll_doubt(bars[spec.timeframes[0]], within, spec.name, origin),
+    }
 
 
 def _cut(bars: pd.DataFrame, timeframe: Timeframe, spec: DatasetSpec) -> tuple[pd.DataFrame, int]:

@@ -14,6 +14,8 @@ from forge_core.market.sessions import microseconds
 
 Adjustment = Literal["forward", "none"]
 _PRICES = ("open", "high", "low", "close")
+_FITTING = 0.75  # share of rolls that lie at a jump of the prices, below which their dates are doubted
+_ENOUGH_ROLLS = 4
 _NEIGHBOURS = 5  # session openings before and after a switch that its gap is compared with
 
 
@@ -69,3 +71,14 @@ def fitting_share(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> float | Non
         around = np.concatenate([widest[max(k - _NEIGHBOURS, 0) : k], widest[k + 1 : k + 1 + _NEIGHBOURS]])
         wider += bool(around.size == 0 or jumps[position - 1] > np.median(around))
     return wider / first.size
+
+
+def roll_doubt(bars: pd.DataFrame, switches: pd.DatetimeIndex, name: str, origin: str) -> str | None:
+    """Return a warning where the prices of ``bars`` do not jump at the ``switches``, which are from file ``origin``."""
+    rolls, share = first_bars(bars, switches).size, fitting_share(bars, switches)
+    if share is None or rolls < _ENOUGH_ROLLS or share >= _FITTING:
+        return None
+    return (
+        f"{name}: only {share:.0%} of the {rolls} contract switches in {origin} lie where prices jump; if they are "
+        "another series', import its own with `forge switch-dates import FILE`"
+    )

@@ -56,7 +56,8 @@ class SwitchDates:
         if root not in self.times:
             raise DataError(
                 f"there are no contract switch dates of {symbol}: its continuous prices jump where the contract "
-                "changes, and the jump would count as profit or loss; import them with `forge switch-dates import FILE`"
+                "changes, and the jump would count as profit or loss; import them with `forge switch-dates import "
+                "FILE` (an empty list says that the series does not jump)"
             )
         return self.times[root]
 

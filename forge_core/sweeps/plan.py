@@ -24,7 +24,7 @@ from forge_core.files import canonical_json, content_hash, read_json, write_json
 from forge_core.market.bars import MIN_ROWS
 from forge_core.market.instruments import Instrument, get_instrument
 from forge_core.market.refresh import FILES, how_to_get, refresh_bars
-from forge_core.market.rolls import fitting_share
+from forge_core.market.rolls import roll_doubt
 from forge_core.market.sessions import microseconds
 from forge_core.market.store import BarStore
 from forge_core.market.switch_dates import SwitchDates, load_switch_dates
@@ -43,8 +43,6 @@ _FORMAT = 1  # of the results; part of each test's key
 _NOT_THE_CONTRACT = {"description", "source", "source_symbol", "source_options"}
 _AT_HAND = (FILES, "sample")  # sources that need no network
 _STORE_WAIT = 120.0  # seconds for another process to let go of the store
-_FITTING = 0.75  # share of switches that lie at a jump of the prices, below which they are doubted
-_ENOUGH_ROLLS = 4
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,9 @@ def _task(series: Series, origin: str, spec: SweepSpec, dates: SwitchDates, home
     costs = spec.costs.of(instrument)
     switches = dates.of(series.symbol) if instrument.kind == "future" else None
     if switches is not None:
-        _doubt(series, switches, dates.origin(series.symbol), log)
+        doubt = roll_doubt(series.bars, switches, f"{series.symbol} {series.interval}", dates.origin(series.symbol))
+        if doubt is not None:
+            log.warning(doubt)
     write_series(series, home)
     months = cut_months(series.bars, instrument.session)
     wanted = np.array([spec.wants_month(label) for label in months.labels], np.bool_)
@@ -279,18 +279,6 @@ def _switch_hash(stamps: NDArray[np.int64] | None, first: np.int64, last: np.int
 def _instrument_hash(instrument: Instrument) -> str:
     left_out = _NOT_THE_CONTRACT | set(Costs.model_fields)
     return content_hash(canonical_json(instrument.model_dump(mode="json", exclude=left_out)))
-
-
-def _doubt(series: Series, switches: pd.DatetimeIndex, origin: str, log: logging.Logger) -> None:
-    """Warn where the prices do not jump at the contract switches."""
-    first, last = series.bars.index[0], series.bars.index[-1]
-    rolls = int(((switches > first) & (switches <= last)).sum())
-    share = fitting_share(series.bars, switches)
-    if share is not None and rolls >= _ENOUGH_ROLLS and share < _FITTING:
-        log.warning(
-            f"{series.symbol} {series.interval}: only {share:.0%} of the {rolls} contract switches in {origin} lie "
-            "where prices jump; if they are another series', import its own with `forge switch-dates import FILE`"
-        )
 
 
 def _months(labels: list[str]) -> str:

@@ -189,6 +189,12 @@ def _describe_dataset(version: DatasetVersion) -> Metadata:
     execution, coarsest = entries[version.timeframes[0]], version.timeframes[-1]
     missing = [(gap["start"][:16], gap["end"][:16], gap["missing"]) for gap in execution["gaps"]["list"]]
     bars = version.bars(coarsest)
+    rolls = version.manifest.get("rolls")
+    contracts = (
+        {} if rolls is None else {"contract_switches": len(rolls["times"]), "features_adjusted": rolls["adjust"]}
+    )
+    if rolls is not None and rolls["doubt"]:
+        contracts["contract_switches_doubted"] = rolls["doubt"]
     return {
         "dagster/row_count": execution["rows"],
         "dagster/uri": dg.MetadataValue.path(str(version.path)),
@@ -197,6 +203,7 @@ def _describe_dataset(version: DatasetVersion) -> Metadata:
         "regime": version.manifest["regime"],
         "characteristics": version.manifest["characteristics"],
         "period": f"{version.start.date()} to {version.end.date()}",
+        **contracts,
         "bars": markdown_table(columns, rows),
         "gaps": markdown_table(("from", "to", "missing bars"), missing[:_GAPS_SHOWN]) if missing else "none",
         "price": picture(price_png(bars[bars.index >= version.start], title=f"{version.name} {coarsest}"), "price"),
