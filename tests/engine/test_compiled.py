@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from numba.core.dispatcher import Dispatcher
 
 import forge_core
@@ -61,6 +62,13 @@ def test_processes_agree_to_the_last_bit(tmp_path):
     first, second = (run(BACKTEST, tmp_path, PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert len(first.stdout.strip()) == 64
     assert first.stdout == second.stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("features", ["", "+avx2,+avx,+sse4.2,+popcnt,+bmi,+bmi2,+lzcnt"])
+def test_processors_without_wide_vectors_agree_to_the_last_bit(tmp_path, features):
+    plain = run(BACKTEST, tmp_path, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES=features)
+    assert plain.stdout == run(BACKTEST, tmp_path).stdout
 
 
 def test_every_kernel_releases_the_gil():
