@@ -3,12 +3,15 @@
 import contextlib
 import random
 import re
+import sqlite3
 import subprocess
 import time
+from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
+from filelock import FileLock, Timeout
 
 from forge_core.evolution.steps import load_study, run_study
 from tests.pipelines.workspace import TINY, Workspace, wait_for
@@ -18,6 +21,43 @@ STUDY = TINY.replace("generations: 6", "generations: 12")
 
 def processes_of(pid: int) -> list[psutil.Process]:
     return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+
+
+def holds_a_lock(workspace: Workspace) -> bool:
+    """Whether somebody is writing to one of Dagster's databases or to a claim just now."""
+    for lock in (workspace.study.parent / ".claims").glob("*.lock"):
+        try:
+            FileLock(lock, timeout=0).acquire().lock.release()
+        except Timeout:
+            return True
+    for path in Path(workspace.environment["DAGSTER_HOME"]).rglob("*.db"):
+        with contextlib.closing(sqlite3.connect(path, timeout=0.1)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            database.rollback()
+    return False
+
+
+def suspend(pid: int, workspace: Workspace) -> list[psutil.Process]:
+    """Stop a process and its descendants at a moment at which none of them holds what another run waits for."""
+    while True:
+        family = processes_of(pid)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        if not holds_a_lock(workspace):
+            return [process for process in family if process.is_running()]
+        resume(family)
+        time.sleep(0.02)
+
+
+def resume(family: list[psutil.Process]) -> None:
+    """Let them go on, the first of them last."""
+    for process in reversed(family):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def results(workspace: Workspace):
@@ -42,10 +82,9 @@ def test_killed_and_run_again_it_ends_with_the_tables_of_an_undisturbed_run(tmp_
     interrupted = Workspace.make(tmp_path_factory.mktemp("interrupted"), STUDY)
     first = interrupted.start()
     wait_for(lambda: (interrupted.study / "island=1" / "generation=0001.parquet").exists())
-    family = processes_of(first.pid)
-    assert len(family) >= 4  # the run, the fork server, two islands
-    for process in family:
-        process.suspend()
+    assert len(processes_of(first.pid)) >= 4  # the run, the fork server, two islands
+    family = suspend(first.pid, interrupted)
+    assert not (interrupted.study / "champion.json").exists()
 
     refused = interrupted.run()
     assert refused.code != 0
@@ -53,8 +92,7 @@ def test_killed_and_run_again_it_ends_with_the_tables_of_an_undisturbed_run(tmp_
     assert named is not None, refused.output
     assert int(named[2]) == first.pid
 
-    for process in reversed(family):  # the run itself last
-        process.resume()
+    resume(family)
     first.kill()
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
