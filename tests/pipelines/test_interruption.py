@@ -84,16 +84,16 @@ def test_killed_and_run_again_it_ends_with_the_tables_of_an_undisturbed_run(tmp_
     wait_for(lambda: (interrupted.study / "island=1" / "generation=0001.parquet").exists())
     assert len(processes_of(first.pid)) >= 4  # the run, the fork server, two islands
     family = suspend(first.pid, interrupted)
-    assert not (interrupted.study / "champion.json").exists()
-
-    refused = interrupted.run()
+    try:
+        assert not (interrupted.study / "champion.json").exists()
+        refused = interrupted.run()
+    finally:  # whatever comes of it, nothing of it stays
+        resume(family)
+        first.kill()
     assert refused.code != 0
     named = re.search(r"study 'tiny' is being evolved by run (\S+) \(process (\d+)\)", refused.output)
     assert named is not None, refused.output
     assert int(named[2]) == first.pid
-
-    resume(family)
-    first.kill()
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     assert not (interrupted.study / "champion.json").exists()
