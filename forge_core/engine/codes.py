@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.compiled import compiled
-from forge_core.engine.pointers import address
+from forge_core.engine.pointers import RemembersAddresses, address
 from forge_core.engine.words import WORD
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ _SMALLEST = 2.0**-900  # of a step whose inverse is a number
 
 
 @dataclass(frozen=True)
-class Codes:
+class Codes(RemembersAddresses):
     """The codes of a column (uint16), and the numbers they were made with.
 
     From word ``first_word`` on the column has no NaN, nor has the bar before it. Codes are ``exact`` where each stands

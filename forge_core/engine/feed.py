@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forge_core.engine.codes import Codes
-from forge_core.engine.pointers import address
+from forge_core.engine.pointers import RemembersAddresses, address
 from forge_core.engine.words import WORD
 from forge_core.errors import DataError
 from forge_core.features.reference import FeatureRef
@@ -27,7 +27,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(RemembersAddresses):
     """One feature column: float64 ``data``, one value an execution bar, NaN where there is none yet, C-contiguous and
     read-only; and its ``codes``, where they are at hand, by which rules are evaluated faster to the same result."""
 
@@ -62,7 +62,7 @@ class ColumnSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Feed:
+class Feed(RemembersAddresses):
     """Bars ``0..n-1``, of which ``0..start-1`` are lead-in: features use them, trading and metrics begin at ``start``.
 
     ``time`` is the bars' open time in microseconds since 1970-01-01 UTC. ``day`` numbers the trade dates (days since
@@ -116,7 +116,7 @@ class Feed:
 
     @cached_property
     def addresses(self) -> Integers:
-        """Where the kernel finds the columns of the bars ; 0 for rolls or funding without any."""
+        """Where the kernel finds the columns of the bars; 0 for rolls or funding without any."""
         found = np.empty(BARS_SIZE, np.int64)
         found[TIME] = address(self.time, np.int64)
         found[OPEN] = address(self.open, np.float64)

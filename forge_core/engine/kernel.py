@@ -25,12 +25,11 @@ from forge_core.engine.orders import (
 from forge_core.engine.pointers import address_of, borrowed, float64_at, int32_at, int64_at, uint8_at
 from forge_core.engine.rules import ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT, bits
 from forge_core.engine.stretches import hold, next_entry
-from forge_core.engine.words import VALUE_BYTES, WORD_SHIFT
+from forge_core.engine.words import ONE, VALUE_BYTES, WORD_SHIFT
 from forge_core.metrics import tally as tl
 
 NO_ORDER, CLOSE_ORDER = 0, 2  # +1 and -1 enter long and short
 DAY_MICROSECONDS = 86_400e6
-ONE = np.uint64(1)
 
 
 @compiled

@@ -6,6 +6,7 @@ has no owner, so that passing it on costs no (atomic) reference count, which too
 calls; and read-only and writable arrays need no second compilation. Whoever takes an address keeps the array alive.
 """
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,13 @@ def address(array: NDArray[Any], dtype: Any) -> int:
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise ValueError(f"a contiguous {np.dtype(dtype)} array is needed, got {array.dtype}, strides {array.strides}")
     return int(array.__array_interface__["data"][0])
+
+
+class RemembersAddresses:
+    """A dataclass that caches where its arrays are: what is copied or pickled are its fields, never an address."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
 @intrinsic

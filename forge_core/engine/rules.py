@@ -10,7 +10,10 @@ import numpy as np
 from forge_core.compiled import compiled
 from forge_core.engine.pointers import float64_at, int64_at, uint64_at
 from forge_core.engine.words import (
+    ALL,
     CODE_BYTES,
+    NONE,
+    ONE,
     VALUE_BYTES,
     WORD,
     above,
@@ -74,9 +77,6 @@ PLAN_SIZE = 7
 _KIND, _CLOSING, _DIGITS, _FOUND, _PLANES = range(5)
 FRAME = _PLANES + PLANES
 
-_NONE = np.uint64(0)
-_ALL = ~np.uint64(0)
-_ONE = np.uint64(1)
 _FEW = 8  # bars that are sooner compared one by one than together
 
 
@@ -103,29 +103,27 @@ def _compare_word(operation, a, b, value):
 
 
 @compiled
+def _above_codes(operation, a, b):
+    """Return where codes at ``a`` are above those at ``b``, or above the code ``b`` of a number, and where equal."""
+    if operation <= CROSS:
+        return code_above(a, b), code_equal(a, b)
+    return code_above_number(a, np.uint16(b)), code_equal_number(a, np.uint16(b))
+
+
+@compiled
 def _compare_codes(operation, a, b):
     """Return the results of one rule by codes that begin at ``a`` and ``b``, and where equal codes decide nothing.
 
     ``b`` is the code of the number in a rule against a number.
     """
-    if operation <= CROSS:
-        more = code_above(a, b)
-        tied = code_equal(a, b)
-    else:
-        more = code_above_number(a, np.uint16(b))
-        tied = code_equal_number(a, np.uint16(b))
+    above_now, tied = _above_codes(operation, a, b)
     if operation in (BELOW_VALUE, AT_MOST_VALUE):
-        return ~more, tied
-    if operation == CROSS:
-        more &= ~code_above(a - CODE_BYTES, b - CODE_BYTES)
-        tied |= code_equal(a - CODE_BYTES, b - CODE_BYTES)
-    elif operation == CROSS_ABOVE_VALUE:
-        more &= ~code_above_number(a - CODE_BYTES, np.uint16(b))
-        tied |= code_equal_number(a - CODE_BYTES, np.uint16(b))
-    elif operation == CROSS_BELOW_VALUE:
-        more = ~more & code_above_number(a - CODE_BYTES, np.uint16(b))
-        tied |= code_equal_number(a - CODE_BYTES, np.uint16(b))
-    return more, tied
+        return ~above_now, tied
+    if operation not in (CROSS, CROSS_ABOVE_VALUE, CROSS_BELOW_VALUE):
+        return above_now, tied
+    above_before, tied_before = _above_codes(operation, a - CODE_BYTES, b - CODE_BYTES if operation == CROSS else b)
+    crosses = ~above_now & above_before if operation == CROSS_BELOW_VALUE else above_now & ~above_before
+    return crosses, tied | tied_before
 
 
 @compiled
@@ -155,18 +153,18 @@ def _is_true(operation, a, b, value, k):
 def _compare_bars(operation, a, b, value, begin, chosen, result):
     """Return ``result`` with the bits of ``chosen`` set by one rule on these bars of the word that begins at a bar."""
     result &= ~chosen
-    while chosen != _NONE:
+    while chosen != NONE:
         j = trailing_zeros(chosen)
-        chosen &= chosen - _ONE
+        chosen &= chosen - ONE
         if _is_true(operation, a, b, value, begin + j):
-            result |= _ONE << np.uint64(j)
+            result |= ONE << np.uint64(j)
     return result
 
 
 @compiled
 def _at_least_needed(planes, digits, needed):
     """Return where the count in ``digits`` bit planes is ``needed`` or more: digit by digit, the lowest first."""
-    enough = _ALL
+    enough = ALL
     for digit in range(digits):
         enough = planes[digit] & enough if (needed >> digit) & 1 else planes[digit] | enough
     return enough
@@ -183,13 +181,13 @@ def _evaluate(plan, group, word):
     begin = word * WORD
     end = min(begin + WORD, plan_[SIZE])
     edge = np.uint64(begin + WORD - end)  # bars that the last word lacks
-    whole = word > 0 and edge == _NONE  # the first word has no bar before it
+    whole = word > 0 and edge == NONE  # the first word has no bar before it
     value_bytes = begin * VALUE_BYTES
     code_bytes = begin * CODE_BYTES
 
     # The group that is being evaluated, and where its planes are; the enclosing ones are on the stack before it
     kind = closing = digits = np.int64(0)
-    found = _NONE
+    found = NONE
     depth = 0
     planes = uint64_at(stack, PLANES)
     k = bounds[group]
@@ -197,7 +195,7 @@ def _evaluate(plan, group, word):
         row = int64_at(instructions + k * (INSTRUCTION * VALUE_BYTES), INSTRUCTION)
         operation = row[OPERATION]
         if operation < CLOSE:
-            if depth > 0 and ((kind == OPEN_ALL and found == _NONE) or (kind == OPEN_ANY and found == _ALL)):
+            if depth > 0 and ((kind == OPEN_ALL and found == NONE) or (kind == OPEN_ANY and found == ALL)):
                 k = closing  # settled, and nothing but groups follows
                 continue
             frame = int64_at(stack + depth * (FRAME * VALUE_BYTES), _PLANES)
@@ -209,7 +207,7 @@ def _evaluate(plan, group, word):
             kind = operation
             closing = row[A]
             digits = row[B]
-            found = _ALL if kind == OPEN_ALL else _NONE
+            found = ALL if kind == OPEN_ALL else NONE
             planes = uint64_at(stack + (depth * FRAME + _PLANES) * VALUE_BYTES, PLANES)
             if kind == OPEN_COUNT:
                 planes[:digits] = 0
@@ -227,13 +225,13 @@ def _evaluate(plan, group, word):
             found = np.uint64(frame[_FOUND])
             planes = uint64_at(stack + (depth * FRAME + _PLANES) * VALUE_BYTES, PLANES)
         elif not whole:
-            result = _compare_bars(operation, row[A], row[B], values[k], begin, _ALL >> edge, _NONE)
+            result = _compare_bars(operation, row[A], row[B], values[k], begin, ALL >> edge, NONE)
         elif word < row[FIRST_WORD]:
             result = _compare_word(operation, row[A] + value_bytes, row[B] + value_bytes, values[k])
         else:
             b = row[B_CODES] + code_bytes if operation <= CROSS else row[B_CODES]
             result, tied = _compare_codes(operation, row[A_CODES] + code_bytes, b)
-            if tied != _NONE and row[SURE] == 0:
+            if tied != NONE and row[SURE] == 0:
                 if set_bits(tied) <= _FEW:
                     result = _compare_bars(operation, row[A], row[B], values[k], begin, tied, result)
                 else:
@@ -261,6 +259,6 @@ def bits(plan, group, word):
     results = uint64_at(plan_[RESULTS], GROUPS)
     if ready[group] != word:
         bounds = int64_at(plan_[BOUNDS], GROUPS + 1)
-        results[group] = _evaluate(plan, group, word) if bounds[group] != bounds[group + 1] else _NONE
+        results[group] = _evaluate(plan, group, word) if bounds[group] != bounds[group + 1] else NONE
         ready[group] = word
     return results[group]

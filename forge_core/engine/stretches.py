@@ -13,10 +13,7 @@ from forge_core.engine.feed import BARS_SIZE, CLOSE, DAY_END, DAY_INDEX, EXTREME
 from forge_core.engine.orders import P_BEST, P_FINANCING, P_WORST, POSITION_FLOATS
 from forge_core.engine.pointers import float64_at, int32_at, int64_at
 from forge_core.engine.rules import ENTRY_LONG, ENTRY_SHORT, bits
-from forge_core.engine.words import VALUE_BYTES, WORD, WORD_SHIFT, highest, lowest, trailing_zeros
-
-_NONE = np.uint64(0)
-_ALL = ~np.uint64(0)
+from forge_core.engine.words import ALL, NONE, VALUE_BYTES, WORD, WORD_SHIFT, highest, lowest, trailing_zeros
 
 
 @compiled
@@ -26,7 +23,7 @@ def next_entry(plan, i, limit):
         word = i >> WORD_SHIFT
         begin = word << WORD_SHIFT
         found = (bits(plan, ENTRY_LONG, word) | bits(plan, ENTRY_SHORT, word)) >> np.uint64(i - begin)
-        if found != _NONE:
+        if found != NONE:
             return min(limit, i + trailing_zeros(found))
         i = begin + WORD
     return limit
@@ -119,7 +116,7 @@ def hold(
             )  # fmt: skip
             if not quiet and begin + WORD <= size:
                 offset = begin * VALUE_BYTES
-                chosen = (_ALL << np.uint64(i - begin)) & (_ALL >> np.uint64(begin + WORD - end))
+                chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + WORD - end))
                 quiet = _is_quiet(
                     lowest(columns[LOW] + offset, chosen), highest(columns[HIGH] + offset, chosen),
                     lowest(columns[CLOSE] + offset, chosen), highest(columns[CLOSE] + offset, chosen),

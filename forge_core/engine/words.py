@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import types
@@ -20,6 +21,10 @@ VALUE_BYTES = 8
 _LINE_BYTES = 64  # of a processor's cache
 
 CODE_BYTES = 2
+
+NONE = np.uint64(0)  # the bits of a word of which no bar is meant, of all its bars, of its first
+ALL = ~np.uint64(0)
+ONE = np.uint64(1)
 
 _DOUBLES = ir.VectorType(ir.DoubleType(), WORD)
 _CODES = ir.VectorType(ir.IntType(16), WORD)

@@ -1,6 +1,8 @@
 """Codes keep the order of the values they stand for, whatever these are."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from forge_core.engine.codes import Codes, block_size, encode, open_codes
+from forge_core.engine.feed import OPEN
+from forge_core.engine.pointers import address
+from tests.engine.hand_bars import hand_feed, signal
 
 ANYTHING = hnp.arrays(np.float64, st.integers(1, 200), elements=st.floats(width=64))
 
@@ -58,6 +63,17 @@ def test_averages_of_one_price_can_be_compared_by_codes():
     average = np.convolve(close, np.full(50, 1 / 50), mode="same")
     assert codes_of(close).comparable(codes_of(average[100:-100]))
     assert not codes_of(close).comparable(codes_of(close / 1_000.0))
+
+
+def test_what_is_copied_finds_its_own_arrays():
+    feed = hand_feed([(1.0, 2.0, 0.5, 1.5, "L")] * 70)
+    column = feed.columns.coded(signal("L"))
+    known = feed.addresses.tolist(), column.address, column.codes.address
+    for copied in (copy.deepcopy((feed, column)), pickle.loads(pickle.dumps((feed, column)))):
+        other, others = copied
+        found = other.addresses.tolist(), others.address, others.codes.address
+        assert not set(np.hstack(found)) & (set(np.hstack(known)) - {0})
+        assert found[0][OPEN] == address(other.open, np.float64)
 
 
 @pytest.mark.parametrize("value", [0.0, -5.5, math.nan, math.inf, 1e-320])
