@@ -431,7 +431,7 @@ def test_two_processes_share_a_column(version, home):
     first, second = make_bank(version, home), make_bank(version, home)
     assert open_maps(first.folder) == 0
     columns = first.column(EMA), second.column(EMA)
-    lines = [line for line in Path("/proc/self/maps").read_text().splitlines() if stored_files(first)[0].name in line]
+    lines = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(stored_files(first)[0]) in line]
     assert len(columns) == len(lines) == 2
     assert all(" r--s " in line for line in lines)  # the file's own pages, read-only
 
