@@ -9,7 +9,7 @@ from filelock import FileLock
 from forge_core.errors import DataError, StudyError
 from forge_core.files import read_json, write_json
 from forge_core.paths import Home
-from forge_pipelines.processes import is_running, run_process_id, start_time
+from forge_pipelines.processes import is_running, report_killed, run_process_id, start_time
 
 
 @dataclass(frozen=True)
@@ -71,4 +71,4 @@ def _make_way(study: str, earlier: Claim, instance: dg.DagsterInstance) -> None:
             "wait for it to end, or stop it"
         )
     if run is not None:
-        instance.report_run_failed(run, f"Process {earlier.process} of this run is gone: it was killed.")
+        report_killed(instance, run, earlier.process)

@@ -25,6 +25,9 @@ def threads_per_island(islands: int) -> int:
     return max(1, workers // min(workers, islands))
 
 
+TRY_AGAIN = dg.RetryPolicy(max_retries=2, delay=1)
+"""For a step whose process is killed: each goes on from what is on disk."""
+
 # Every step is a fork of one warm process: that is what makes a step cost under a second.
 executor = dg.multiprocess_executor.configured(
     {

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import threading
 
+import dagster as dg
 import psutil
 
 _CLOCK_STEP = 5.0  # seconds a process's start time may seem to move when the machine's clock is set
@@ -32,6 +33,11 @@ def is_running(pid: int, started: float) -> bool:
     """Whether the very process that began at ``started`` still lives: a reused process id does not count."""
     now = start_time(pid)
     return now is not None and abs(now - started) < _CLOCK_STEP
+
+
+def report_killed(instance: dg.DagsterInstance, run: dg.DagsterRun, pid: int) -> None:
+    """Report a run failed whose process is gone: it was killed and could not do so itself."""
+    instance.report_run_failed(run, f"Process {pid} of this run is gone: it was killed.")
 
 
 def die_with_run() -> None:

@@ -34,15 +34,13 @@ from forge_pipelines.checks import study_evaluations
 from forge_pipelines.claims import claim_study, release_study
 from forge_pipelines.console import CONSOLE_CONFIG, console_logger
 from forge_pipelines.contents import known_tags, lacking, log_lacking
-from forge_pipelines.executors import executor, threads_per_island
+from forge_pipelines.executors import TRY_AGAIN, executor, threads_per_island
 from forge_pipelines.failures import user_errors
 from forge_pipelines.partitions import GENERATIONS, STUDIES, generation_key
 from forge_pipelines.processes import die_with_run
 
 State = dict[str, Any]
 """What the ops hand on: ``plan`` (of ``plan_study``) and ``pending``, the epochs still to be done or recorded."""
-
-_TRY_AGAIN = dg.RetryPolicy(max_retries=2, delay=1)  # a step whose process is killed; each goes on from what is on disk
 
 
 class EvolveConfig(dg.Config):
@@ -60,7 +58,7 @@ class EvolveConfig(dg.Config):
 @dg.op(
     out={"state": dg.Out(dict), "islands": dg.DynamicOut(dict, is_required=False)},
     tags=WRITES_STORE,
-    retry_policy=_TRY_AGAIN,
+    retry_policy=TRY_AGAIN,
 )
 def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the study, build the datasets it lacks, and record them."""
@@ -82,7 +80,7 @@ def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Ou
     yield from islands_of(state)
 
 
-@dg.op(retry_policy=_TRY_AGAIN)
+@dg.op(retry_policy=TRY_AGAIN)
 def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
     """Evolve one island for the generations of one epoch, each written as it is done."""
     die_with_run()
@@ -98,7 +96,7 @@ def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
         "state": dg.Out(dict, is_required=False),
         "islands": dg.DynamicOut(dict, is_required=False),
     },
-    retry_policy=_TRY_AGAIN,
+    retry_policy=TRY_AGAIN,
 )
 def meet(context: dg.OpExecutionContext, state: dict, reports: list) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Put the islands' tables of an epoch together, record each generation, and send the islands on."""
@@ -132,7 +130,7 @@ def meet(context: dg.OpExecutionContext, state: dict, reports: list) -> Iterator
     yield from islands_of(state)
 
 
-@dg.op(retry_policy=_TRY_AGAIN)
+@dg.op(retry_policy=TRY_AGAIN)
 def finish(context: dg.OpExecutionContext, states: list) -> dict:
     """Find the front of all Plays, choose the champion on train, show it the holdout, and record both."""
     die_with_run()

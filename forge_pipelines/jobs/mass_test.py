@@ -17,19 +17,18 @@ from forge_pipelines.assets.market import WRITES_STORE, open_store, raw_content
 from forge_pipelines.assets.mass_test import SweepConfig, month_contents, ranking_content
 from forge_pipelines.console import CONSOLE_CONFIG, console_logger
 from forge_pipelines.contents import log_lacking
-from forge_pipelines.executors import executor
+from forge_pipelines.executors import TRY_AGAIN, executor
 from forge_pipelines.failures import user_errors
 from forge_pipelines.partitions import SWEEPS
-from forge_pipelines.processes import die_with_run, is_running, run_process_id, start_time
+from forge_pipelines.processes import die_with_run, is_running, report_killed, run_process_id, start_time
 
-_TRY_AGAIN = dg.RetryPolicy(max_retries=2, delay=1)
 _PROCESS, _STARTED = "forge/process", "forge/process_started"
 
 
 @dg.op(
     out={"plan": dg.Out(dict), "tasks": dg.DynamicOut(dict, is_required=False)},
     tags=WRITES_STORE,
-    retry_policy=_TRY_AGAIN,
+    retry_policy=TRY_AGAIN,
 )
 def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the sweep, take in its bars, and send each symbol and interval on its way."""
@@ -48,7 +47,7 @@ def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[
         yield dg.DynamicOutput({**plan, "tasks": [task]}, mapping_key=str(number), output_name="tasks")
 
 
-@dg.op(retry_policy=_TRY_AGAIN)
+@dg.op(retry_policy=TRY_AGAIN)
 def sweep_series(context: dg.OpExecutionContext, task: dict) -> dict:
     """Test every strategy on every month of one symbol and interval, but for what is there already."""
     die_with_run()
@@ -57,7 +56,7 @@ def sweep_series(context: dg.OpExecutionContext, task: dict) -> dict:
         return run_sweep_task(task, series["symbol"], series["interval"], log=context.log)
 
 
-@dg.op(retry_policy=_TRY_AGAIN)
+@dg.op(retry_policy=TRY_AGAIN)
 def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dict[str, Any]:
     """Record the months, rank the strategies, and say what was done."""
     die_with_run()
@@ -89,7 +88,7 @@ def note_process(context: dg.OpExecutionContext) -> None:
     ):
         process, started = run.tags.get(_PROCESS), run.tags.get(_STARTED)
         if run.run_id != context.run_id and process and started and not is_running(int(process), float(started)):
-            instance.report_run_failed(run, f"Process {process} of this run is gone: it was killed.")
+            report_killed(instance, run, int(process))
     pid = run_process_id()
     instance.add_run_tags(context.run_id, {_PROCESS: str(pid), _STARTED: str(start_time(pid) or 0.0)})
 
