@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.job import Job
-from forge_core.engine.program import compile_play
+from forge_core.engine.program import link_play
 from forge_core.features.alignment import aligned_index
 from forge_core.features.bank import Bank
 from forge_core.features.columns import BarArrays, Floats, Integers, compute_columns
@@ -73,7 +73,7 @@ class Given:
             low=feed.low.copy(),
             close=feed.close.copy(),
             columns=columns,
-            first_signal=compile_play(play, feed).first_signal,
+            first_signal=link_play(play, feed).first_signal,
             bars={label: _in_memory(bank.bars(Timeframe.parse(label))) for label in labels},
         )
 

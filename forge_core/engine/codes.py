@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.compiled import compiled
-from forge_core.engine.pointers import RemembersAddresses, address
+from forge_core.engine.blocks import BLOCK
+from forge_core.engine.pointers import LINE, RemembersAddresses, address, line_aligned
 from forge_core.engine.words import WORD
 
 Floats = NDArray[np.float64]
@@ -26,6 +27,7 @@ HIGHEST = 2**16 - 1
 _GRID = 2.0**14  # steps
 _HEAD = 4  # numbers before the codes: low, step, first word, whether they are exact
 _PER_NUMBER = 4  # codes in the room of a float64
+_BLOCK_CODES = BLOCK * WORD  # codes are read so many at a time, beyond the last if need be
 _SMALLEST = 2.0**-900  # of a step whose inverse is a number
 
 
@@ -48,32 +50,24 @@ class Codes(RemembersAddresses):
         """Where the codes begin."""
         return address(self.data, np.uint16)
 
-    def of(self, number: float) -> int:
-        """Return the code of a finite number."""
-        code = (number - self.low) / self.step
-        return 0 if code < 0.0 else HIGHEST if code > HIGHEST else int(code)
-
-    def on_grid(self, number: float) -> bool:
-        """Whether ``number`` is itself what its code stands for."""
-        return self.low + self.of(number) * self.step == number
-
-    def covers(self, number: float) -> bool:
-        """Whether ``number`` is not cut off."""
-        return 0.0 <= (number - self.low) / self.step < HIGHEST + 1
-
-    def comparable(self, other: "Codes") -> bool:
-        """Whether the codes of the two columns can be compared with each other."""
-        return self.low == other.low and self.step == other.step
-
 
 def block_size(count: int) -> int:
     """Return how many float64 numbers the block of ``count`` codes takes."""
-    return _HEAD + -(-count // _PER_NUMBER)
+    return _begin(count) + -(-count // _BLOCK_CODES) * (_BLOCK_CODES // _PER_NUMBER)
+
+
+def _begin(count: int) -> int:
+    """Return where in the block of ``count`` codes they begin.
+
+    That is at a line of the cache where ``count`` numbers that begin at one stand before it, as in a file of the bank.
+    """
+    return _HEAD + -(count + _HEAD) % LINE
 
 
 def encode(values: Floats) -> Floats:
     """Return the codes of ``values`` (shape (n,)) as a block of ``block_size(n)`` numbers, to be stored as it is."""
-    block = np.zeros(block_size(values.size))
+    block = line_aligned(block_size(values.size), np.float64, offset=_begin(values.size))
+    block[:] = 0.0
     values = values.view()
     values.flags.writeable = False  # as most columns are: one type, one compilation
     _encode(values, block[:_HEAD], _codes_of(block, values.size))
@@ -87,7 +81,13 @@ def open_codes(block: Floats, count: int) -> Codes:
 
 
 def _codes_of(block: Floats, count: int) -> NDArray[np.uint16]:
-    return block[_HEAD:].view(np.uint16)[:count]
+    return block[_begin(count) :].view(np.uint16)[:count]
+
+
+@compiled
+def code_of(number, low, step):  # type: ignore[no-untyped-def]
+    """Return the code of a finite number."""
+    return np.int64(min(max((number - low) / step, 0.0), float(HIGHEST)))
 
 
 @compiled

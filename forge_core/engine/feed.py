@@ -1,5 +1,6 @@
 """A feed: the execution bars of one symbol and the feature columns aligned to them."""
 
+import struct
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -18,9 +19,11 @@ from forge_core.market.instruments import Instrument
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usual eight hours
 
 # A feed's columns as the kernel finds them: addresses in one vector
-TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, EXTREMES, ROLLS, FUNDING = range(10)
+TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_CLOSE, EXTREMES, ROLLS, FUNDING = range(10)
 BARS_SIZE = 10
 WORD_EXTREMES = 4  # numbers a word of bars has in `Feed.extremes`
+
+_PACKED = struct.Struct("qqqqdd")
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -38,6 +41,14 @@ class Column(RemembersAddresses):
     def address(self) -> int:
         """Where the data begin."""
         return address(self.data, np.float64)
+
+    @cached_property
+    def packed(self) -> bytes:
+        """What ``engine.linker`` has to know of the column, as it is laid out there."""
+        codes = self.codes
+        if codes is None:
+            return _PACKED.pack(self.address, 0, 0, 0, 0.0, 0.0)
+        return _PACKED.pack(self.address, codes.address, codes.first_word, codes.exact, codes.low, codes.step)
 
     @property
     def nbytes(self) -> int:
@@ -103,9 +114,9 @@ class Feed(RemembersAddresses):
         return index
 
     @cached_property
-    def day_end(self) -> NDArray[np.int32]:
-        """For each trade date of ``day_index`` the number of its last bar."""
-        return np.append(np.flatnonzero(np.diff(self.day_index)), self.time.size - 1).astype(np.int32)
+    def day_close(self) -> Floats:
+        """For each trade date of ``day_index`` the close of its last bar."""
+        return self.close[np.append(np.flatnonzero(np.diff(self.day_index)), self.time.size - 1)]
 
     @cached_property
     def extremes(self) -> Floats:
@@ -124,7 +135,7 @@ class Feed(RemembersAddresses):
         found[LOW] = address(self.low, np.float64)
         found[CLOSE] = address(self.close, np.float64)
         found[DAY_INDEX] = address(self.day_index, np.int32)
-        found[DAY_END] = address(self.day_end, np.int32)
+        found[DAY_CLOSE] = address(self.day_close, np.float64)
         found[EXTREMES] = address(self.extremes, np.float64)
         found[ROLLS] = 0 if self.rolls is None else address(self.rolls, np.bool_)
         found[FUNDING] = 0 if self.funding is None else address(self.funding, np.float64)

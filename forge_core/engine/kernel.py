@@ -332,8 +332,8 @@ def run_backtest(
                 longest = max(longest, time[i - 1] - time[peak_bar])
             peak = equity
             peak_bar = i
-        elif peak - equity > max_drawdown * peak:
-            max_drawdown = (peak - equity) / peak
+        else:
+            max_drawdown = max(max_drawdown, (peak - equity) / peak)
         day_equity[day_index[i]] = equity
         if keeps_curve:
             curve[i] = equity
@@ -378,7 +378,7 @@ def run_backtest(
                 break
 
             if side == 0:  # nothing changes until the next entry rule is true
-                resume = next_entry(plan_at, max(i + 1, first_signal), size - 1)
+                resume = next_entry(plan_at, bars_at, max(i + 1, first_signal), size - 1)
                 last = min(resume, size - 2)
                 for day in range(day_index[i + 1], day_index[last] + 1):
                     day_equity[day] = balance
@@ -418,8 +418,7 @@ def run_backtest(
             day_equity[day_index[k]] = balance
             if keeps_curve:
                 curve[k] = balance
-        if peak - balance > max_drawdown * peak:
-            max_drawdown = (peak - balance) / peak
+        max_drawdown = max(max_drawdown, (peak - balance) / peak)
     if size - 1 > peak_bar:
         longest = max(longest, time[size - 1] - time[peak_bar])
     tally[tl.EXPOSED] = exposed

@@ -1,251 +1,314 @@
-"""Rule programs: a Play's rules as a few vectors of numbers, evaluated a word of 64 bars at a time.
+"""Rule programs: a Play's rules as a few vectors of numbers, evaluated a block of 512 bars at a time.
 
-A word of a group is evaluated when a bar of it can matter, and only as far as it can: once no bar of a word is left
-that could fulfil an ``all``, the rest of the group is passed over. Results are one integer a group, so an evaluation
-needs no memory that grows with the bars or the rules.
+A block of a group is evaluated when a bar of it can matter. A rule is compared once a block, however many groups it
+stands in; a group within others only where a bar is left that it could decide. Results are a few integers a rule and
+group, so an evaluation needs no memory that grows with the bars.
 """
 
 import numpy as np
 
 from forge_core.compiled import compiled
+from forge_core.engine.blocks import (
+    BLOCK,
+    BLOCK_SHIFT,
+    CODE_BYTES,
+    above,
+    above_number,
+    all_into,
+    and_into,
+    any_into,
+    count_into,
+    equal,
+    equal_number,
+    is_all,
+    is_none,
+    or_into,
+    turn,
+)
 from forge_core.engine.pointers import float64_at, int64_at, uint64_at
 from forge_core.engine.words import (
     ALL,
-    CODE_BYTES,
     NONE,
     ONE,
     VALUE_BYTES,
     WORD,
-    above,
-    above_number,
-    at_least,
-    at_least_number,
-    at_most,
-    at_most_number,
-    below_number,
-    code_above,
-    code_above_number,
-    code_equal,
-    code_equal_number,
     set_bits,
     trailing_zeros,
+    word_above,
+    word_above_number,
+    word_at_least,
+    word_at_least_number,
+    word_at_most,
+    word_at_most_number,
+    word_below_number,
+)
+from forge_core.plays.bytecode import (
+    ABOVE,
+    ABOVE_NUMBER,
+    AT_LEAST,
+    AT_LEAST_NUMBER,
+    AT_MOST_NUMBER,
+    BELOW_NUMBER,
+    GROUPS,
 )
 
-MAX_DEPTH = 8  # groups within groups
-PLANES = 8  # binary digits of a count
-MAX_RULES = 2**PLANES - 1  # of one group
+# The groups of a program, in order; numbers that numba does not compile `bits` for one by one
+ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT = (np.int64(group) for group in range(GROUPS))
 
-ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT = range(4)  # the groups of a program, in order
-GROUPS = 4
-
-# What an instruction does. An opening one has in `a` the number of the instruction that closes it.
-(
-    OPEN_ALL,
-    OPEN_ANY,
-    OPEN_COUNT,  # `b`: binary digits of the number of its rules
-    CLOSE,  # true where all, any or at least `value` of the rules are
-    ABOVE,  # a > b
-    AT_LEAST,  # a >= b
-    CROSS,  # a crosses above b
-    ABOVE_VALUE,  # a > value
-    AT_LEAST_VALUE,
-    BELOW_VALUE,
-    AT_MOST_VALUE,
-    CROSS_ABOVE_VALUE,
-    CROSS_BELOW_VALUE,
-) = range(13)
-# An instruction: what it does, the addresses of one or two columns, those of their codes or the code of the number, and
-# the first word for which these are good, and whether they decide alone, values with equal codes included
-(OPERATION, A, B, A_CODES, B_CODES, FIRST_WORD, SURE) = range(7)
-INSTRUCTION = 7
+# A rule: its comparison; whether it is true only where the comparison was not at the bar before; the addresses of one
+# or two columns; the number (float64); the first word for which codes are good. Compared itself: the addresses of the
+# columns' codes, or the code of the number, and whether codes decide alone, values with equal codes included. Made out
+# of another rule, of a `>` (or a `>=` that codes decide alone): the address of that, whether it takes the bars at which
+# values are equal as well, and then the contrary. What it gave: the block evaluated last (-1: none), the results, and
+# where, if anywhere, values are equal.
+(COMPARISON, CROSSES, A, B, NUMBER, FIRST_WORD, A_CODES, B_CODES, SURE) = range(9)
+(ORIGIN, OR_EQUAL, CONTRARY) = range(9, 12)
+(EVALUATED, HAS_EQUAL) = range(12, 14)
+RULE_RESULT = 16
+_EQUAL = RULE_RESULT + BLOCK
+RULE_SIZE = _EQUAL + BLOCK
 NO_WORD = 2**62  # the columns have no codes
 
-# What `bits` needs, in one vector of integers, for each argument of a call in the kernel's loops costs time
-(
-    INSTRUCTIONS,  # address of int64 (n, INSTRUCTION), one row an instruction
-    VALUES,  # address of float64 (n,)
-    BOUNDS,  # address of int64 (GROUPS + 1,): the instructions of group g are bounds[g] .. bounds[g + 1] - 1
-    SIZE,  # bars of the columns
-    READY,  # address of int64 (GROUPS,): the word of each group evaluated last, -1 before
-    RESULTS,  # address of uint64 (GROUPS,): its bits
-    STACK,  # address of uint64 (MAX_DEPTH + 1, FRAME), scratch
-) = range(7)
-PLAN_SIZE = 7
+# A step opens or closes a group: what it does; how the group's result goes into that of the group around it, and the
+# address of that; the address of its own result; the address of its parts' addresses and how many they are. To open
+# one: the addresses of its rules that are compared and of those made out of others, how many these are, and the address
+# of the step to go on with when the group around is settled. To close one that counts: how many parts must be true.
+(STEP, HOW, TARGET, RESULT, PARTS, PARTS_COUNT) = range(6)
+(COMPARED, COMPARED_COUNT, DERIVED, DERIVED_COUNT, SETTLED) = range(6, 11)
+NEEDED = 6
+STEP_SIZE = 11
+OPEN_ALL, OPEN_ANY, OPEN_COUNT, CLOSE, CLOSE_COUNT = range(5)
+NO_WAY, INTO_ALL, INTO_ANY = range(3)  # a group that counts looks at its parts when it is closed
 
-# What is kept of a group while one within it is evaluated: its opening operation, the number of its closing
-# instruction, the digits of its count, and the bits found so far. Then come the bit planes of its count.
-_KIND, _CLOSING, _DIGITS, _FOUND, _PLANES = range(5)
-FRAME = _PLANES + PLANES
+# A plan, what `bits` needs: bars of the columns; the addresses of each group's first step and of the end of the last;
+# the block of each group evaluated last (-1: none); scratch; the groups' results
+SIZE = 0
+BOUNDS = 1
+READY = BOUNDS + GROUPS + 1
+TIES = 16
+RESULTS = TIES + BLOCK
+PLAN_SIZE = RESULTS + GROUPS * BLOCK
 
 _FEW = 8  # bars that are sooner compared one by one than together
 
 
 @compiled
-def _compare_word(operation, a, b, value):
+def _compare_word(comparison, crosses, a, b, number):
     """Return the results of one rule on the 64 bars that begin at the addresses ``a`` and ``b``."""
-    if operation == ABOVE:
-        return above(a, b)
-    if operation == ABOVE_VALUE:
-        return above_number(a, value)
-    if operation == BELOW_VALUE:
-        return below_number(a, value)
-    if operation == AT_LEAST:
-        return at_least(a, b)
-    if operation == AT_LEAST_VALUE:
-        return at_least_number(a, value)
-    if operation == AT_MOST_VALUE:
-        return at_most_number(a, value)
-    if operation == CROSS:
-        return above(a, b) & at_most(a - VALUE_BYTES, b - VALUE_BYTES)
-    if operation == CROSS_ABOVE_VALUE:
-        return above_number(a, value) & at_most_number(a - VALUE_BYTES, value)
-    return below_number(a, value) & at_least_number(a - VALUE_BYTES, value)
+    if comparison == ABOVE:
+        now = word_above(a, b)
+        return now & word_at_most(a - VALUE_BYTES, b - VALUE_BYTES) if crosses else now
+    if comparison == AT_LEAST:
+        return word_at_least(a, b)
+    if comparison == ABOVE_NUMBER:
+        now = word_above_number(a, number)
+        return now & word_at_most_number(a - VALUE_BYTES, number) if crosses else now
+    if comparison == AT_LEAST_NUMBER:
+        return word_at_least_number(a, number)
+    if comparison == BELOW_NUMBER:
+        now = word_below_number(a, number)
+        return now & word_at_least_number(a - VALUE_BYTES, number) if crosses else now
+    return word_at_most_number(a, number)
 
 
 @compiled
-def _above_codes(operation, a, b):
-    """Return where codes at ``a`` are above those at ``b``, or above the code ``b`` of a number, and where equal."""
-    if operation <= CROSS:
-        return code_above(a, b), code_equal(a, b)
-    return code_above_number(a, np.uint16(b)), code_equal_number(a, np.uint16(b))
+def _is_true(comparison, a, b, number, k):
+    """Return whether a comparison is true at bar ``k``."""
+    x = float64_at(a, k + 1)[k]
+    y = number if comparison >= ABOVE_NUMBER else float64_at(b, k + 1)[k]
+    if comparison >= BELOW_NUMBER:
+        x, y = y, x
+    or_equal = comparison in (AT_LEAST, AT_LEAST_NUMBER, AT_MOST_NUMBER)
+    return x > y or (or_equal and x == y)
 
 
 @compiled
-def _compare_codes(operation, a, b):
-    """Return the results of one rule by codes that begin at ``a`` and ``b``, and where equal codes decide nothing.
-
-    ``b`` is the code of the number in a rule against a number.
-    """
-    above_now, tied = _above_codes(operation, a, b)
-    if operation in (BELOW_VALUE, AT_MOST_VALUE):
-        return ~above_now, tied
-    if operation not in (CROSS, CROSS_ABOVE_VALUE, CROSS_BELOW_VALUE):
-        return above_now, tied
-    above_before, tied_before = _above_codes(operation, a - CODE_BYTES, b - CODE_BYTES if operation == CROSS else b)
-    crosses = ~above_now & above_before if operation == CROSS_BELOW_VALUE else above_now & ~above_before
-    return crosses, tied | tied_before
-
-
-@compiled
-def _is_true(operation, a, b, value, k):
-    """Return whether one rule is true at bar ``k``; nothing crosses at bar 0."""
-    x = float64_at(a, k + 1)
-    y = float64_at(b, k + 1)
-    number = operation > CROSS
-    other = value if number else y[k]
-    if operation in (ABOVE, ABOVE_VALUE):
-        return x[k] > other
-    if operation in (AT_LEAST, AT_LEAST_VALUE):
-        return x[k] >= other
-    if operation == BELOW_VALUE:
-        return x[k] < other
-    if operation == AT_MOST_VALUE:
-        return x[k] <= other
-    if k == 0:
+def _crosses_at(comparison, a, b, number, k):
+    """Return whether a comparison is true at bar ``k`` and its contrary was at the bar before; nothing is at bar 0."""
+    if k == 0 or not _is_true(comparison, a, b, number, k):
         return False
-    before = value if number else y[k - 1]
-    if operation == CROSS_BELOW_VALUE:
-        return x[k] < other and x[k - 1] >= before
-    return x[k] > other and x[k - 1] <= before
+    x = float64_at(a, k)[k - 1]
+    y = number if comparison >= ABOVE_NUMBER else float64_at(b, k)[k - 1]
+    return x >= y if comparison == BELOW_NUMBER else x <= y
 
 
 @compiled
-def _compare_bars(operation, a, b, value, begin, chosen, result):
-    """Return ``result`` with the bits of ``chosen`` set by one rule on these bars of the word that begins at a bar."""
-    result &= ~chosen
-    while chosen != NONE:
-        j = trailing_zeros(chosen)
-        chosen &= chosen - ONE
-        if _is_true(operation, a, b, value, begin + j):
-            result |= ONE << np.uint64(j)
-    return result
+def _cut(block, begin, size):
+    """Leave no bit beyond the last bar in a block of results that begins at a bar."""
+    if begin + BLOCK * WORD <= size:
+        return
+    words = uint64_at(block, BLOCK)
+    for k in range(BLOCK):
+        lacking = begin + (k + 1) * WORD - size
+        if lacking >= WORD:
+            words[k] = NONE
+        elif lacking > 0:
+            words[k] &= ALL >> np.uint64(lacking)
 
 
 @compiled
-def _at_least_needed(planes, digits, needed):
-    """Return where the count in ``digits`` bit planes is ``needed`` or more: digit by digit, the lowest first."""
-    enough = ALL
-    for digit in range(digits):
-        enough = planes[digit] & enough if (needed >> digit) & 1 else planes[digit] | enough
-    return enough
+def _settle(rule, begin, size, tied, above_):
+    """Return where the values of a word that begins at a bar are above and where they are equal.
+
+    Only the bars ``tied`` are looked at; at the others ``above_`` says so, by codes.
+    """
+    row = int64_at(rule, RULE_SIZE)
+    comparison, a, b, number = row[COMPARISON], row[A], row[B], float64_at(rule, RULE_SIZE)[NUMBER]
+    above_ &= ~tied
+    if set_bits(tied) > _FEW and begin + WORD <= size:
+        a += begin * VALUE_BYTES
+        b += begin * VALUE_BYTES
+        if comparison == ABOVE:
+            higher, not_lower = word_above(a, b), word_at_least(a, b)
+        else:
+            higher, not_lower = word_above_number(a, number), word_at_least_number(a, number)
+        return above_ | (tied & higher), tied & not_lower & ~higher
+    x = float64_at(a, size)
+    y = float64_at(b, size)
+    equal_ = NONE
+    while tied != NONE:
+        bit = tied & (NONE - tied)
+        k = begin + trailing_zeros(tied)
+        tied ^= bit
+        other = y[k] if comparison == ABOVE else number
+        if x[k] > other:
+            above_ |= bit
+        elif x[k] == other:
+            equal_ |= bit
+    return above_, equal_
 
 
 @compiled
-def _evaluate(plan, group, word):
-    """Return the bits of ``group``, which has instructions, on ``word``."""
-    plan_ = int64_at(plan, PLAN_SIZE)
-    bounds = int64_at(plan_[BOUNDS], GROUPS + 1)
-    instructions = plan_[INSTRUCTIONS]
-    values = float64_at(plan_[VALUES], bounds[GROUPS])
-    stack = plan_[STACK]
-    begin = word * WORD
-    end = min(begin + WORD, plan_[SIZE])
-    edge = np.uint64(begin + WORD - end)  # bars that the last word lacks
-    whole = word > 0 and edge == NONE  # the first word has no bar before it
-    value_bytes = begin * VALUE_BYTES
-    code_bytes = begin * CODE_BYTES
+def _compare_values(rule, size, first, last):
+    """Set the words ``first .. last - 1`` of a rule's result by the values of its columns."""
+    row = int64_at(rule, RULE_SIZE)
+    comparison, a, b, number = row[COMPARISON], row[A], row[B], float64_at(rule, RULE_SIZE)[NUMBER]
+    crosses = row[CROSSES] != 0
+    words = uint64_at(rule + RULE_RESULT * VALUE_BYTES, BLOCK)
+    for word in range(first, last):
+        begin = word * WORD
+        if begin > 0 and begin + WORD <= size:
+            offset = begin * VALUE_BYTES
+            found = _compare_word(comparison, crosses, a + offset, b + offset, number)
+        else:
+            found = NONE
+            for k in range(begin, min(begin + WORD, size)):
+                true = _crosses_at(comparison, a, b, number, k) if crosses else _is_true(comparison, a, b, number, k)
+                if true:
+                    found |= ONE << np.uint64(k - begin)
+        words[word & (BLOCK - 1)] = found
 
-    # The group that is being evaluated, and where its planes are; the enclosing ones are on the stack before it
-    kind = closing = digits = np.int64(0)
-    found = NONE
-    depth = 0
-    planes = uint64_at(stack, PLANES)
-    k = bounds[group]
-    while True:
-        row = int64_at(instructions + k * (INSTRUCTION * VALUE_BYTES), INSTRUCTION)
-        operation = row[OPERATION]
-        if operation < CLOSE:
-            if depth > 0 and ((kind == OPEN_ALL and found == NONE) or (kind == OPEN_ANY and found == ALL)):
-                k = closing  # settled, and nothing but groups follows
-                continue
-            frame = int64_at(stack + depth * (FRAME * VALUE_BYTES), _PLANES)
-            frame[_KIND] = kind
-            frame[_CLOSING] = closing
-            frame[_DIGITS] = digits
-            frame[_FOUND] = np.int64(found)
-            depth += 1
-            kind = operation
-            closing = row[A]
-            digits = row[B]
-            found = ALL if kind == OPEN_ALL else NONE
-            planes = uint64_at(stack + (depth * FRAME + _PLANES) * VALUE_BYTES, PLANES)
-            if kind == OPEN_COUNT:
-                planes[:digits] = 0
-            k += 1
+
+@compiled
+def _settle_block(rule, first, size, ties):
+    """Decide by values where codes are equal, in the block of a rule's result that begins with word ``first``."""
+    row = int64_at(rule, RULE_SIZE)
+    offset = first * (WORD * CODE_BYTES)
+    if row[COMPARISON] == ABOVE:
+        equal(ties, row[A_CODES] + offset, row[B_CODES] + offset)
+    else:
+        equal_number(ties, row[A_CODES] + offset, row[B_CODES])
+    _cut(ties, first * WORD, size)
+    words = uint64_at(rule + RULE_RESULT * VALUE_BYTES, BLOCK)
+    open_ = uint64_at(ties, BLOCK)
+    same = uint64_at(rule + _EQUAL * VALUE_BYTES, BLOCK)
+    for k in range(BLOCK):
+        same[k] = NONE
+        if open_[k] != NONE:
+            words[k], same[k] = _settle(rule, (first + k) * WORD, size, open_[k], words[k])
+
+
+@compiled
+def _compare(rules, count, block, size, ties):
+    """Set the results on a block of the rules whose addresses stand at ``rules``, unless they are known."""
+    first = block * BLOCK
+    offset = first * (WORD * CODE_BYTES)
+    addresses = int64_at(rules, count)
+    for k in range(count):
+        rule = addresses[k]
+        row = int64_at(rule, RULE_SIZE)
+        if row[EVALUATED] == block:
             continue
-        if operation == CLOSE:
-            result = _at_least_needed(planes, digits, int(values[k])) if kind == OPEN_COUNT else found
-            depth -= 1
-            if depth == 0:
-                return result
-            frame = int64_at(stack + depth * (FRAME * VALUE_BYTES), _PLANES)
-            kind = frame[_KIND]
-            closing = frame[_CLOSING]
-            digits = frame[_DIGITS]
-            found = np.uint64(frame[_FOUND])
-            planes = uint64_at(stack + (depth * FRAME + _PLANES) * VALUE_BYTES, PLANES)
-        elif not whole:
-            result = _compare_bars(operation, row[A], row[B], values[k], begin, ALL >> edge, NONE)
-        elif word < row[FIRST_WORD]:
-            result = _compare_word(operation, row[A] + value_bytes, row[B] + value_bytes, values[k])
-        else:
-            b = row[B_CODES] + code_bytes if operation <= CROSS else row[B_CODES]
-            result, tied = _compare_codes(operation, row[A_CODES] + code_bytes, b)
-            if tied != NONE and row[SURE] == 0:
-                if set_bits(tied) <= _FEW:
-                    result = _compare_bars(operation, row[A], row[B], values[k], begin, tied, result)
-                else:
-                    result = _compare_word(operation, row[A] + value_bytes, row[B] + value_bytes, values[k])
-        k += 1
-        if kind == OPEN_ALL:
-            found &= result
-        elif kind == OPEN_ANY:
-            found |= result
-        else:
-            for digit in range(digits):
-                carry = planes[digit] & result
-                planes[digit] ^= result
-                result = carry
+        row[EVALUATED] = block
+        if row[FIRST_WORD] < first + BLOCK:
+            result = rule + RULE_RESULT * VALUE_BYTES
+            if row[COMPARISON] == ABOVE:
+                tied = above(result, row[A_CODES] + offset, row[B_CODES] + offset)
+            else:
+                tied = above_number(result, row[A_CODES] + offset, row[B_CODES]) and row[SURE] == 0
+            row[HAS_EQUAL] = tied
+            if tied:
+                _settle_block(rule, first, size, ties)
+        if row[FIRST_WORD] > first:
+            _compare_values(rule, size, first, min(row[FIRST_WORD], first + BLOCK))
+
+
+@compiled
+def _derive(rules, count, block, size):
+    """Set the results on a block of the rules whose addresses stand at ``rules`` out of those of other rules."""
+    first = block * BLOCK
+    addresses = int64_at(rules, count)
+    for n in range(count):
+        rule = addresses[n]
+        row = int64_at(rule, RULE_SIZE)
+        if row[EVALUATED] == block:
+            continue
+        row[EVALUATED] = block
+        origin = row[ORIGIN]
+        result = rule + RULE_RESULT * VALUE_BYTES
+        words = uint64_at(result, BLOCK)
+        contrary = ALL if row[CONTRARY] != 0 else NONE
+        turn(result, origin + RULE_RESULT * VALUE_BYTES, contrary)
+        if row[OR_EQUAL] != 0 and int64_at(origin, RULE_SIZE)[HAS_EQUAL] != 0:
+            same = uint64_at(origin + _EQUAL * VALUE_BYTES, BLOCK)
+            for k in range(BLOCK):
+                words[k] = words[k] & ~same[k] if contrary == ALL else words[k] | same[k]
+        if row[CROSSES] != 0:
+            last = ONE
+            if first > 0:
+                number = float64_at(rule, RULE_SIZE)[NUMBER]
+                last = np.uint64(_is_true(row[COMPARISON], row[A], row[B], number, first * WORD - 1))
+            for k in range(BLOCK):
+                before = (words[k] << ONE) | last
+                last = words[k] >> np.uint64(WORD - 1)
+                words[k] &= ~before
+        if row[FIRST_WORD] > first:
+            _compare_values(rule, size, first, min(row[FIRST_WORD], first + BLOCK))
+
+
+@compiled
+def _evaluate(plan, group, block):
+    """Set the result of ``group`` on a block."""
+    plan_ = int64_at(plan, PLAN_SIZE)
+    size = plan_[SIZE]
+    step = plan_[BOUNDS + group]
+    end = plan_[BOUNDS + group + 1]
+    ties = plan + TIES * VALUE_BYTES
+    while step < end:
+        row = int64_at(step, STEP_SIZE)
+        kind = row[STEP]
+        how = row[HOW]
+        target = row[TARGET]
+        result = row[RESULT]
+        step += STEP_SIZE * VALUE_BYTES
+        if kind <= OPEN_COUNT:
+            if (how == INTO_ALL and is_none(target)) or (how == INTO_ANY and is_all(target)):
+                step = row[SETTLED]
+                continue
+            _compare(row[COMPARED], row[COMPARED_COUNT], block, size, ties)
+            _derive(row[DERIVED], row[DERIVED_COUNT], block, size)
+            if kind == OPEN_ALL:
+                all_into(result, row[PARTS], row[PARTS_COUNT])
+            elif kind == OPEN_ANY:
+                any_into(result, row[PARTS], row[PARTS_COUNT])
+            continue
+        if kind == CLOSE_COUNT:
+            count_into(result, row[PARTS], row[PARTS_COUNT], row[NEEDED])
+        if how == INTO_ALL:
+            and_into(target, result)
+        elif how == INTO_ANY:
+            or_into(target, result)
+    _cut(plan + (RESULTS + group * BLOCK) * VALUE_BYTES, block * (BLOCK * WORD), size)
 
 
 @compiled
@@ -254,11 +317,9 @@ def bits(plan, group, word):
 
     ``plan`` is the address of the vector described above. A group without instructions is never true.
     """
+    block = word >> BLOCK_SHIFT
     plan_ = int64_at(plan, PLAN_SIZE)
-    ready = int64_at(plan_[READY], GROUPS)
-    results = uint64_at(plan_[RESULTS], GROUPS)
-    if ready[group] != word:
-        bounds = int64_at(plan_[BOUNDS], GROUPS + 1)
-        results[group] = _evaluate(plan, group, word) if bounds[group] != bounds[group + 1] else NONE
-        ready[group] = word
-    return results[group]
+    if plan_[READY + group] != block:
+        _evaluate(plan, group, block)
+        plan_[READY + group] = block
+    return uint64_at(plan, PLAN_SIZE)[RESULTS + group * BLOCK + (word & (BLOCK - 1))]

@@ -3,6 +3,7 @@
 Entries are indexes, so that numba sees constants; ``pack_settings`` is the one place that fills them.
 """
 
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,6 +16,8 @@ from forge_core.plays.model import Distance, Play
 
 Policy = Literal["pessimistic", "ohlc_path", "replay"]
 RollMode = Literal["prev_open", "prev_close"]
+_POLICIES: tuple[str, ...] = get_args(Policy)
+_ROLL_MODES: tuple[str, ...] = get_args(RollMode)
 
 (
     CASH,
@@ -72,11 +75,11 @@ def pack_settings(
     first_signal: int,
 ) -> NDArray[np.float64]:
     """Return the settings vector, shape ``(SETTINGS_SIZE,)``; raises ConfigError for an unknown policy or bad cash."""
-    if policy not in get_args(Policy):
-        raise ConfigError(unknown("same-bar policy", policy, get_args(Policy)))
-    if roll_mode not in get_args(RollMode):
-        raise ConfigError(unknown("roll mode", roll_mode, get_args(RollMode)))
-    if not (np.isfinite(cash) and cash > 0):
+    if policy not in _POLICIES:
+        raise ConfigError(unknown("same-bar policy", policy, _POLICIES))
+    if roll_mode not in _ROLL_MODES:
+        raise ConfigError(unknown("roll mode", roll_mode, _ROLL_MODES))
+    if not (math.isfinite(cash) and cash > 0):
         raise ConfigError(f"cash is {cash!r}: a backtest starts with a positive amount")
     instrument, risk = feed.instrument, play.risk
     borrows = instrument.kind in ("spot", "index")
@@ -105,8 +108,8 @@ def pack_settings(
     vector[STOP_KIND], vector[STOP_VALUE] = _distance(risk.stop, instrument.tick)
     vector[TARGET_KIND], vector[TARGET_VALUE] = _distance(risk.take_profit, instrument.tick)
     vector[TRAIL_KIND], vector[TRAIL_VALUE] = _distance(risk.trailing, instrument.tick)
-    vector[POLICY] = get_args(Policy).index(policy)
-    vector[ROLL_MODE] = get_args(RollMode).index(roll_mode)
+    vector[POLICY] = _POLICIES.index(policy)
+    vector[ROLL_MODE] = _ROLL_MODES.index(roll_mode)
     vector[ROLLOVER] = rollover
     return vector
 

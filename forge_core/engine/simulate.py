@@ -9,7 +9,7 @@ from forge_core.engine import orders
 from forge_core.engine.costs import Costs
 from forge_core.engine.feed import BARS_SIZE, Feed, Floats, Integers
 from forge_core.engine.kernel import run_backtest
-from forge_core.engine.program import Program, compile_play
+from forge_core.engine.program import Program, link_play
 from forge_core.engine.settings import Policy, RollMode, pack_settings
 from forge_core.errors import ConfigError, DataError
 from forge_core.metrics.catalog import METRICS
@@ -18,7 +18,7 @@ from forge_core.metrics.tally import TALLY_SIZE
 from forge_core.plays.model import Play
 
 DEFAULT_CASH = 100_000.0
-ENGINE_VERSION = "1"  # raised whenever a change may alter a trade or a metric
+ENGINE_VERSION = "2"  # raised whenever a change may alter a trade or a metric
 
 _NO_FLOATS = np.zeros(0)
 _NO_BARS = np.zeros(BARS_SIZE, np.int64)
@@ -100,9 +100,9 @@ def prepare(
     rollover: bool,
     finer: Feed | None,
 ) -> tuple[Program, Floats]:
-    """Return the compiled Play and the settings vector of a backtest; raises as ``simulate`` says."""
+    """Return the linked Play and the settings vector of a backtest; raises as ``simulate`` says."""
     _check_feed(feed, policy, finer)
-    program = compile_play(play, feed)
+    program = link_play(play, feed)
     settings = pack_settings(
         play,
         feed,

@@ -9,22 +9,50 @@ import numpy as np
 
 from forge_core.compiled import compiled
 from forge_core.engine import settings as st
-from forge_core.engine.feed import BARS_SIZE, CLOSE, DAY_END, DAY_INDEX, EXTREMES, HIGH, LOW, TIME, WORD_EXTREMES
+from forge_core.engine.feed import (
+    BARS_SIZE,
+    CLOSE,
+    DAY_CLOSE,
+    DAY_INDEX,
+    EXTREMES,
+    HIGH,
+    LOW,
+    OPEN,
+    TIME,
+    WORD_EXTREMES,
+)
 from forge_core.engine.orders import P_BEST, P_FINANCING, P_WORST, POSITION_FLOATS
 from forge_core.engine.pointers import float64_at, int32_at, int64_at
 from forge_core.engine.rules import ENTRY_LONG, ENTRY_SHORT, bits
-from forge_core.engine.words import ALL, NONE, VALUE_BYTES, WORD, WORD_SHIFT, highest, lowest, trailing_zeros
+from forge_core.engine.words import ALL, NONE, VALUE_BYTES, WORD, WORD_SHIFT, highest, lowest, prefetch, trailing_zeros
+
+_NEARLY = 1.0 - 1e-12  # spares a division where rounding cannot matter
 
 
 @compiled
-def next_entry(plan, i, limit):
+def _fetch_bar(bars, i):
+    """Ask for bar ``i`` before it is reached: its columns lie far apart, and each would be waited for in turn."""
+    columns = int64_at(bars, BARS_SIZE)
+    offset = i * VALUE_BYTES
+    prefetch(columns[OPEN] + offset)
+    prefetch(columns[HIGH] + offset)
+    prefetch(columns[LOW] + offset)
+    prefetch(columns[CLOSE] + offset)
+    prefetch(columns[TIME] + offset)
+    prefetch(columns[DAY_INDEX] + (offset >> 1))
+
+
+@compiled
+def next_entry(plan, bars, i, limit):
     """Return the first bar from ``i`` on, below ``limit``, at which an entry rule is true, or ``limit``."""
     while i < limit:
         word = i >> WORD_SHIFT
         begin = word << WORD_SHIFT
         found = (bits(plan, ENTRY_LONG, word) | bits(plan, ENTRY_SHORT, word)) >> np.uint64(i - begin)
         if found != NONE:
-            return min(limit, i + trailing_zeros(found))
+            i = min(limit, i + trailing_zeros(found))
+            _fetch_bar(bars, i + 1)
+            return i
         i = begin + WORD
     return limit
 
@@ -41,23 +69,33 @@ def _next_exit(plan, against, own_exit, i, limit):
 
 
 @compiled
-def _is_quiet(
-    bottom, top, least, most, lower, upper, side, entry, exposure, balance, extreme, trails, peak, max_drawdown
-):  # fmt: skip
-    """Whether bars between ``bottom`` and ``top`` that close between ``least`` and ``most`` touch no level, move no
-    trailing stop, ruin nobody, reach no new peak of equity and no deeper drawdown."""
-    if side > 0:
-        best, worst, richest, poorest = top, bottom, most, least
-    else:
-        best, worst, richest, poorest = bottom, top, least, most
+def _is_touched(bottom, top, lower, upper, side, entry, exposure, balance, extreme, trails):
+    """Whether bars between ``bottom`` and ``top`` touch a level, move a trailing stop or ruin the account."""
+    best, worst = (top, bottom) if side > 0 else (bottom, top)
     return (
-        bottom > lower
-        and top < upper
-        and not (trails and side * (best - extreme) > 0.0)
-        and balance + exposure * (worst - entry) > 0.0
-        and balance + exposure * (richest - entry) < peak
-        and peak - (balance + exposure * (poorest - entry)) <= max_drawdown * peak
+        bottom <= lower
+        or top >= upper
+        or (trails and side * (best - extreme) > 0.0)
+        or balance + exposure * (worst - entry) <= 0.0
     )
+
+
+@compiled
+def _equities(lowest_close, highest_close, side, entry, exposure, balance):
+    """Return the highest and the lowest equity at closes between two prices."""
+    at_lowest = balance + exposure * (lowest_close - entry)
+    at_highest = balance + exposure * (highest_close - entry)
+    return (at_highest, at_lowest) if side > 0 else (at_lowest, at_highest)
+
+
+@compiled
+def _mark_days(marks, day_index, day_close, close, first, end, entry, exposure, balance):
+    """Set the equity at the trade dates' last closes of the bars ``[first, end)``, held with one balance."""
+    if first < end:
+        last = day_index[end - 1]
+        for day in range(day_index[first], last):
+            marks[day] = balance + exposure * (day_close[day] - entry)
+        marks[last] = balance + exposure * (close[end - 1] - entry)
 
 
 @compiled
@@ -79,7 +117,7 @@ def hold(
     low = float64_at(columns[LOW], size)
     close = float64_at(columns[CLOSE], size)
     day_index = int32_at(columns[DAY_INDEX], size)
-    day_end = int32_at(columns[DAY_END], size)
+    day_close = float64_at(columns[DAY_CLOSE], size)
     extremes = float64_at(columns[EXTREMES], size)
     marks = float64_at(day_equity, size)
     curve = float64_at(equity_curve, size)
@@ -95,7 +133,8 @@ def hold(
             lower = max(floor, trailing)
         else:
             upper = min(ceiling, trailing)
-    deepest = max_drawdown * peak
+    shallow = max_drawdown * peak * _NEARLY  # what equity may lie below its peak and be no deeper drawdown
+    first = i
 
     financing = held[P_FINANCING]
     signal = False
@@ -107,28 +146,36 @@ def hold(
         signal = rule_bar < end
         if signal:
             end = rule_bar + 1
+            _fetch_bar(bars, end)
 
         if skips:
+            whole = begin + WORD <= size
+            offset = begin * VALUE_BYTES
+            chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + WORD - end))
             of = word * WORD_EXTREMES
-            quiet = _is_quiet(
-                extremes[of], extremes[of + 1], extremes[of + 2], extremes[of + 3],
-                lower, upper, side, entry, exposure, balance, extreme, trails, peak, max_drawdown,
-            )  # fmt: skip
-            if not quiet and begin + WORD <= size:
-                offset = begin * VALUE_BYTES
-                chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + WORD - end))
-                quiet = _is_quiet(
+            touched = _is_touched(
+                extremes[of], extremes[of + 1], lower, upper, side, entry, exposure, balance, extreme, trails
+            )
+            if touched and whole:
+                touched = _is_touched(
                     lowest(columns[LOW] + offset, chosen), highest(columns[HIGH] + offset, chosen),
-                    lowest(columns[CLOSE] + offset, chosen), highest(columns[CLOSE] + offset, chosen),
-                    lower, upper, side, entry, exposure, balance, extreme, trails, peak, max_drawdown,
+                    lower, upper, side, entry, exposure, balance, extreme, trails,
                 )  # fmt: skip
-            if quiet:
-                last = day_index[end - 1]
-                for day in range(day_index[i], last):
-                    marks[day] = balance + exposure * (close[day_end[day]] - entry)
-                marks[last] = balance + exposure * (close[end - 1] - entry)
-                i = end
-                continue
+            if not touched:
+                most, least = _equities(extremes[of + 2], extremes[of + 3], side, entry, exposure, balance)
+                quiet = most < peak and peak - least <= shallow
+                if not quiet and whole:
+                    most, least = _equities(
+                        lowest(columns[CLOSE] + offset, chosen), highest(columns[CLOSE] + offset, chosen),
+                        side, entry, exposure, balance,
+                    )  # fmt: skip
+                    quiet = most < peak
+                    if quiet:
+                        max_drawdown = max(max_drawdown, (peak - least) / peak)
+                        shallow = max_drawdown * peak * _NEARLY
+                if quiet:
+                    i = end
+                    continue
 
         while i < end:
             k = np.uint64(i)  # unsigned: no test for a negative index
@@ -137,6 +184,8 @@ def hold(
             paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
             if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= 0.0:
                 held[P_FINANCING] = financing
+                if skips:
+                    _mark_days(marks, day_index, day_close, close, first, i, entry, exposure, balance)
                 return False, i, balance, extreme, peak, peak_bar, max_drawdown, longest
             if trails and side * (best - extreme) > 0.0:
                 extreme = best
@@ -158,11 +207,14 @@ def hold(
                     longest = max(longest, time[i - 1] - time[peak_bar])
                 peak = equity
                 peak_bar = i
-                deepest = max_drawdown * peak
-            elif peak - equity > deepest:
-                max_drawdown = (peak - equity) / peak
-                deepest = max_drawdown * peak
-            marks[np.uint64(day_index[k])] = equity
+                shallow = max_drawdown * peak * _NEARLY
+            elif peak - equity > shallow:
+                max_drawdown = max(max_drawdown, (peak - equity) / peak)
+                shallow = max_drawdown * peak * _NEARLY
+            if not skips:
+                marks[np.uint64(day_index[k])] = equity
             i += 1
     held[P_FINANCING] = financing
+    if skips:
+        _mark_days(marks, day_index, day_close, close, first, i, entry, exposure, balance)
     return signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest

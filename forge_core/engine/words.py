@@ -18,16 +18,12 @@ from numba.extending import intrinsic
 WORD = 64
 WORD_SHIFT = 6  # bar >> WORD_SHIFT is its word
 VALUE_BYTES = 8
-_LINE_BYTES = 64  # of a processor's cache
-
-CODE_BYTES = 2
 
 NONE = np.uint64(0)  # the bits of a word of which no bar is meant, of all its bars, of its first
 ALL = ~np.uint64(0)
 ONE = np.uint64(1)
 
 _DOUBLES = ir.VectorType(ir.DoubleType(), WORD)
-_CODES = ir.VectorType(ir.IntType(16), WORD)
 _BITS = ir.VectorType(ir.IntType(1), WORD)
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
@@ -47,62 +43,43 @@ def _has_masks() -> bool:
 _HAS_MASKS = _has_masks()
 
 
-def _opaque(builder: Any, bits: Any) -> Any:
-    """Return ``bits`` out of an empty piece of assembly, for LLVM to see an integer and not where it came from.
+def as_bits(builder: Any, true: Any) -> Any:
+    """Return a vector of 64 truth values as an integer.
 
-    Where branches meet it would else merge vectors of bits, which it takes apart bit by bit on processors that have no
-    registers for them: four times the time of a backtest.
+    On processors without registers for vectors of bits it comes out of an empty piece of assembly, for LLVM to see an
+    integer and not where it came from: where branches meet it would else merge vectors of bits, which it takes apart
+    bit by bit there, in four times the time of a backtest.
     """
+    bits = builder.bitcast(true, _INT64)
+    if _HAS_MASKS:
+        return bits
     return builder.asm(ir.FunctionType(_INT64, [_INT64]), "", "=r,0", [bits], side_effect=False)
 
 
-def _load(builder: Any, address: Any, vector: Any = _DOUBLES) -> Any:
-    return builder.load(builder.inttoptr(address, vector.as_pointer()), align=_item_bytes(vector))
+def _load(builder: Any, address: Any) -> Any:
+    return builder.load(builder.inttoptr(address, _DOUBLES.as_pointer()), align=VALUE_BYTES)
 
 
-def _item_bytes(vector: Any) -> int:
-    return VALUE_BYTES if vector is _DOUBLES else CODE_BYTES
-
-
-def _prefetch_next(builder: Any, address: Any, vector: Any) -> None:
-    """Ask for the values of the next word, which is soon to be read.
-
-    Rules read many columns in turn, more than a processor recognizes as streams by itself.
-    """
-    pointer = ir.IntType(8).as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
-    prefetch = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), kind)
-    read, keep, data = _INT32(0), _INT32(3), _INT32(1)
-    size = WORD * _item_bytes(vector)
-    for line in range(0, size, _LINE_BYTES):
-        ahead = builder.add(address, _INT64(size + line))
-        builder.call(prefetch, [builder.inttoptr(ahead, pointer), read, keep, data])
-
-
-def _repeat(builder: Any, value: Any, vector: Any) -> Any:
+def repeated(builder: Any, value: Any, vector: Any) -> Any:
+    """Return a vector with ``value`` at each place."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, _INT32(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, WORD), [0] * WORD))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(_INT32, vector.count), [0] * vector.count)
+    )
 
 
-def _comparison(predicate: str, *, with_number: bool, codes: bool = False) -> Callable[..., Any]:
+def _comparison(predicate: str, *, with_number: bool) -> Callable[..., Any]:
     """Return a function of the addresses of two words, or of one and a number, that gives the bits of a comparison."""
-    vector = _CODES if codes else _DOUBLES
-    number = types.uint16 if codes else types.float64
 
     @intrinsic
     def compare(typing_context: Any, left: Any, right: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x = _load(builder, args[0], vector)
-            y = _repeat(builder, args[1], vector) if with_number else _load(builder, args[1], vector)
-            if predicate != "==":  # which is asked of what has just been compared
-                for column in args[:1] if with_number else args:
-                    _prefetch_next(builder, column, vector)
-            true = builder.icmp_unsigned(predicate, x, y) if codes else builder.fcmp_ordered(predicate, x, y)
-            bits = builder.bitcast(true, _INT64)
-            return bits if _HAS_MASKS else _opaque(builder, bits)
+            x = _load(builder, args[0])
+            y = repeated(builder, args[1], _DOUBLES) if with_number else _load(builder, args[1])
+            return as_bits(builder, builder.fcmp_ordered(predicate, x, y))
 
-        return types.uint64(types.int64, number if with_number else types.int64), codegen
+        return types.uint64(types.int64, types.float64 if with_number else types.int64), codegen
 
     return compare
 
@@ -130,18 +107,13 @@ def _extreme(predicate: str, neutral: float) -> Callable[..., Any]:
     return extreme
 
 
-above = _comparison(">", with_number=False)
-at_least = _comparison(">=", with_number=False)
-at_most = _comparison("<=", with_number=False)
-above_number = _comparison(">", with_number=True)
-at_least_number = _comparison(">=", with_number=True)
-below_number = _comparison("<", with_number=True)
-at_most_number = _comparison("<=", with_number=True)
-
-code_above = _comparison(">", with_number=False, codes=True)
-code_equal = _comparison("==", with_number=False, codes=True)
-code_above_number = _comparison(">", with_number=True, codes=True)
-code_equal_number = _comparison("==", with_number=True, codes=True)
+word_above = _comparison(">", with_number=False)
+word_at_least = _comparison(">=", with_number=False)
+word_at_most = _comparison("<=", with_number=False)
+word_above_number = _comparison(">", with_number=True)
+word_at_least_number = _comparison(">=", with_number=True)
+word_below_number = _comparison("<", with_number=True)
+word_at_most_number = _comparison("<=", with_number=True)
 
 lowest = _extreme("<", float("inf"))
 """The least of the values whose bits are set; infinity if none is."""
@@ -167,3 +139,18 @@ def trailing_zeros(typing_context: Any, bits: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def prefetch(typing_context: Any, address: Any) -> Any:
+    """Ask for what is at an address, to be read soon."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), kind)
+        read, keep, data = _INT32(0), _INT32(3), _INT32(1)
+        builder.call(function, [builder.inttoptr(args[0], pointer), read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen

@@ -53,7 +53,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_REVISION = 2  # raise it whenever alignment, streaks, codes or the stored bars change: all is then computed anew
+_REVISION = 3  # raise it whenever alignment, streaks, codes or the stored bars change: all is then computed anew
 _PROGRESS_SECONDS = 2.0
 
 OPEN_MAPS = RecentArrays(max_bytes=2**30, max_arrays=768)

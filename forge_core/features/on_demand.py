@@ -55,7 +55,11 @@ class OnDemandColumns(ABC):
 
     def coded(self, reference: FeatureRef) -> Column:
         """Return the column with its codes, if it is stored with them; raises as ``column`` does."""
-        if reference.name in PRICE_FIELDS and reference == price_field(reference.name, self.execution.label):
+        if (
+            not reference.params
+            and reference.name in PRICE_FIELDS
+            and reference == price_field(reference.name, self.execution.label)
+        ):
             return self._price(reference)
         found = self._recent.get((self._owner, reference))
         if found is not None:

@@ -30,12 +30,12 @@ class FeatureRef:
         text = f"{self.name}.{self.output}({params})@{self.timeframe}"
         return f"{self.transform}[{text}]" if self.transform else text
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.name, self.params, self.output, self.timeframe, self.transform))
+
     def __hash__(self) -> int:
-        found: int | None = self.__dict__.get("_hash")
-        if found is None:  # counted once: columns are looked up by their references in every backtest
-            found = hash((self.name, self.params, self.output, self.timeframe, self.transform))
-            self.__dict__["_hash"] = found
-        return found
+        return self._hash  # counted once: columns are looked up by their references in every backtest
 
     def __reduce__(self) -> tuple[type["FeatureRef"], tuple[object, ...]]:
         return FeatureRef, (self.name, self.params, self.output, self.timeframe, self.transform)  # a hash stays here

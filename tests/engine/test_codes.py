@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forge_core.engine.codes import Codes, block_size, encode, open_codes
+from forge_core.engine.codes import Codes, block_size, code_of, encode, open_codes
 from forge_core.engine.feed import OPEN
 from forge_core.engine.pointers import address
 from tests.engine.hand_bars import hand_feed, signal
@@ -35,7 +35,7 @@ def test_codes_keep_the_order_and_a_number_has_the_code_of_an_equal_value(values
     assert (np.diff(codes.data[known][order].astype(int)) >= 0).all()
     for value, code in zip(values[known].tolist(), codes.data[known].tolist(), strict=True):
         if math.isfinite(value):
-            assert codes.of(value) == code
+            assert code_of(value, codes.low, codes.step) == code
 
 
 @settings(max_examples=100, deadline=None)
@@ -61,8 +61,9 @@ def test_a_quarter_of_the_codes_at_least_is_used(low, high):
 def test_averages_of_one_price_can_be_compared_by_codes():
     close = 20_000.0 + np.cumsum(np.random.default_rng(4).normal(0.0, 60.0, 5_000))
     average = np.convolve(close, np.full(50, 1 / 50), mode="same")
-    assert codes_of(close).comparable(codes_of(average[100:-100]))
-    assert not codes_of(close).comparable(codes_of(close / 1_000.0))
+    scales = [(codes.low, codes.step) for codes in map(codes_of, (close, average[100:-100], close / 1_000.0))]
+    assert scales[0] == scales[1]
+    assert scales[0] != scales[2]
 
 
 def test_what_is_copied_finds_its_own_arrays():
@@ -85,10 +86,7 @@ def test_small_integers_are_told_by_their_codes_alone():
     values = np.array([-100.0, 0.0, 0.0, 100.0, 3.0] * 40)
     codes = codes_of(values)
     assert codes.exact
-    assert codes.on_grid(3.0)
-    assert codes.covers(-100.0)
-    assert not codes.on_grid(0.1)
-    assert not codes.covers(-1e6)
+    assert (codes.low + codes.data * codes.step == values).all()
     assert not codes_of(np.append(values, 0.1)).exact
     assert not codes_of(np.append(values, math.inf)).exact
     assert codes_of(np.append(math.nan, values)).exact

@@ -12,10 +12,11 @@ from hypothesis.extra import numpy as hnp
 from forge_core.compiled import compiled
 from forge_core.engine import rules, words
 from forge_core.engine.pointers import address
-from forge_core.engine.program import compile_play
+from forge_core.engine.program import link_play
 from forge_core.errors import PlayError
 from forge_core.features.reference import FeatureRef
 from forge_core.plays.model import Compare, Group, Play, Trend
+from forge_core.plays.schema import MAX_DEPTH, MAX_RULES
 from tests.engine.hand_bars import hand_feed
 
 NAMES = ("a", "b", "c")
@@ -68,7 +69,7 @@ def evaluated(group: Group, values: dict[FeatureRef, np.ndarray]) -> list[bool]:
     """What the compiled program says at each bar."""
     size = values[column("a")].size
     feed = hand_feed([(1.0, 1.0, 1.0, 1.0, "")] * size, columns=values)
-    program = compile_play(Play("rules", "1h", entry_long=group), feed)
+    program = link_play(Play("rules", "1h", entry_long=group), feed)
     plan = address(program.plan, np.int64)
     found = [int(bits_of(plan, rules.ENTRY_LONG, word)) for word in range((size + 63) // 64)]
     assert all(int(bits_of(plan, rules.EXIT_SHORT, word)) == 0 for word in range(len(found)))  # a group without rules
@@ -92,7 +93,7 @@ def test_programs_say_what_their_rules_say(data, size, seed):
 @pytest.mark.parametrize("needed", [1, 2, 127, 128, 200, 254, 255])
 def test_counts_reach_as_far_as_a_group_may(needed):
     values = {column("a"): np.arange(300.0)}
-    rules_ = tuple(Compare(column("a"), ">=", float(threshold)) for threshold in range(rules.MAX_RULES))
+    rules_ = tuple(Compare(column("a"), ">=", float(threshold)) for threshold in range(MAX_RULES))
     assert evaluated(Group(needed, rules_), values) == [k >= needed - 1 for k in range(300)]
 
 
@@ -101,7 +102,7 @@ def test_larger_and_deeper_groups_are_refused():
     with pytest.raises(PlayError, match="a group of 256 rules: at most 255"):
         evaluated(Group(1, (rule,) * 256), {column("a"): np.zeros(3)})
     nested = Group(1, (rule,))
-    for _ in range(rules.MAX_DEPTH):
+    for _ in range(MAX_DEPTH):
         nested = Group(1, (nested,))
     with pytest.raises(PlayError, match="nested deeper than 8"):
         evaluated(nested, {column("a"): np.zeros(3)})

@@ -236,13 +236,6 @@ def test_groups_nest_as_deep_as_the_engine_can_go():
     assert "groups stand within groups 9 deep; 8 are allowed" in complaint(built(Group(1, (deep,))))
 
 
-def test_the_limits_of_a_play_are_those_of_the_engine():
-    from forge_core.engine import rules as engine
-    from forge_core.plays import schema
-
-    assert (schema.MAX_RULES, schema.MAX_DEPTH) == (engine.MAX_RULES, engine.MAX_DEPTH)
-
-
 def test_a_fault_of_a_column_is_named_once_a_side():
     bad = price_field("close", "5m")
     play = built(Compare(bad, ">", EMA), Compare(bad, "<", 9.0), Trend(bad, "rising", 2))
