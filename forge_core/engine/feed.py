@@ -19,8 +19,8 @@ from forge_core.market.instruments import Instrument
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usual eight hours
 
 # A feed's columns as the kernel finds them: addresses in one vector
-TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_CLOSE, EXTREMES, ROLLS, FUNDING = range(10)
-BARS_SIZE = 10
+TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING = range(11)
+BARS_SIZE = 11
 WORD_EXTREMES = 4  # numbers a word of bars has in `Feed.extremes`
 
 _PACKED = struct.Struct("qqqqdd")
@@ -114,9 +114,14 @@ class Feed(RemembersAddresses):
         return index
 
     @cached_property
+    def day_end(self) -> NDArray[np.int32]:
+        """For each trade date of ``day_index`` the number of its last bar."""
+        return np.append(np.flatnonzero(np.diff(self.day_index)), self.time.size - 1).astype(np.int32)
+
+    @cached_property
     def day_close(self) -> Floats:
         """For each trade date of ``day_index`` the close of its last bar."""
-        return self.close[np.append(np.flatnonzero(np.diff(self.day_index)), self.time.size - 1)]
+        return self.close[self.day_end]
 
     @cached_property
     def extremes(self) -> Floats:
@@ -135,6 +140,7 @@ class Feed(RemembersAddresses):
         found[LOW] = address(self.low, np.float64)
         found[CLOSE] = address(self.close, np.float64)
         found[DAY_INDEX] = address(self.day_index, np.int32)
+        found[DAY_END] = address(self.day_end, np.int32)
         found[DAY_CLOSE] = address(self.day_close, np.float64)
         found[EXTREMES] = address(self.extremes, np.float64)
         found[ROLLS] = 0 if self.rolls is None else address(self.rolls, np.bool_)

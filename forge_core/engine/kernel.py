@@ -9,7 +9,7 @@ import numpy as np
 from forge_core.compiled import compiled
 from forge_core.engine import reasons as rs
 from forge_core.engine import settings as st
-from forge_core.engine.feed import CLOSE, DAY_INDEX, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME
+from forge_core.engine.feed import CLOSE, DAY_END, DAY_INDEX, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME
 from forge_core.engine.orders import (
     P_BEST,
     P_COMMISSION,
@@ -24,7 +24,7 @@ from forge_core.engine.orders import (
 )
 from forge_core.engine.pointers import address_of, borrowed, float64_at, int32_at, int64_at, uint8_at
 from forge_core.engine.rules import ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT, bits
-from forge_core.engine.stretches import hold, next_entry
+from forge_core.engine.stretches import day_of, hold, next_entry
 from forge_core.engine.words import ONE, VALUE_BYTES, WORD_SHIFT
 from forge_core.metrics import tally as tl
 
@@ -94,6 +94,7 @@ def run_backtest(
     low = float64_at(bars[LOW], size)
     close = float64_at(bars[CLOSE], size)
     day_index = int32_at(bars[DAY_INDEX], size)
+    day_end = int32_at(bars[DAY_END], size)
     rolls = uint8_at(bars[ROLLS], size if bars[ROLLS] != 0 else 0)
     funding = float64_at(bars[FUNDING], size if bars[FUNDING] != 0 else 0)
     start = int(cfg[st.START])
@@ -134,6 +135,9 @@ def run_backtest(
     exposed = 0
     ambiguous = 0
     ruined = False
+    day = np.int64(day_index[start])
+    first_day, last_day = day, np.int64(day_index[size - 1])
+    day_equity[first_day : last_day + 1] = np.nan  # until one of its bars is looked at
     i = start
     while i < size:
         rolled = False
@@ -334,7 +338,8 @@ def run_backtest(
             peak_bar = i
         else:
             max_drawdown = max(max_drawdown, (peak - equity) / peak)
-        day_equity[day_index[i]] = equity
+        day = day_of(day_end, day, i)
+        day_equity[day] = equity
         if keeps_curve:
             curve[i] = equity
         if ruined:
@@ -380,8 +385,6 @@ def run_backtest(
             if side == 0:  # nothing changes until the next entry rule is true
                 resume = next_entry(plan_at, bars_at, max(i + 1, first_signal), size - 1)
                 last = min(resume, size - 2)
-                for day in range(day_index[i + 1], day_index[last] + 1):
-                    day_equity[day] = balance
                 if keeps_curve:
                     curve[i + 1 : last + 1] = balance
                 if balance >= peak:
@@ -402,7 +405,7 @@ def run_backtest(
                 signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest = hold(
                     plan_at, against, own_exit, bars_at, size, reached, limit, side, entry, exposure, balance,
                     floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, charge,
-                    peak, peak_bar, max_drawdown, longest, position_at, marks_at, curve_at,
+                    peak, peak_bar, max_drawdown, longest, position_at, day, marks_at, curve_at,
                 )  # fmt: skip
                 exposed += i - reached
                 i -= 1
@@ -414,11 +417,16 @@ def run_backtest(
 
     # After ruin equity stays where it is; a drawdown that never ended lasts to the last close
     if ruined:
-        for k in range(i, size):
-            day_equity[day_index[k]] = balance
-            if keeps_curve:
-                curve[k] = balance
+        if i < size:
+            day_equity[day_of(day_end, day, i)] = balance
+        if keeps_curve:
+            curve[i:size] = balance
         max_drawdown = max(max_drawdown, (peak - balance) / peak)
+    before = cfg[st.CASH]
+    for flat_day in range(first_day, last_day + 1):  # over which the kernel passed
+        if np.isnan(day_equity[flat_day]):
+            day_equity[flat_day] = before
+        before = day_equity[flat_day]
     if size - 1 > peak_bar:
         longest = max(longest, time[size - 1] - time[peak_bar])
     tally[tl.EXPOSED] = exposed

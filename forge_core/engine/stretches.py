@@ -13,7 +13,7 @@ from forge_core.engine.feed import (
     BARS_SIZE,
     CLOSE,
     DAY_CLOSE,
-    DAY_INDEX,
+    DAY_END,
     EXTREMES,
     HIGH,
     LOW,
@@ -39,7 +39,22 @@ def _fetch_bar(bars, i):
     prefetch(columns[LOW] + offset)
     prefetch(columns[CLOSE] + offset)
     prefetch(columns[TIME] + offset)
-    prefetch(columns[DAY_INDEX] + (offset >> 1))
+
+
+@compiled
+def day_of(day_end, day, i):
+    """Return the running number of bar ``i``'s trade date, which is ``day`` or a later one."""
+    while day_end[day] < i:
+        day += 1
+    return day
+
+
+@compiled
+def _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance):
+    """Set the equity at the last closes of the trade dates from ``day`` on that end before bar ``i``, held so long."""
+    while day_end[day] < i:
+        marks[day] = balance + exposure * (day_close[day] - entry)
+        day += 1
 
 
 @compiled
@@ -89,19 +104,9 @@ def _equities(lowest_close, highest_close, side, entry, exposure, balance):
 
 
 @compiled
-def _mark_days(marks, day_index, day_close, close, first, end, entry, exposure, balance):
-    """Set the equity at the trade dates' last closes of the bars ``[first, end)``, held with one balance."""
-    if first < end:
-        last = day_index[end - 1]
-        for day in range(day_index[first], last):
-            marks[day] = balance + exposure * (day_close[day] - entry)
-        marks[last] = balance + exposure * (close[end - 1] - entry)
-
-
-@compiled
 def hold(
     plan, against, own_exit, bars, size, i, limit, side, entry, exposure, balance, floor, ceiling, extreme,
-    trail_kind, trail, charge, peak, peak_bar, max_drawdown, longest, position, day_equity, equity_curve,
+    trail_kind, trail, charge, peak, peak_bar, max_drawdown, longest, position, day, day_equity, equity_curve,
 ):  # fmt: skip
     """Carry a position over bars ``[i, limit)``, up to the first at which a rule is true or a level may be touched.
 
@@ -109,14 +114,15 @@ def hold(
     returned next, and the state at that bar's open. Over the bars before it steps 3 and 4 of the contract come to
     this: no level is touched, financing is charged, equity is marked. ``bars`` is the address of the columns'
     addresses, of ``size`` bars; ``position``, ``day_equity`` and ``equity_curve`` (where bar 0 would be) are addresses
-    too. Without a curve (0) the best and the worst price of the trade are not kept either.
+    too. ``day`` is the trade date of the bar before. Without a curve (0) the best and the worst price of the trade are
+    not kept either.
     """
     columns = int64_at(bars, BARS_SIZE)
     time = int64_at(columns[TIME], size)
     high = float64_at(columns[HIGH], size)
     low = float64_at(columns[LOW], size)
     close = float64_at(columns[CLOSE], size)
-    day_index = int32_at(columns[DAY_INDEX], size)
+    day_end = int32_at(columns[DAY_END], size)
     day_close = float64_at(columns[DAY_CLOSE], size)
     extremes = float64_at(columns[EXTREMES], size)
     marks = float64_at(day_equity, size)
@@ -134,7 +140,6 @@ def hold(
         else:
             upper = min(ceiling, trailing)
     shallow = max_drawdown * peak * _NEARLY  # what equity may lie below its peak and be no deeper drawdown
-    first = i
 
     financing = held[P_FINANCING]
     signal = False
@@ -185,7 +190,7 @@ def hold(
             if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= 0.0:
                 held[P_FINANCING] = financing
                 if skips:
-                    _mark_days(marks, day_index, day_close, close, first, i, entry, exposure, balance)
+                    _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance)
                 return False, i, balance, extreme, peak, peak_bar, max_drawdown, longest
             if trails and side * (best - extreme) > 0.0:
                 extreme = best
@@ -212,9 +217,10 @@ def hold(
                 max_drawdown = max(max_drawdown, (peak - equity) / peak)
                 shallow = max_drawdown * peak * _NEARLY
             if not skips:
-                marks[np.uint64(day_index[k])] = equity
+                day = day_of(day_end, day, i)
+                marks[day] = equity
             i += 1
     held[P_FINANCING] = financing
     if skips:
-        _mark_days(marks, day_index, day_close, close, first, i, entry, exposure, balance)
+        _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance)
     return signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest

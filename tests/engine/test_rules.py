@@ -48,9 +48,9 @@ def true_at(rule, columns: dict[FeatureRef, np.ndarray], k: int) -> bool:
     return bool(now(*values(k)) and before(*values(k - 1)))
 
 
-def comparisons() -> st.SearchStrategy[Compare]:
+def comparisons(numbers_: list[float]) -> st.SearchStrategy[Compare]:
     sides = st.sampled_from(NAMES).map(column)
-    numbers = st.sampled_from([value for value in VALUES if math.isfinite(value)])
+    numbers = st.sampled_from([float(number) for number in numbers_])
     operators = st.sampled_from([*PLAIN, "crosses_above", "crosses_below"])
     return st.builds(Compare, sides, operators, sides | numbers)
 
@@ -77,17 +77,60 @@ def evaluated(group: Group, values: dict[FeatureRef, np.ndarray]) -> list[bool]:
     return [bool(found[k // 64] >> (k % 64) & 1) for k in range(size)]
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.data(), st.sampled_from([1, 2, 63, 64, 65, 127, 128, 200]), st.integers(0, 2**32 - 1))
-def test_programs_say_what_their_rules_say(data, size, seed):
+def any_values(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Some values everywhere, so that whole words are true or false, and none at others."""
+    return rng.choice(VALUES, size, p=rng.dirichlet(np.full(len(VALUES), 0.4)))
+
+
+def integers(rng: np.random.Generator, size: int) -> np.ndarray:
+    """What codes tell exactly."""
+    return rng.integers(-3, 4, size).astype(float)
+
+
+def wander(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Prices of one scale, so that their codes are compared with each other; often equal."""
+    return 100.0 + np.round(np.cumsum(rng.choice([-0.5, 0.0, 0.5], size)), 1)
+
+
+def wander_closely(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Prices whose codes are often equal and they themselves hardly ever."""
+    return wander(rng, size) + rng.normal(0.0, 1e-7, size)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    st.data(),
+    st.sampled_from([1, 2, 63, 64, 65, 200, 511, 512, 513, 1024, 1100]),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([any_values, integers, wander, wander_closely]),
+    st.booleans(),
+)
+def test_programs_say_what_their_rules_say(data, size, seed, kind, leads_in):
     rng = np.random.default_rng(seed)
-    weights = rng.dirichlet(np.full(len(VALUES), 0.4))  # some values everywhere, so that whole words are true or false
-    values = {column(name): rng.choice(VALUES, size, p=weights) for name in NAMES}
-    values |= {column(name, "streak"): rng.integers(-3, 4, size).astype(float) for name in NAMES}
+    values = {column(name): kind(rng, size) for name in NAMES}
+    if leads_in:
+        for series in values.values():
+            series[: rng.integers(0, size)] = math.nan
+    values |= {column(name, "streak"): integers(rng, size) for name in NAMES}
     trends = st.builds(Trend, st.sampled_from(NAMES).map(column), st.sampled_from(["rising", "falling"]), st.just(2))
-    part = comparisons() | trends
+    seen = [value for value in rng.choice(np.concatenate(list(values.values())), 20) if math.isfinite(value)]
+    part = comparisons([0.0, 0.5, *seen]) | trends
     group = data.draw(groups(part | groups(part | groups(part))))
     assert evaluated(group, values) == [true_at(group, values, k) for k in range(size)]
+
+
+def test_rules_over_the_same_columns_share_one_comparison():
+    rng = np.random.default_rng(11)
+    values = {column(name): wander_closely(rng, 1_500) for name in NAMES}
+    a, b = column("a"), column("b")
+    pairs = [(a, b), (b, a), (a, 100.0), (a, 100.5)]
+    operators = [*PLAIN, "crosses_above", "crosses_below"]
+    every = [Compare(left, operator, right) for left, right in pairs for operator in operators]
+    for rule in every:  # one after the other and all in one Play, where most are made out of others
+        assert evaluated(Group(1, (rule,)), values) == [true_at(rule, values, k) for k in range(1_500)]
+    for needed in (3, 8, 12, 20):
+        group = Group(needed, tuple(every))
+        assert evaluated(group, values) == [true_at(group, values, k) for k in range(1_500)]
 
 
 @pytest.mark.parametrize("needed", [1, 2, 127, 128, 200, 254, 255])
