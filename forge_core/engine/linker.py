@@ -52,9 +52,22 @@ def _choose_code(row, number, exact, low, step):
 
 
 @compiled
-def _write_comparison(rule, comparison, left, right, number):
-    """Write the row of a rule that is compared itself: ``left`` with ``right``, columns both, or with a number."""
+def _is_new(rules, count, codes):
+    """Whether none of the rules reads a column's codes."""
+    for k in range(count):
+        row = int64_at(rules + k * _RULE_BYTES, rl.RULE_SIZE)
+        if row[rl.ORIGIN] == 0 and (row[rl.A_CODES] == codes or row[rl.B_CODES] == codes):
+            return False
+    return True
+
+
+@compiled
+def _write_comparison(rules, count, comparison, left, right, number):
+    """Write the next row, of a rule compared itself: ``left`` with ``right``, columns both, or with a number."""
+    rule = rules + count * _RULE_BYTES
     row = int64_at(rule, rl.RULE_SIZE)
+    row[rl.FETCHES_A] = _is_new(rules, count, left[_CODES])
+    row[rl.FETCHES_B] = comparison < bc.ABOVE_NUMBER and _is_new(rules, count, right[_CODES])
     scale = float64_at(address_of(left), COLUMN_SIZE)
     row[rl.COMPARISON] = comparison
     row[rl.CROSSES] = 0
@@ -115,8 +128,8 @@ def _add_rule(rules, count, instruction, constants, columns):
     if found != 0:
         return found, count
     rule = rules + count * _RULE_BYTES
+    _write_comparison(rules, count, comparison, left, right, number)
     count += 1
-    _write_comparison(rule, comparison, left, right, number)
     row = int64_at(rule, rl.RULE_SIZE)
     contrary = comparison in (bc.BELOW_NUMBER, bc.AT_MOST_NUMBER)
     or_equal = comparison in (bc.AT_LEAST, bc.AT_LEAST_NUMBER, bc.BELOW_NUMBER)
@@ -135,8 +148,9 @@ def _add_rule(rules, count, instruction, constants, columns):
         if comparison == base and not crosses:
             return rule, count
         origin = rules + count * _RULE_BYTES
+        row[rl.ORIGIN] = origin  # it reads no column itself
+        _write_comparison(rules, count, base, left, right, number)
         count += 1
-        _write_comparison(origin, base, left, right, number)
     row[rl.CROSSES] = crosses
     row[rl.ORIGIN] = origin
     row[rl.OR_EQUAL] = or_equal

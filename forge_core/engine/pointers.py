@@ -79,6 +79,12 @@ def int32_at(number, size):
 
 
 @compiled
+def uint16_at(number, size):
+    """Return the ``size`` uint16 values at an address."""
+    return carray(_pointer(number), (size,), np.uint16)
+
+
+@compiled
 def uint8_at(number, size):
     """Return the ``size`` uint8 values at an address."""
     return carray(_pointer(number), (size,), np.uint8)

@@ -23,9 +23,10 @@ from forge_core.engine.blocks import (
     is_all,
     is_none,
     or_into,
+    prefetch_codes,
     turn,
 )
-from forge_core.engine.pointers import float64_at, int64_at, uint64_at
+from forge_core.engine.pointers import float64_at, int64_at, uint16_at, uint64_at
 from forge_core.engine.words import (
     ALL,
     NONE,
@@ -57,13 +58,14 @@ ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT = (np.int64(group) for group in r
 
 # A rule: its comparison; whether it is true only where the comparison was not at the bar before; the addresses of one
 # or two columns; the number (float64); the first word for which codes are good. Compared itself: the addresses of the
-# columns' codes, or the code of the number, and whether codes decide alone, values with equal codes included. Made out
-# of another rule, of a `>` (or a `>=` that codes decide alone): the address of that, whether it takes the bars at which
-# values are equal as well, and then the contrary. What it gave: the block evaluated last (-1: none), the results, and
-# where, if anywhere, values are equal.
+# columns' codes, or the code of the number; whether codes decide alone, values with equal codes included; and whether
+# the rule is the first to read a column. Made out of another rule, of a `>` (or a `>=` that codes decide alone): the
+# address of that, whether it takes the bars at which values are equal as well, and then the contrary. What it gave: the
+# block evaluated last (-1: none), the results, and where, if anywhere, values are equal.
 (COMPARISON, CROSSES, A, B, NUMBER, FIRST_WORD, A_CODES, B_CODES, SURE) = range(9)
 (ORIGIN, OR_EQUAL, CONTRARY) = range(9, 12)
 (EVALUATED, HAS_EQUAL) = range(12, 14)
+(FETCHES_A, FETCHES_B) = range(14, 16)
 RULE_RESULT = 16
 _EQUAL = RULE_RESULT + BLOCK
 RULE_SIZE = _EQUAL + BLOCK
@@ -232,6 +234,10 @@ def _compare(rules, count, block, size, ties):
         row[EVALUATED] = block
         if row[FIRST_WORD] < first + BLOCK:
             result = rule + RULE_RESULT * VALUE_BYTES
+            if row[FETCHES_A] != 0:
+                prefetch_codes(row[A_CODES] + offset + BLOCK * WORD * CODE_BYTES)
+            if row[FETCHES_B] != 0:
+                prefetch_codes(row[B_CODES] + offset + BLOCK * WORD * CODE_BYTES)
             if row[COMPARISON] == ABOVE:
                 tied = above(result, row[A_CODES] + offset, row[B_CODES] + offset)
             else:
@@ -241,6 +247,18 @@ def _compare(rules, count, block, size, ties):
                 _settle_block(rule, first, size, ties)
         if row[FIRST_WORD] > first:
             _compare_values(rule, size, first, min(row[FIRST_WORD], first + BLOCK))
+
+
+@compiled
+def _was_true(rule, k):
+    """Return whether the comparison of a rule that crosses is true at bar ``k``: by codes, which are at hand there."""
+    row = int64_at(rule, RULE_SIZE)
+    origin = int64_at(row[ORIGIN], RULE_SIZE)
+    a = uint16_at(origin[A_CODES], k + 1)[k]
+    b = uint16_at(origin[B_CODES], k + 1)[k] if origin[COMPARISON] == ABOVE else origin[B_CODES]
+    if a == b and origin[SURE] == 0:
+        return _is_true(row[COMPARISON], row[A], row[B], float64_at(rule, RULE_SIZE)[NUMBER], k)
+    return (a > b) != (row[CONTRARY] != 0)
 
 
 @compiled
@@ -264,10 +282,7 @@ def _derive(rules, count, block, size):
             for k in range(BLOCK):
                 words[k] = words[k] & ~same[k] if contrary == ALL else words[k] | same[k]
         if row[CROSSES] != 0:
-            last = ONE
-            if first > 0:
-                number = float64_at(rule, RULE_SIZE)[NUMBER]
-                last = np.uint64(_is_true(row[COMPARISON], row[A], row[B], number, first * WORD - 1))
+            last = ONE if first == 0 else np.uint64(_was_true(rule, first * WORD - 1))
             for k in range(BLOCK):
                 before = (words[k] << ONE) | last
                 last = words[k] >> np.uint64(WORD - 1)

@@ -141,16 +141,21 @@ def trailing_zeros(typing_context: Any, bits: Any) -> Any:
     return types.int64(types.uint64), codegen
 
 
+def ask_for(builder: Any, address: Any) -> None:
+    """Ask for the line of the cache at an address, to be read soon."""
+    pointer = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), kind)
+    read, keep, data = _INT32(0), _INT32(3), _INT32(1)
+    builder.call(function, [builder.inttoptr(address, pointer), read, keep, data])
+
+
 @intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
     """Ask for what is at an address, to be read soon."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
-        function = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), kind)
-        read, keep, data = _INT32(0), _INT32(3), _INT32(1)
-        builder.call(function, [builder.inttoptr(args[0], pointer), read, keep, data])
+        ask_for(builder, args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
