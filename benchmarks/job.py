@@ -15,7 +15,7 @@ class Job:
 
     ``play`` is YAML. ``commission_bps`` is paid per side; None means the instrument's own costs (Forge alone).
     ``metrics``: "all" (those that Forge has, as far as a peer has them), "own" (the peer's own standard report) or
-    "none" (the trades and the equity they lead to).
+    "none" (the trades and the equity they lead to). ``new_play``: a Play that has never run, each time (Forge alone).
     """
 
     contestant: str
@@ -24,6 +24,7 @@ class Job:
     play: str
     commission_bps: float | None = 10.0
     metrics: str = "all"
+    new_play: bool = False
 
     def parsed_play(self) -> Play:
         """The Play of the job."""

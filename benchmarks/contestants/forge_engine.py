@@ -16,12 +16,13 @@ from forge_core.metrics.summary import metrics_mapping
 
 
 class Forge:
-    """``run`` is one ``simulate``: compile the Play, run it, all metrics."""
+    """``run`` is one ``simulate``: link the Play to the feed, run it, all metrics."""
 
     def __init__(self, job: Job) -> None:
         self._version = open_version(job.dataset, job.version)
         self._play = job.parsed_play()
         self._costs = job.costs()
+        self._forgets = job.new_play
         self._feed = open_feed(self._version, timeframe=self._play.timeframe)
         self._feed.day_index  # noqa: B018 - of the feed, not of a backtest
 
@@ -57,4 +58,5 @@ class Forge:
         return {name: float(value) for name, value in metrics.items() if value is not None}
 
     def _simulate(self, feed: Feed, *, record: bool = False) -> Simulation:
-        return simulate(self._play, feed, costs=self._costs, cash=CASH, record=record)
+        play = replace(self._play) if self._forgets else self._play  # its bytecode is not copied
+        return simulate(play, feed, costs=self._costs, cash=CASH, record=record)

@@ -24,6 +24,7 @@ LABELS = {
     "backtesting_py": "backtesting.py",
     "floor": "floor: one numba pass over open, high, low, close",
     "floor_columns": "floor with the Play's columns read as well",
+    "forge_new_play": "Forge, a Play that has not run before, each time",
     "forge_stops": "Forge, with stop, target, trailing stop and its own costs",
     "vectorbt_rust_report": "vectorbt, Rust engine, its own stats()",
     "vectorbt_rust_trades": "vectorbt, Rust engine, no metrics at all",
@@ -66,6 +67,7 @@ def _level_5(crew: Crew, dataset: Dataset, options: Options) -> dict[str, Any]:
     jobs = {name: _job(name, dataset, play) for name in (*ENGINES, "floor")}
     extra = {
         "floor_columns": replace(jobs["floor"], metrics="columns"),
+        "forge_new_play": replace(jobs["forge"], new_play=True),
         "forge_stops": replace(jobs["forge"], play=plays.level_5_with_stops(), commission_bps=None),
         "vectorbt_rust_report": replace(jobs["vectorbt_rust"], metrics="own"),
         "vectorbt_rust_trades": replace(jobs["vectorbt_rust"], metrics="none"),

@@ -2,6 +2,8 @@
 
 import math
 import operator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from hypothesis.extra import numpy as hnp
 
 from forge_core.compiled import compiled
 from forge_core.engine import rules, words
+from forge_core.engine.feed import Feed
 from forge_core.engine.pointers import address
 from forge_core.engine.program import link_play
+from forge_core.engine.simulate import simulate
 from forge_core.errors import PlayError
 from forge_core.features.reference import FeatureRef
 from forge_core.plays.model import Compare, Group, Play, Trend
@@ -131,6 +135,25 @@ def test_rules_over_the_same_columns_share_one_comparison():
     for needed in (3, 8, 12, 20):
         group = Group(needed, tuple(every))
         assert evaluated(group, values) == [true_at(group, values, k) for k in range(1_500)]
+
+
+def test_one_play_runs_on_several_feeds_at_a_time():
+    rng = np.random.default_rng(5)
+    rule = Compare(column("a"), "crosses_above", column("b"))
+    play = Play("rules", "1h", entry_long=Group(1, (rule,)), exit_long=Group(1, (Compare(column("a"), "<", 99.0),)))
+
+    def feed() -> Feed:
+        prices = wander(rng, 1_200)
+        values = {column(name): wander(rng, 1_200) for name in NAMES}
+        return hand_feed([(price, price, price, price, "") for price in prices], columns=values)
+
+    feeds = [feed() for _ in range(8)]
+    alone = [simulate(replace(play), feed).metrics for feed in feeds]  # each with a bytecode of its own
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            together = pool.map(lambda feed: simulate(play, feed).metrics, feeds)
+            np.testing.assert_array_equal(list(together), alone)
+    assert len({metrics[0] for metrics in alone}) > 1  # they do not all trade alike
 
 
 @pytest.mark.parametrize("needed", [1, 2, 127, 128, 200, 254, 255])
