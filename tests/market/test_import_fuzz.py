@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import ForgeError
@@ -100,6 +100,7 @@ def test_mutated_files(originals, data):
 @given(
     magic=st.sampled_from(MAGIC), rest=st.binary(max_size=300), suffix=st.sampled_from([".csv", ".zip", ".json.gz", ""])
 )
+@example(magic=b"[[", rest=b",", suffix=".json.gz")  # not packed, as it says
 def test_any_bytes(magic, rest, suffix):
     attempt(f"BTCUSDT_15m{suffix}", magic + rest)
 

@@ -113,7 +113,9 @@ def _batches(path: str, shape: CsvShape, types: Mapping[str, pa.DataType], skip:
         use_threads=False,  # errors then tell the row
     )
     convert = pa_csv.ConvertOptions(column_types=types, null_values=_MISSING, strings_can_be_null=True)
-    with pa_csv.open_csv(path, read, pa_csv.ParseOptions(delimiter=shape.separator), convert) as reader:
+    parse = pa_csv.ParseOptions(delimiter=shape.separator)
+    # opened here, for pyarrow would unpack by the file's name, and a name may say .gz of what is not packed
+    with pa.OSFile(path) as file, pa_csv.open_csv(file, read, parse, convert) as reader:
         for batch in reader:
             over = batch.slice(min(skip, batch.num_rows))
             skip -= batch.num_rows - over.num_rows
