@@ -210,6 +210,18 @@ def test_freqtrade_json_with_a_row_of_another_length_is_refused(tmp_path, packed
         read(path)
 
 
+@pytest.mark.parametrize("name", ["BTC_USDT-15m.feather", "BTCUSDT_15m.parquet"])
+def test_a_column_whose_name_is_no_text_is_damage(tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".feather":
+        write_feather(BARS, path)
+    else:
+        BARS.to_parquet(path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"volume", b"vol\x80me"))
+    with pytest.raises(DataError, match=r"cannot be read as (Feather|Parquet)"):
+        read(path, symbol="BTCUSDT", trust=True)
+
+
 RATES = [(1704096000000, 1e-4), (1704124800003, 2e-4), (1704153600000, -1e-4)]
 
 

@@ -36,7 +36,7 @@ def parquet_schema(part: Part, *, source: str) -> pa.Schema:
     """Return the columns of a Parquet file."""
     path = part.path
     try:
-        return pq.read_schema(path)
+        return _legible(pq.read_schema(path))
     except DataError:
         raise
     except _UNREADABLE as error:
@@ -61,11 +61,17 @@ def arrow_schema(part: Part, *, source: str) -> pa.Schema:
     path = part.path
     try:
         with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
-            return reader.schema
+            return _legible(reader.schema)
     except DataError:
         raise
     except _UNREADABLE as error:
         raise _damaged_table(part, "Feather", source, error) from error
+
+
+def _legible(schema: pa.Schema) -> pa.Schema:
+    """Return ``schema``; raises UnicodeDecodeError if a column's name is no text, which pyarrow finds only later."""
+    schema.names  # noqa: B018
+    return schema
 
 
 def json_chunks(part: Part, names: Sequence[str], *, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
