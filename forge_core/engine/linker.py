@@ -17,11 +17,11 @@ from forge_core.plays.schema import MAX_DEPTH
 
 # A column: the address of its values, of its codes (0: none), their first word, whether they are exact, low and step
 (_VALUES, _CODES, _FIRST_WORD, _EXACT, _LOW, _STEP) = range(6)
-COLUMN_SIZE = 6
+_COLUMN_SIZE = 6
 
 _BLOCK_BYTES = BLOCK * VALUE_BYTES
 _RULE_BYTES = rl.RULE_SIZE * VALUE_BYTES
-_LISTS = 3  # of a step: rules compared, rules made out of others, parts
+_ROWS = 2  # of a rule at most: its own and that of the one it is made out of
 _STEP_BYTES = rl.STEP_SIZE * VALUE_BYTES
 
 
@@ -29,8 +29,8 @@ def program_size(code_size: int, groups: int) -> int:
     """Return how many numbers the program of a bytecode takes."""
     instructions = (code_size - bc.HEADER_SIZE) // bc.INSTRUCTION_SIZE
     rules = instructions - 2 * groups
-    steps = 2 * groups * rl.STEP_SIZE + _LISTS * (rules + groups)
-    return LINE + rl.PLAN_SIZE + groups * BLOCK + 2 * rules * rl.RULE_SIZE + steps
+    steps = 2 * groups * rl.STEP_SIZE + (1 + _ROWS) * (rules + groups)
+    return LINE + rl.PLAN_SIZE + groups * BLOCK + _ROWS * rules * rl.RULE_SIZE + steps
 
 
 @compiled
@@ -68,7 +68,7 @@ def _write_comparison(rules, count, comparison, left, right, number):
     row = int64_at(rule, rl.RULE_SIZE)
     row[rl.FETCHES_A] = _is_new(rules, count, left[_CODES])
     row[rl.FETCHES_B] = comparison < bc.ABOVE_NUMBER and _is_new(rules, count, right[_CODES])
-    scale = float64_at(address_of(left), COLUMN_SIZE)
+    scale = float64_at(address_of(left), _COLUMN_SIZE)
     row[rl.COMPARISON] = comparison
     row[rl.CROSSES] = 0
     row[rl.A] = left[_VALUES]
@@ -85,7 +85,7 @@ def _write_comparison(rules, count, comparison, left, right, number):
             row[rl.FIRST_WORD] = left[_FIRST_WORD]
             _choose_code(row, number, left[_EXACT], scale[_LOW], scale[_STEP])
     else:
-        other_scale = float64_at(address_of(right), COLUMN_SIZE)
+        other_scale = float64_at(address_of(right), _COLUMN_SIZE)
         row[rl.B] = right[_VALUES]
         row[rl.B_CODES] = right[_CODES]
         alike = scale[_LOW] == other_scale[_LOW] and scale[_STEP] == other_scale[_STEP]
@@ -115,14 +115,14 @@ def _add_rule(rules, count, instruction, constants, columns):
     """
     crosses = instruction[0] & bc.CROSSING != 0
     comparison = instruction[0] & (bc.CROSSING - 1)
-    left = columns[instruction[1] * COLUMN_SIZE : (instruction[1] + 1) * COLUMN_SIZE]
+    left = columns[instruction[1] * _COLUMN_SIZE : (instruction[1] + 1) * _COLUMN_SIZE]
     right = left
     number = 0.0
     a, b = left[_VALUES], np.int64(0)
     if comparison >= bc.ABOVE_NUMBER:
         number = constants[instruction[2]]
     else:
-        right = columns[instruction[2] * COLUMN_SIZE : (instruction[2] + 1) * COLUMN_SIZE]
+        right = columns[instruction[2] * _COLUMN_SIZE : (instruction[2] + 1) * _COLUMN_SIZE]
         b = right[_VALUES]
     found = _find(rules, count, comparison, crosses, a, b, number, False)
     if found != 0:
@@ -178,7 +178,7 @@ def link(code, constants, columns, memory, size, group_count):
     plan = address_of(plan_)
     results = plan + rl.PLAN_SIZE * VALUE_BYTES
     rules = results + group_count * _BLOCK_BYTES
-    step = rules + 2 * (count - 2 * group_count) * _RULE_BYTES
+    step = rules + _ROWS * (count - 2 * group_count) * _RULE_BYTES
     free = step + 2 * group_count * _STEP_BYTES
     plan_[rl.SIZE] = size
     plan_[rl.READY : rl.READY + bc.GROUPS] = -1
@@ -197,9 +197,9 @@ def link(code, constants, columns, memory, size, group_count):
             if instruction[0] < bc.OPEN:
                 rule, known = _add_rule(rules, known, instruction, constants, columns)
                 origin = int64_at(rule, rl.RULE_SIZE)[rl.ORIGIN]
-                _append(opened[depth], rl.COMPARED, rl.COMPARED_COUNT, rule if origin == 0 else origin)
                 if origin != 0:
-                    _append(opened[depth], rl.DERIVED, rl.DERIVED_COUNT, rule)
+                    _append(opened[depth], rl.RULES, rl.RULES_COUNT, origin)
+                _append(opened[depth], rl.RULES, rl.RULES_COUNT, rule)
                 _append(opened[depth], rl.PARTS, rl.PARTS_COUNT, rule + rl.RULE_RESULT * VALUE_BYTES)
                 continue
             row = int64_at(step, rl.STEP_SIZE)
@@ -217,11 +217,10 @@ def link(code, constants, columns, memory, size, group_count):
                         row[rl.HOW] = rl.INTO_ALL if around[rl.STEP] == rl.OPEN_ALL else rl.INTO_ANY
                     row[rl.RESULT] = results
                     results += _BLOCK_BYTES
-                row[rl.COMPARED] = free
-                row[rl.DERIVED] = free + parts * VALUE_BYTES
-                row[rl.PARTS] = free + 2 * parts * VALUE_BYTES
-                row[rl.COMPARED_COUNT] = row[rl.DERIVED_COUNT] = row[rl.PARTS_COUNT] = 0
-                free += _LISTS * parts * VALUE_BYTES
+                row[rl.PARTS] = free
+                row[rl.RULES] = free + parts * VALUE_BYTES
+                row[rl.PARTS_COUNT] = row[rl.RULES_COUNT] = 0
+                free += (1 + _ROWS) * parts * VALUE_BYTES
                 depth += 1
                 opened[depth] = step
             else:

@@ -73,12 +73,12 @@ NO_WORD = 2**62  # the columns have no codes
 
 # A step opens or closes a group: what it does; how the group's result goes into that of the group around it, and the
 # address of that; the address of its own result; the address of its parts' addresses and how many they are. To open
-# one: the addresses of its rules that are compared and of those made out of others, how many these are, and the address
-# of the step to go on with when the group around is settled. To close one that counts: how many parts must be true.
+# one: the address of its rules' addresses, each after what it is made out of, how many they are, and the address of the
+# step to go on with when the group around is settled. To close one that counts: how many parts must be true.
 (STEP, HOW, TARGET, RESULT, PARTS, PARTS_COUNT) = range(6)
-(COMPARED, COMPARED_COUNT, DERIVED, DERIVED_COUNT, SETTLED) = range(6, 11)
+(RULES, RULES_COUNT, SETTLED) = range(6, 9)
 NEEDED = 6
-STEP_SIZE = 11
+STEP_SIZE = 9
 OPEN_ALL, OPEN_ANY, OPEN_COUNT, CLOSE, CLOSE_COUNT = range(5)
 NO_WAY, INTO_ALL, INTO_ANY = range(3)  # a group that counts looks at its parts when it is closed
 
@@ -221,35 +221,6 @@ def _settle_block(rule, first, size, ties):
 
 
 @compiled
-def _compare(rules, count, block, size, ties):
-    """Set the results on a block of the rules whose addresses stand at ``rules``, unless they are known."""
-    first = block * BLOCK
-    offset = first * (WORD * CODE_BYTES)
-    addresses = int64_at(rules, count)
-    for k in range(count):
-        rule = addresses[k]
-        row = int64_at(rule, RULE_SIZE)
-        if row[EVALUATED] == block:
-            continue
-        row[EVALUATED] = block
-        if row[FIRST_WORD] < first + BLOCK:
-            result = rule + RULE_RESULT * VALUE_BYTES
-            if row[FETCHES_A] != 0:
-                prefetch_codes(row[A_CODES] + offset + BLOCK * WORD * CODE_BYTES)
-            if row[FETCHES_B] != 0:
-                prefetch_codes(row[B_CODES] + offset + BLOCK * WORD * CODE_BYTES)
-            if row[COMPARISON] == ABOVE:
-                tied = above(result, row[A_CODES] + offset, row[B_CODES] + offset)
-            else:
-                tied = above_number(result, row[A_CODES] + offset, row[B_CODES]) and row[SURE] == 0
-            row[HAS_EQUAL] = tied
-            if tied:
-                _settle_block(rule, first, size, ties)
-        if row[FIRST_WORD] > first:
-            _compare_values(rule, size, first, min(row[FIRST_WORD], first + BLOCK))
-
-
-@compiled
 def _was_true(rule, k):
     """Return whether the comparison of a rule that crosses is true at bar ``k``: by codes, which are at hand there."""
     row = int64_at(rule, RULE_SIZE)
@@ -262,31 +233,56 @@ def _was_true(rule, k):
 
 
 @compiled
-def _derive(rules, count, block, size):
-    """Set the results on a block of the rules whose addresses stand at ``rules`` out of those of other rules."""
+def _derive(rule, first):
+    """Set the block of a rule's result that begins with word ``first`` out of that of another rule."""
+    row = int64_at(rule, RULE_SIZE)
+    origin = row[ORIGIN]
+    result = rule + RULE_RESULT * VALUE_BYTES
+    words = uint64_at(result, BLOCK)
+    contrary = ALL if row[CONTRARY] != 0 else NONE
+    turn(result, origin + RULE_RESULT * VALUE_BYTES, contrary)
+    if row[OR_EQUAL] != 0 and int64_at(origin, RULE_SIZE)[HAS_EQUAL] != 0:
+        same = uint64_at(origin + _EQUAL * VALUE_BYTES, BLOCK)
+        for k in range(BLOCK):
+            words[k] = words[k] & ~same[k] if contrary == ALL else words[k] | same[k]
+    if row[CROSSES] != 0:
+        last = ONE if first == 0 else np.uint64(_was_true(rule, first * WORD - 1))
+        for k in range(BLOCK):
+            before = (words[k] << ONE) | last
+            last = words[k] >> np.uint64(WORD - 1)
+            words[k] &= ~before
+
+
+@compiled
+def _evaluate_rules(rules, count, block, size, ties):
+    """Set the results on a block of the rules whose addresses stand at ``rules``, unless they are known.
+
+    A rule that is made out of another comes after it.
+    """
     first = block * BLOCK
+    offset = first * (WORD * CODE_BYTES)
     addresses = int64_at(rules, count)
-    for n in range(count):
-        rule = addresses[n]
+    for k in range(count):
+        rule = addresses[k]
         row = int64_at(rule, RULE_SIZE)
         if row[EVALUATED] == block:
             continue
         row[EVALUATED] = block
-        origin = row[ORIGIN]
-        result = rule + RULE_RESULT * VALUE_BYTES
-        words = uint64_at(result, BLOCK)
-        contrary = ALL if row[CONTRARY] != 0 else NONE
-        turn(result, origin + RULE_RESULT * VALUE_BYTES, contrary)
-        if row[OR_EQUAL] != 0 and int64_at(origin, RULE_SIZE)[HAS_EQUAL] != 0:
-            same = uint64_at(origin + _EQUAL * VALUE_BYTES, BLOCK)
-            for k in range(BLOCK):
-                words[k] = words[k] & ~same[k] if contrary == ALL else words[k] | same[k]
-        if row[CROSSES] != 0:
-            last = ONE if first == 0 else np.uint64(_was_true(rule, first * WORD - 1))
-            for k in range(BLOCK):
-                before = (words[k] << ONE) | last
-                last = words[k] >> np.uint64(WORD - 1)
-                words[k] &= ~before
+        if row[ORIGIN] != 0:
+            _derive(rule, first)
+        elif row[FIRST_WORD] < first + BLOCK:
+            result = rule + RULE_RESULT * VALUE_BYTES
+            if row[FETCHES_A] != 0:
+                prefetch_codes(row[A_CODES] + offset + BLOCK * WORD * CODE_BYTES)
+            if row[FETCHES_B] != 0:
+                prefetch_codes(row[B_CODES] + offset + BLOCK * WORD * CODE_BYTES)
+            if row[COMPARISON] == ABOVE:
+                tied = above(result, row[A_CODES] + offset, row[B_CODES] + offset)
+            else:
+                tied = above_number(result, row[A_CODES] + offset, row[B_CODES]) and row[SURE] == 0
+            row[HAS_EQUAL] = tied
+            if tied:
+                _settle_block(rule, first, size, ties)
         if row[FIRST_WORD] > first:
             _compare_values(rule, size, first, min(row[FIRST_WORD], first + BLOCK))
 
@@ -310,8 +306,7 @@ def _evaluate(plan, group, block):
             if (how == INTO_ALL and is_none(target)) or (how == INTO_ANY and is_all(target)):
                 step = row[SETTLED]
                 continue
-            _compare(row[COMPARED], row[COMPARED_COUNT], block, size, ties)
-            _derive(row[DERIVED], row[DERIVED_COUNT], block, size)
+            _evaluate_rules(row[RULES], row[RULES_COUNT], block, size, ties)
             if kind == OPEN_ALL:
                 all_into(result, row[PARTS], row[PARTS_COUNT])
             elif kind == OPEN_ANY:
