@@ -39,6 +39,7 @@ lint: $(VENV)/.installed ## Check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(VENV)/.bench ## Measure against other engines
 	$(BIN)/python -m benchmarks
@@ -62,7 +63,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.compiled: $(VENV)/.installed
-	$(BIN)/python -m forge_pipelines.preload
+	$(BIN)/python -m forge_pipelines.lib.preload
 	@touch $@
 
 ACTIVATE := DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME

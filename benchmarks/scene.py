@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forge_core.market.bars import normalize_bars
-from forge_core.market.catalog import DatasetSpec
-from forge_core.market.datasets import build_dataset
-from forge_core.market.store import BarStore
+from forge_core.market.bars.model import normalize_bars
+from forge_core.market.datasets.build import build_dataset
+from forge_core.market.reference.catalog import DatasetSpec
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 
 REAL_BARS = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "BTCUSDT_15m.parquet"

@@ -33,7 +33,7 @@ class Worker:
     def prepare(self, name: str, job: dict[str, Any], compiles: bool = False) -> dict[str, float]:
         """Make a contestant; ``compiles``: as if nothing had ever been compiled on this machine."""
         if compiles:
-            from forge_core import compiled
+            from forge_core.simd import compiled
 
             compiled._cache_folder = lambda: None
         from benchmarks.contestants import load_contestant

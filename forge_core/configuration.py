@@ -1,16 +1,18 @@
 """YAML into pydantic models, with errors that name the file, the line, the key and the value."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from forge_core.errors import ConfigError, suggest
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
+Fault = tuple[Location, str, Any]  # location in the model, message, the wrong value
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -129,3 +131,20 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [found for part in get_args(getattr(annotation, "__value__", annotation)) for found in _models(part)]
+
+
+def raise_faults(title: str, faults: Sequence[Fault]) -> None:
+    """Raise one ValidationError of all ``faults``; return quietly when there is none.
+
+    Inside a pydantic validator the locations count from the model that is being validated.
+    """
+    if faults:
+        raise ValidationError.from_exception_data(
+            title,
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("inconsistent", "{message}", {"message": message}), loc=place, input=value
+                )
+                for place, message, value in faults
+            ],
+        )

@@ -2,20 +2,22 @@
 
 import dagster as dg
 
-from forge_pipelines.assets.evolution import champion, generation_fitness, pareto_front
-from forge_pipelines.assets.features import indicator_bank
-from forge_pipelines.assets.market import raw_ohlcv, regime_dataset
-from forge_pipelines.assets.mass_test import mass_test_results, strategy_ranking
-from forge_pipelines.checks import champion_checks, pareto_front_checks, raw_ohlcv_checks, regime_dataset_checks
-from forge_pipelines.console import console_logger
-from forge_pipelines.executors import executor
-from forge_pipelines.jobs.assets import build_datasets, build_features, refresh_ohlcv
-from forge_pipelines.jobs.evolve import evolve
-from forge_pipelines.jobs.mass_test import mass_test
-from forge_pipelines.quality_checks import raw_ohlcv_quality
-from forge_pipelines.resources import json_io_manager
-from forge_pipelines.schedules import daily_refresh
-from forge_pipelines.sensors import follow_new_bars, import_folder
+from forge_pipelines.defs.evolution.assets import champion, generation_fitness, pareto_front
+from forge_pipelines.defs.evolution.checks import champion_checks, pareto_front_checks
+from forge_pipelines.defs.evolution.jobs import evolve
+from forge_pipelines.defs.features.assets import indicator_bank
+from forge_pipelines.defs.features.jobs import build_features
+from forge_pipelines.defs.market.assets import raw_ohlcv, regime_dataset
+from forge_pipelines.defs.market.checks import raw_ohlcv_checks, regime_dataset_checks
+from forge_pipelines.defs.market.jobs import build_datasets, refresh_ohlcv
+from forge_pipelines.defs.market.quality_checks import raw_ohlcv_quality
+from forge_pipelines.defs.market.schedules import daily_refresh
+from forge_pipelines.defs.market.sensors import follow_new_bars, import_folder
+from forge_pipelines.defs.mass_test.assets import mass_test_results, strategy_ranking
+from forge_pipelines.defs.mass_test.jobs import mass_test
+from forge_pipelines.lib.console import console_logger
+from forge_pipelines.lib.executor import executor
+from forge_pipelines.lib.io_managers import json_io_manager
 
 defs = dg.Definitions(
     assets=[

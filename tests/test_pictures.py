@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forge_core.pictures import equity_png, front_png, price_png
-from forge_core.thinning import thin
+from forge_core.plotting.downsample import thin
+from forge_core.plotting.png import equity_png, front_png, price_png
 
 BARS = 140_000
 INDEX = pd.date_range("2021-01-01", periods=BARS, freq="15min", tz="UTC", name="timestamp")

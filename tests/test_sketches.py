@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from forge_core.sketches import points_svg
+from forge_core.plotting.svg import points_svg
 
 
 def circles(svg: str) -> list[ElementTree.Element]:

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
 from forge_core.files import write_table
-from forge_core.market.datasets import ensure_dataset
-from forge_core.market.store import BarStore
+from forge_core.market.datasets.build import ensure_dataset
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from forge_core.sql.query import describe_views, run_query
 from forge_core.sql.views import VIEWS
@@ -140,7 +140,7 @@ def test_files_outside_the_home_are_not_read(filled, tmp_path):
 def test_while_another_process_writes_files_are_read_and_the_store_is_waited_for(filled):
     code = f"""
     import pathlib, sys
-    from forge_core.market.store import BarStore
+    from forge_core.market.store.bar_store import BarStore
     with BarStore(pathlib.Path({str(filled.store)!r})):
         print("held", flush=True)
         sys.stdin.readline()

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.job import Job
-from forge_core.engine.program import link_play
+from forge_core.engine.signals.program import link_play
 from forge_core.features.alignment import aligned_index
-from forge_core.features.bank import Bank
-from forge_core.features.columns import BarArrays, Floats, Integers, compute_columns
-from forge_core.features.feeds import open_feed
+from forge_core.features.bank.bank import Bank
+from forge_core.features.column import BarArrays, Floats, Integers, compute_columns
 from forge_core.features.reference import FeatureRef
-from forge_core.market.dataset_versions import open_version
-from forge_core.market.timeframes import Timeframe
+from forge_core.feeds.build import open_feed
+from forge_core.market.datasets.versions import open_version
+from forge_core.market.reference.timeframes import Timeframe
 from forge_core.plays.model import Compare, Group, Play, Rule, Trend
 
 Columns = dict[FeatureRef, Floats]

@@ -5,7 +5,7 @@ from numba import njit
 from benchmarks.contestants import Trades
 from benchmarks.contestants.columns import Given
 from benchmarks.job import Job
-from forge_core.engine.feed import Floats
+from forge_core.feeds.feed import Floats
 
 
 @njit(cache=True, nogil=True)

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from benchmarks.contestants import Trades
 from benchmarks.job import CASH, Job
-from forge_core.engine import reasons
-from forge_core.engine.feed import Feed
+from forge_core.engine.kernel import exit_reasons
 from forge_core.engine.simulate import Simulation, simulate
-from forge_core.features.bank import Bank
-from forge_core.features.feeds import open_feed
-from forge_core.features.recent import RecentArrays
-from forge_core.market.dataset_versions import open_version
-from forge_core.market.timeframes import Timeframe
+from forge_core.features.bank.bank import Bank
+from forge_core.features.bank.lru import RecentArrays
+from forge_core.feeds.build import open_feed
+from forge_core.feeds.feed import Feed
+from forge_core.market.datasets.versions import open_version
+from forge_core.market.reference.timeframes import Timeframe
 from forge_core.metrics.summary import metrics_mapping
 
 
@@ -49,7 +49,7 @@ class Forge:
     def trades(self) -> Trades:
         trades = self._simulate(self._feed, record=True).trades
         assert trades is not None
-        closed = trades["reason"] != reasons.END_OF_DATA
+        closed = trades["reason"] != exit_reasons.END_OF_DATA
         names = ("entry_time", "exit_time", "side", "entry_price", "exit_price")
         return {name: trades[name][closed].tolist() for name in names}
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contestants.columns import Columns
-from forge_core.engine.feed import Floats
 from forge_core.features.reference import FeatureRef
+from forge_core.feeds.feed import Floats
 from forge_core.plays.model import Compare, Group, Play, Rule, Trend
 
 Mask = NDArray[np.bool_]

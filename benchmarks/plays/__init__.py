@@ -1,7 +1,7 @@
 """The Plays that are measured: level 5 written out in YAML, the other levels and presets made to the same pattern.
 
 The numbers of indicator columns, structure columns and timeframes are those of the mission's complexity table
-(``evolution.space_spec`` has the same). Every column stands in a rule of both entries.
+(``evolution.spec.space`` has the same). Every column stands in a rule of both entries.
 """
 
 import math

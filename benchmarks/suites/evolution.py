@@ -18,7 +18,7 @@ from benchmarks.options import Options
 from benchmarks.scene import TIMEFRAME, Bars, benchmark_bars
 from benchmarks.tables import number, show
 from forge_core.files import read_json
-from forge_core.market.store import BarStore
+from forge_core.market.store.bar_store import BarStore
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MODULE = "forge_pipelines.definitions"

@@ -16,8 +16,8 @@ import psutil
 from benchmarks.machine import describe, machine
 from benchmarks.options import Options
 from benchmarks.tables import number, show
-from forge_core.market.importer import import_files
-from forge_core.market.switch_dates import import_switch_dates
+from forge_core.market.futures.roll_dates import import_switch_dates
+from forge_core.market.importing.importer import import_files
 from forge_core.paths import Home
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +89,9 @@ class _Scene:
             "FORGE_SWEEP": self.sweep,
         }
         # what is compiled belongs to setting up, as `make` does it
-        subprocess.run([sys.executable, "-m", "forge_pipelines.preload"], cwd=_ROOT, env=self.environment, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "forge_pipelines.lib.preload"], cwd=_ROOT, env=self.environment, check=True
+        )
 
     def command(self) -> _Ran:
         """Run the job as its user does, and look at the memory of all its processes meanwhile."""

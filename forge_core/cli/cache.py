@@ -50,7 +50,7 @@ def prune(
 
     Example: `forge cache prune --max-size 2GB --max-age 30d`
     """
-    from forge_core.features.bank_files import MAX_AGE, prune_bank
+    from forge_core.features.bank.files import MAX_AGE, prune_bank
     from forge_core.paths import Home
 
     size = parse_size(max_size) if max_size else None
@@ -69,7 +69,7 @@ def show() -> None:
 
     Example: `forge cache show`
     """
-    from forge_core.features.bank_files import bank_stats
+    from forge_core.features.bank.files import bank_stats
     from forge_core.paths import Home
 
     home = Home.current()

@@ -23,8 +23,8 @@ def check(
     Example: `forge data check BTCUSDT --html quality.html`
     """
     from forge_core.files import write_text
-    from forge_core.market.quality import check_symbols, worst_first
-    from forge_core.market.store import BarStore
+    from forge_core.market.quality.checks import check_symbols, worst_first
+    from forge_core.market.store.bar_store import BarStore
     from forge_core.paths import Home
 
     with BarStore(Home.current().store) as store:
@@ -42,7 +42,7 @@ def check(
         for report, finding in pairs:
             say(f"{severity}: {report.symbol} {report.timeframe}: {finding.text}")
     if page is not None:
-        from forge_core.market.quality_page import quality_page
+        from forge_core.market.quality.page import quality_page
 
         write_text(page, quality_page(reports))
         say(f"written to {page}")
@@ -64,8 +64,8 @@ def fill(
 
     Example: `forge data fill BTCUSDT 15m --from 5m`
     """
-    from forge_core.market.filling import fill_gaps
-    from forge_core.market.store import BarStore
+    from forge_core.market.sources.gap_filling import fill_gaps
+    from forge_core.market.store.bar_store import BarStore
     from forge_core.paths import Home
 
     with BarStore(Home.current().store) as store:

@@ -7,7 +7,7 @@ import typer
 from forge_core.cli.console import reports_errors, say, show_table
 
 if TYPE_CHECKING:
-    from forge_core.market.regimes import Suggestion
+    from forge_core.market.regimes.suggest import Suggestion
 
 app = typer.Typer(no_args_is_help=True, help="Named market regimes: what can be tested on.")
 
@@ -19,8 +19,8 @@ def list_datasets() -> None:
 
     Example: `forge datasets list`
     """
-    from forge_core.market.catalog import load_catalog
-    from forge_core.market.datasets import latest_version
+    from forge_core.market.datasets.build import latest_version
+    from forge_core.market.reference.catalog import load_catalog
 
     rows = []
     for spec in load_catalog().values():
@@ -45,8 +45,8 @@ def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog."
 
     Example: `forge datasets show SP500_BEAR_2008`
     """
-    from forge_core.market.catalog import get_dataset_spec
-    from forge_core.market.datasets import latest_version
+    from forge_core.market.datasets.build import latest_version
+    from forge_core.market.reference.catalog import get_dataset_spec
 
     spec = get_dataset_spec(name)
     say(f"{spec.name}: {spec.symbol}, {spec.start:%Y-%m-%d} to {spec.end:%Y-%m-%d}, {spec.regime}")
@@ -94,8 +94,8 @@ def add(
     Example: `forge datasets add BTCUSDT_BEAR_2018 -s BTCUSDT --start 2018-01-01 --end 2018-12-01 -t 1h,4h -r bear`
     """
     from forge_core.configuration import validate_model
-    from forge_core.market.catalog import DatasetSpec
-    from forge_core.market.catalog_edit import add_dataset
+    from forge_core.market.reference.catalog import DatasetSpec
+    from forge_core.market.reference.catalog_edit import add_dataset
 
     entry: dict[str, Any] = {
         "name": name,
@@ -119,7 +119,7 @@ def remove(name: Annotated[str, typer.Argument(help="Name in the catalog.")]) ->
 
     Example: `forge datasets remove BTCUSDT_BEAR_2018`
     """
-    from forge_core.market.catalog_edit import remove_dataset
+    from forge_core.market.reference.catalog_edit import remove_dataset
 
     say(f"{name} removed from {remove_dataset(name)}")
 
@@ -135,9 +135,9 @@ def check(
 
     Example: `forge datasets check BTCUSDT_BEAR_2022`
     """
-    from forge_core.market.catalog import get_dataset_spec, load_catalog
-    from forge_core.market.catalog_check import check_dataset
-    from forge_core.market.store import BarStore
+    from forge_core.market.datasets.catalog_check import check_dataset
+    from forge_core.market.reference.catalog import get_dataset_spec, load_catalog
+    from forge_core.market.store.bar_store import BarStore
     from forge_core.paths import Home
 
     home = Home.current()
@@ -163,11 +163,11 @@ def suggest(symbol: Annotated[str, typer.Argument(help="Symbol whose bars are in
 
     Example: `forge datasets suggest ETHUSDT`
     """
-    from forge_core.market.catalog import load_catalog
-    from forge_core.market.instruments import get_instrument
-    from forge_core.market.regime_store import stored_closes, usual_timeframes
-    from forge_core.market.regimes import suggest_regimes
-    from forge_core.market.store import BarStore
+    from forge_core.market.reference.catalog import load_catalog
+    from forge_core.market.reference.instruments import get_instrument
+    from forge_core.market.regimes.stored_closes import stored_closes, usual_timeframes
+    from forge_core.market.regimes.suggest import suggest_regimes
+    from forge_core.market.store.bar_store import BarStore
     from forge_core.paths import Home
 
     instrument = get_instrument(symbol)
@@ -201,7 +201,7 @@ def prune(
 
     Example: `forge datasets prune --dry-run`
     """
-    from forge_core.market.pruning import prune_versions, unneeded_versions
+    from forge_core.market.datasets.pruning import prune_versions, unneeded_versions
     from forge_core.paths import Home
 
     home = Home.current()

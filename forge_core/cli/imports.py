@@ -52,7 +52,7 @@ def import_bars(
 
     Example: `forge import BTCUSDT-15m-2024-01.zip BTCUSDT-15m-2024-02.zip`
     """
-    from forge_core.market.importer import ImportOptions, import_files, read_for_store
+    from forge_core.market.importing.importer import ImportOptions, import_files, read_for_store
 
     options = ImportOptions(
         symbol=symbol,

@@ -38,9 +38,9 @@ def refresh(
     import pandas as pd
 
     from forge_core.errors import ConfigError, ForgeError, unknown
-    from forge_core.market.catalog import load_catalog
-    from forge_core.market.instruments import get_instrument, source_names
-    from forge_core.market.refresh import refresh_bars
+    from forge_core.market.reference.catalog import load_catalog
+    from forge_core.market.reference.instruments import get_instrument, source_names
+    from forge_core.market.sources.refresh import refresh_bars
     from forge_core.paths import Home
 
     if source is not None and source not in source_names():

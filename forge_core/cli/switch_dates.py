@@ -36,7 +36,7 @@ def import_dates(
 
     Example: `forge switch-dates import contract_switch_dates.yaml --trade-dates`
     """
-    from forge_core.market.switch_dates import import_switch_dates
+    from forge_core.market.futures.roll_dates import import_switch_dates
 
     found = import_switch_dates(path, timezone=timezone, trade_dates=trade_dates, symbols=symbols)
     for symbol, times in sorted(found.times.items()):
@@ -55,7 +55,7 @@ def show(symbol: Annotated[str | None, typer.Argument(help="List the switches of
 
     Example: `forge switch-dates show ZS`
     """
-    from forge_core.market.switch_dates import load_switch_dates
+    from forge_core.market.futures.roll_dates import load_switch_dates
 
     dates = load_switch_dates()
     if symbol is not None:
@@ -76,9 +76,9 @@ def check(symbol: Annotated[str, typer.Argument(help="A future with bars in the 
     Example: `forge switch-dates check ZS`
     """
     from forge_core.errors import DataError
-    from forge_core.market.rolls import fitting_share, roll_gaps
-    from forge_core.market.store import BarStore
-    from forge_core.market.switch_dates import load_switch_dates
+    from forge_core.market.futures.roll_dates import load_switch_dates
+    from forge_core.market.futures.rolls import fitting_share, roll_gaps
+    from forge_core.market.store.bar_store import BarStore
     from forge_core.paths import Home
     from forge_core.sweeps.series import stored_intervals
 

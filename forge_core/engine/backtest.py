@@ -6,15 +6,15 @@ from pathlib import Path
 import pandas as pd
 
 from forge_core.engine.costs import Costs
-from forge_core.engine.feed import Feed
-from forge_core.engine.result import BacktestResult
-from forge_core.engine.settings import Policy, RollMode
+from forge_core.engine.kernel.params import Policy, RollMode
+from forge_core.engine.report.result import BacktestResult
 from forge_core.engine.simulate import DEFAULT_CASH, simulate
 from forge_core.errors import ConfigError, DataError
-from forge_core.features.feeds import feed_from_bars, open_feed
-from forge_core.market.datasets import DatasetVersion, ensure_dataset
-from forge_core.market.instruments import Instrument, get_instrument
-from forge_core.market.rolls import Adjustment
+from forge_core.feeds.build import feed_from_bars, open_feed
+from forge_core.feeds.feed import Feed
+from forge_core.market.datasets.build import DatasetVersion, ensure_dataset
+from forge_core.market.futures.rolls import Adjustment
+from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.plays.model import Play
 from forge_core.plays.parser import load_play, parse_play
 

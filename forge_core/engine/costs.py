@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from forge_core.market.instruments import Instrument, NonNegative
+from forge_core.market.reference.instruments import Instrument, NonNegative
 
 
 class Costs(BaseModel):

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forge_core.engine import orders
 from forge_core.engine.costs import Costs
-from forge_core.engine.feed import BARS_SIZE, Feed, Floats, Integers
-from forge_core.engine.kernel import run_backtest
-from forge_core.engine.program import Program, link_play
-from forge_core.engine.settings import Policy, RollMode, pack_settings
+from forge_core.engine.kernel import fills
+from forge_core.engine.kernel.bar_loop import run_backtest
+from forge_core.engine.kernel.params import Policy, RollMode, pack_settings
+from forge_core.engine.signals.program import Program, link_play
 from forge_core.errors import ConfigError, DataError
+from forge_core.feeds.feed import BARS_SIZE, Feed, Floats, Integers
+from forge_core.metrics.accumulators import TALLY_SIZE
 from forge_core.metrics.catalog import METRICS
 from forge_core.metrics.summary import daily_returns, summarize
-from forge_core.metrics.tally import TALLY_SIZE
 from forge_core.plays.model import Play
 
 DEFAULT_CASH = 100_000.0
@@ -22,8 +22,8 @@ ENGINE_VERSION = "2"  # raised whenever a change may alter a trade or a metric
 
 _NO_FLOATS = np.zeros(0)
 _NO_BARS = np.zeros(BARS_SIZE, np.int64)
-_NO_TRADES = np.zeros((0, orders.TRADE_FLOATS))
-_NO_MARKS = np.zeros((0, orders.TRADE_INTEGERS), np.int64)
+_NO_TRADES = np.zeros((0, fills.TRADE_FLOATS))
+_NO_MARKS = np.zeros((0, fills.TRADE_INTEGERS), np.int64)
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Simulation:
 
     ``metrics``: float64 in the order of ``metrics.catalog.METRICS``, NaN where undefined. ``daily_returns``: one per
     trade date from the feed's ``start`` on, fractions. With ``record=True`` also ``trades``, a mapping of column name
-    to array (times in microseconds UTC, ``reason`` as code of ``engine.reasons``), and ``equity`` at each close from
-    bar ``start`` on, money.
+    to array (times in microseconds UTC, ``reason`` as code of ``engine.kernel.exit_reasons``), and ``equity`` at each
+    close from bar ``start`` on, money.
     """
 
     metrics: Floats
@@ -66,7 +66,7 @@ def simulate(
     finer_size = 0 if finer is None else len(finer)
     tally = np.empty(TALLY_SIZE)
     day_equity = np.empty(feed.days)
-    position = np.zeros(orders.POSITION_FLOATS)
+    position = np.zeros(fills.POSITION_FLOATS)
 
     def run(curve: Floats, floats: Floats, integers: Integers) -> None:
         run_backtest(
@@ -84,8 +84,8 @@ def simulate(
     # The first run has counted the trades; the second writes them down
     trades = int(metrics[0])
     curve = np.empty(len(feed) - feed.start)
-    floats = np.empty((trades, orders.TRADE_FLOATS))
-    integers = np.empty((trades, orders.TRADE_INTEGERS), np.int64)
+    floats = np.empty((trades, fills.TRADE_FLOATS))
+    integers = np.empty((trades, fills.TRADE_INTEGERS), np.int64)
     run(curve, floats, integers)
     return Simulation(metrics, returns, _trade_columns(floats, integers), curve)
 
@@ -132,20 +132,20 @@ def _check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:
 
 def _trade_columns(floats: Floats, integers: Integers) -> dict[str, NDArray]:
     return {
-        "entry_time": integers[:, orders.ENTRY_TIME],
-        "entry_price": floats[:, orders.ENTRY_PRICE],
-        "exit_time": integers[:, orders.EXIT_TIME],
-        "exit_price": floats[:, orders.EXIT_PRICE],
-        "side": integers[:, orders.SIDE],
-        "quantity": floats[:, orders.QUANTITY],
-        "reason": integers[:, orders.REASON],
-        "bars_held": integers[:, orders.BARS_HELD],
-        "gross_pnl": floats[:, orders.GROSS],
-        "commission": floats[:, orders.COMMISSION],
-        "financing": floats[:, orders.FINANCING],
-        "net_pnl": floats[:, orders.NET],
-        "return_pct": floats[:, orders.RETURN],
-        "mae": floats[:, orders.MAE],
-        "mfe": floats[:, orders.MFE],
-        "switch": integers[:, orders.SWITCH].astype(np.bool_),
+        "entry_time": integers[:, fills.ENTRY_TIME],
+        "entry_price": floats[:, fills.ENTRY_PRICE],
+        "exit_time": integers[:, fills.EXIT_TIME],
+        "exit_price": floats[:, fills.EXIT_PRICE],
+        "side": integers[:, fills.SIDE],
+        "quantity": floats[:, fills.QUANTITY],
+        "reason": integers[:, fills.REASON],
+        "bars_held": integers[:, fills.BARS_HELD],
+        "gross_pnl": floats[:, fills.GROSS],
+        "commission": floats[:, fills.COMMISSION],
+        "financing": floats[:, fills.FINANCING],
+        "net_pnl": floats[:, fills.NET],
+        "return_pct": floats[:, fills.RETURN],
+        "mae": floats[:, fills.MAE],
+        "mfe": floats[:, fills.MFE],
+        "switch": integers[:, fills.SWITCH].astype(np.bool_),
     }

@@ -12,14 +12,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError
-from forge_core.evolution.champion import finish
-from forge_core.evolution.folder import StudyFolder
-from forge_core.evolution.island import evolve_island
-from forge_core.evolution.merge import merge_generations
-from forge_core.evolution.plan import Log, StudyPlan
-from forge_core.evolution.reveal import export_study, reveal_front
-from forge_core.evolution.status import read_front, reset_study, status_text, study_status
-from forge_core.evolution.study import MAX_EPOCHS, StudySpec, list_studies, load_study
+from forge_core.evolution.run.champion import finish
+from forge_core.evolution.run.holdout import export_study, reveal_front
+from forge_core.evolution.run.island import evolve_island
+from forge_core.evolution.run.merge import merge_generations
+from forge_core.evolution.run.plan import Log, StudyPlan
+from forge_core.evolution.run.status import read_front, reset_study, status_text, study_status
+from forge_core.evolution.spec.study import MAX_EPOCHS, StudySpec, list_studies, load_study
+from forge_core.evolution.storage.paths import StudyFolder
 from forge_core.paths import Home
 
 __all__ = [

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from forge_core.compiled import compiled
+from forge_core.simd.compiled import compiled
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 import talib
 
 from forge_core.errors import PlayError, unknown
-from forge_core.features.cutler_rsi import RSI_SMA
+from forge_core.features.catalogue.cutler_rsi import RSI_SMA
+from forge_core.features.catalogue.ichimoku import ICHIMOKU
+from forge_core.features.catalogue.prices import PRICES
+from forge_core.features.catalogue.structures import STRUCTURES
+from forge_core.features.catalogue.talib.indicators import INDICATORS
 from forge_core.features.definition import FeatureDefinition, Output, Parameter
-from forge_core.features.ichimoku import ICHIMOKU
-from forge_core.features.indicators import INDICATORS
-from forge_core.features.prices import PRICES
 from forge_core.features.reference import FeatureRef
-from forge_core.features.structures import STRUCTURES
 from forge_core.files import content_hash
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.timeframes import Timeframe
 
 __all__ = [
     "REGISTRY_VERSION",

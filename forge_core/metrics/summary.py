@@ -9,10 +9,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from forge_core.compiled import compiled
 from forge_core.errors import ConfigError
-from forge_core.metrics import tally as t
+from forge_core.metrics import accumulators as t
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS, Metric, get_metric
+from forge_core.simd.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -168,7 +168,7 @@ def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyp
     Parameters
     ----------
     tally : float64 array, shape (TALLY_SIZE,)
-        The kernel's running sums (``metrics.tally``).
+        The kernel's running sums (``metrics.accumulators``).
     daily : float64 array, shape (days,)
         Daily returns, fractions, one a trade date.
     years : float

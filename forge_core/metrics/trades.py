@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from forge_core.market.instruments import Instrument
+from forge_core.market.reference.instruments import Instrument
 
 
 def per_trade(trades: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:

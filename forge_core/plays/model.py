@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from forge_core.features.reference import FeatureRef
-
-if TYPE_CHECKING:
-    from forge_core.plays.bytecode import Bytecode
 
 Comparison = Literal[">", "<", ">=", "<=", "crosses_above", "crosses_below"]
 Direction = Literal["rising", "falling"]
@@ -90,10 +86,3 @@ class Play:
     sides: Literal["both", "long", "short"] = "both"  # an entry of a side not allowed only closes the other
     warmup_bars: int = 0
     features: Mapping[str, FeatureRef] = field(default_factory=dict)
-
-    @cached_property
-    def bytecode(self) -> "Bytecode":
-        """The rules as the engine reads them, written once; raises PlayError where they are too many or too deep."""
-        from forge_core.plays.bytecode import write_bytecode  # which is written of the classes above
-
-        return write_bytecode(self)

@@ -18,7 +18,7 @@ from typing_extensions import TypeAliasType
 
 from forge_core.errors import suggest
 from forge_core.features.reference import PRICE_FIELDS
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import safe_name
 from forge_core.plays.model import Distance, Risk, Size
 

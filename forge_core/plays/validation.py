@@ -9,7 +9,7 @@ from forge_core.errors import ConfigError, PlayError
 from forge_core.features.reference import FeatureRef
 from forge_core.features.registry import get_feature, make_reference
 from forge_core.features.scale import Scale
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.timeframes import Timeframe
 from forge_core.plays.describe import describe_column, describe_rule
 from forge_core.plays.model import Compare, Comparison, Group, Play, Rule, Trend
 from forge_core.plays.rules import columns

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from forge_core.errors import ForgeError
 from forge_core.files import read_json
-from forge_core.market.dataset_versions import MANIFEST, bars_file, latest_version
-from forge_core.market.merging import BARS, FUNDING, Table
+from forge_core.market.datasets.versions import MANIFEST, bars_file, latest_version
+from forge_core.market.store.upsert import BARS, FUNDING, Table
 from forge_core.paths import Home
 
 STORE = "store"  # the name the store's file is attached under

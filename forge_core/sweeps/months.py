@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forge_core.engine.feed import Column, ColumnSource, Feed, Floats, Integers
-from forge_core.features.columns import read_only
+from forge_core.features.column import Column, ColumnSource, read_only
 from forge_core.features.reference import FeatureRef
-from forge_core.market.bars import BAR_COLUMNS
-from forge_core.market.instruments import Session
-from forge_core.market.sessions import microseconds, trade_days
+from forge_core.feeds.feed import Feed, Floats, Integers
+from forge_core.market.bars.model import BAR_COLUMNS
+from forge_core.market.reference.instruments import Session
+from forge_core.market.reference.sessions import microseconds, trade_days
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from forge_core.engine.simulate import ENGINE_VERSION
 from forge_core.errors import DataError, StudyError
 from forge_core.features.registry import REGISTRY_VERSION
 from forge_core.files import canonical_json, content_hash, read_json, write_json
-from forge_core.market.bars import MIN_ROWS
-from forge_core.market.instruments import Instrument, get_instrument
-from forge_core.market.refresh import FILES, how_to_get, refresh_bars
-from forge_core.market.rolls import roll_doubt
-from forge_core.market.sessions import microseconds
-from forge_core.market.store import BarStore
-from forge_core.market.switch_dates import SwitchDates, load_switch_dates
+from forge_core.market.bars.model import MIN_ROWS
+from forge_core.market.futures.roll_dates import SwitchDates, load_switch_dates
+from forge_core.market.futures.rolls import roll_doubt
+from forge_core.market.reference.instruments import Instrument, get_instrument
+from forge_core.market.reference.sessions import microseconds
+from forge_core.market.sources.refresh import FILES, how_to_get, refresh_bars
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home, safe_name
 from forge_core.plays.canonical import play_hash
 from forge_core.sweeps.months import cut_months, data_hashes

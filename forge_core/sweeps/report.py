@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from forge_core.errors import ConfigError, StudyError
 from forge_core.files import read_table, write_table, write_text
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home, safe_name
-from forge_core.pictures import heat_png
+from forge_core.plotting.png import heat_png
 from forge_core.sweeps.loading import Filters
 from forge_core.sweeps.plan import SweepPlan, Task
 from forge_core.sweeps.ranking import parameter_map, rank, rank_strategies

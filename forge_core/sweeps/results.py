@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from forge_core.engine.reasons import EXIT_REASONS
-from forge_core.engine.spans import SpanResults
+from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
+from forge_core.engine.windows import SpanResults
 from forge_core.files import canonical_json, content_hash, read_table, write_table
 from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home, safe_name

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forge_core.engine.feed import Floats, sum_funding
 from forge_core.errors import DataError
+from forge_core.feeds.feed import Floats, sum_funding
 from forge_core.files import content_hash, read_table, write_table
-from forge_core.market.bars import BAR_COLUMNS, bars_hash, resample_bars, validate_bars
-from forge_core.market.dataset_versions import bars_table
-from forge_core.market.instruments import Instrument
-from forge_core.market.sessions import microseconds
-from forge_core.market.store import BarStore
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.bars.model import BAR_COLUMNS, bars_hash, resample_bars, validate_bars
+from forge_core.market.datasets.versions import bars_table
+from forge_core.market.reference.instruments import Instrument
+from forge_core.market.reference.sessions import microseconds
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home, safe_name
 
 _FUNDING = "funding"

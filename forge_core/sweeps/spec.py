@@ -20,15 +20,14 @@ from pydantic import (
     model_validator,
 )
 
-from forge_core.configuration import validate_model
+from forge_core.configuration import Fault, raise_faults, validate_model
 from forge_core.engine.costs import Costs
-from forge_core.engine.settings import RollMode
+from forge_core.engine.kernel.params import RollMode
 from forge_core.errors import ConfigError
-from forge_core.evolution.faults import Fault, raise_faults
 from forge_core.files import canonical_json, content_hash
-from forge_core.market.instruments import Instrument, NonNegative, get_instrument
-from forge_core.market.rolls import Adjustment
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.futures.rolls import Adjustment
+from forge_core.market.reference.instruments import Instrument, NonNegative, get_instrument
+from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import safe_name
 from forge_core.plays.classic import ClassicStrategy, get_strategy
 from forge_core.plays.classic.strategy import Options

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forge_core.engine.feed import Feed
 from forge_core.engine.simulate import simulate
-from forge_core.engine.spans import simulate_spans
+from forge_core.engine.windows import simulate_spans
 from forge_core.errors import DataError, ForgeError, StudyError
-from forge_core.features.feeds import feed_from_bars
+from forge_core.feeds.build import feed_from_bars
+from forge_core.feeds.feed import Feed
 from forge_core.plays.model import Play
 from forge_core.plays.validation import check_play
 from forge_core.sweeps import plan as planning

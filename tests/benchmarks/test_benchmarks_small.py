@@ -8,10 +8,10 @@ from benchmarks import plays
 from benchmarks.agreement import compare_trades
 from benchmarks.contestants.columns import play_references
 from benchmarks.scene import simulated_bars
-from forge_core.evolution.space_spec import LEVELS, MTF_PRESETS
+from forge_core.evolution.spec.space import LEVELS, MTF_PRESETS
 from forge_core.features.registry import get_feature
-from forge_core.market.bars import validate_bars
-from forge_core.market.instruments import Instrument
+from forge_core.market.bars.model import validate_bars
+from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.parser import parse_play
 
 BARS = 4_200  # no position is open at their end

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forge_core.engine.codes import encode, open_codes
-from forge_core.engine.feed import Column, Feed
-from forge_core.engine.reasons import EXIT_REASONS
+from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
 from forge_core.engine.simulate import simulate
+from forge_core.features.column import Column
+from forge_core.features.quantized import encode, open_codes
 from forge_core.features.reference import FeatureRef
-from forge_core.market.instruments import Instrument
+from forge_core.feeds.feed import Feed
+from forge_core.market.reference.instruments import Instrument
 from forge_core.metrics.catalog import METRICS
 from forge_core.plays.model import Compare, Group, Play, Risk
 from tests.engine.reference_engine import ReferenceResult, reference_backtest

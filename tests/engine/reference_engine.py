@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, field, replace
 
 from forge_core.engine.costs import Costs
-from forge_core.engine.feed import Feed
 from forge_core.features.reference import FeatureRef
+from forge_core.feeds.feed import Feed
 from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend
 
 YEAR_MICROSECONDS = 365 * 86_400_000_000

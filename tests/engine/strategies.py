@@ -11,11 +11,11 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from forge_core.engine.costs import Costs
-from forge_core.engine.feed import Feed
-from forge_core.features.feeds import feed_from_bars
 from forge_core.features.reference import FeatureRef, price_field
 from forge_core.features.registry import make_reference
-from forge_core.market.instruments import Instrument
+from forge_core.feeds.build import feed_from_bars
+from forge_core.feeds.feed import Feed
+from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Size, Trend
 from tests.engine.hand_bars import HOUR, T0, hand_feed, hand_play
 

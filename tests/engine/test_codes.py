@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forge_core.engine.codes import Codes, block_size, code_of, encode, open_codes
-from forge_core.engine.feed import OPEN
-from forge_core.engine.pointers import address
+from forge_core.features.quantized import Codes, block_size, code_of, encode, open_codes
+from forge_core.feeds.feed import OPEN
+from forge_core.simd.memory import address
 from tests.engine.hand_bars import hand_feed, signal
 
 ANYTHING = hnp.arrays(np.float64, st.integers(1, 200), elements=st.floats(width=64))

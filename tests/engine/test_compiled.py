@@ -20,7 +20,7 @@ import hashlib, sys
 import numpy as np, pandas as pd
 from forge_core.engine.backtest import GENERIC_INSTRUMENT
 from forge_core.engine.simulate import simulate
-from forge_core.features.feeds import feed_from_bars
+from forge_core.feeds.build import feed_from_bars
 from forge_core.plays.parser import parse_play
 
 rng = np.random.default_rng(11)

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import forge_core
-from forge_core.features.feeds import feed_from_bars
-from forge_core.market.instruments import Instrument
+from forge_core.feeds.build import feed_from_bars
+from forge_core.market.reference.instruments import Instrument
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "fill_contract.md"
 SIGNALS = {"": 0.0, "long": 1.0, "short": 2.0, "exit": 3.0}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 
 from forge_core.engine.costs import Costs
-from forge_core.engine.feed import Feed
-from forge_core.features.feeds import feed_from_bars
-from forge_core.market.instruments import Instrument
+from forge_core.feeds.build import feed_from_bars
+from forge_core.feeds.feed import Feed
+from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.model import Play, Risk, Size
 from tests.engine.hand_bars import T0, atr_reference, hand_feed, kernel_backtest, signal
 from tests.engine.reference_engine import references_of

@@ -11,14 +11,14 @@ import pytest
 
 from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
-from forge_core.engine.feed import Feed
-from forge_core.engine.plotting import CANDLES, TRADES
-from forge_core.engine.reasons import END_OF_DATA, EXIT, EXIT_REASONS, REVERSAL, STOP
-from forge_core.engine.result import BacktestResult
+from forge_core.engine.kernel.exit_reasons import END_OF_DATA, EXIT, EXIT_REASONS, REVERSAL, STOP
+from forge_core.engine.report.figure import CANDLES, TRADES
+from forge_core.engine.report.result import BacktestResult
 from forge_core.errors import DataError
-from forge_core.market.instruments import Instrument
+from forge_core.feeds.feed import Feed
+from forge_core.market.reference.instruments import Instrument
+from forge_core.metrics import accumulators as t
 from forge_core.metrics import summary
-from forge_core.metrics import tally as t
 from forge_core.metrics.catalog import METRICS
 from forge_core.metrics.returns import from_daily_returns, longest_drawdown, max_drawdown
 from forge_core.plays.model import Distance, Risk
@@ -220,7 +220,7 @@ def test_an_interrupted_write_is_not_taken_for_a_result(result, tmp_path, monkey
     def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("forge_core.engine.result.write_text", full)
+    monkeypatch.setattr("forge_core.engine.report.result.write_text", full)
     with pytest.raises(OSError, match="no space"):
         result.to_parquet(folder)
     assert not (folder / "metrics.json").exists()

@@ -11,16 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forge_core.compiled import compiled
-from forge_core.engine import rules, words
-from forge_core.engine.feed import Feed
-from forge_core.engine.pointers import address
-from forge_core.engine.program import link_play
+from forge_core.engine.signals import evaluator
+from forge_core.engine.signals.program import link_play
 from forge_core.engine.simulate import simulate
 from forge_core.errors import PlayError
 from forge_core.features.reference import FeatureRef
+from forge_core.feeds.feed import Feed
 from forge_core.plays.model import Compare, Group, Play, Trend
 from forge_core.plays.schema import MAX_DEPTH, MAX_RULES
+from forge_core.simd import lanes64
+from forge_core.simd.bitset512 import MAX_COUNT
+from forge_core.simd.compiled import compiled
+from forge_core.simd.memory import address
 from tests.engine.hand_bars import hand_feed
 
 NAMES = ("a", "b", "c")
@@ -66,7 +68,7 @@ def groups(part: st.SearchStrategy) -> st.SearchStrategy[Group]:
 
 @compiled
 def bits_of(plan, group, word):
-    return rules.bits(plan, group, word)
+    return evaluator.bits(plan, group, word)
 
 
 def evaluated(group: Group, values: dict[FeatureRef, np.ndarray]) -> list[bool]:
@@ -75,8 +77,10 @@ def evaluated(group: Group, values: dict[FeatureRef, np.ndarray]) -> list[bool]:
     feed = hand_feed([(1.0, 1.0, 1.0, 1.0, "")] * size, columns=values)
     program = link_play(Play("rules", "1h", entry_long=group), feed)
     plan = address(program.plan, np.int64)
-    found = [int(bits_of(plan, rules.ENTRY_LONG, word)) for word in range((size + 63) // 64)]
-    assert all(int(bits_of(plan, rules.EXIT_SHORT, word)) == 0 for word in range(len(found)))  # a group without rules
+    found = [int(bits_of(plan, evaluator.ENTRY_LONG, word)) for word in range((size + 63) // 64)]
+    assert all(
+        int(bits_of(plan, evaluator.EXIT_SHORT, word)) == 0 for word in range(len(found))
+    )  # a group without rules
     assert found[-1] >> (size - 64 * (len(found) - 1)) == 0  # nothing after the last bar
     return [bool(found[k // 64] >> (k % 64) & 1) for k in range(size)]
 
@@ -176,7 +180,7 @@ def test_larger_and_deeper_groups_are_refused():
 
 @compiled
 def extremes_of(values, chosen):
-    return words.lowest(values, chosen), words.highest(values, chosen), words.trailing_zeros(chosen)
+    return lanes64.lowest(values, chosen), lanes64.highest(values, chosen), lanes64.trailing_zeros(chosen)
 
 
 @settings(max_examples=100, deadline=None)
@@ -187,3 +191,7 @@ def test_extremes_of_the_chosen_bars(values, chosen):
     assert low == kept.min(initial=math.inf)
     assert high == kept.max(initial=-math.inf)
     assert first == ((chosen & -chosen).bit_length() - 1 if chosen else 64)
+
+
+def test_the_language_allows_no_more_rules_in_a_group_than_the_bit_counter_holds():
+    assert MAX_RULES <= MAX_COUNT

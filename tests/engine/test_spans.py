@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from forge_core.engine.feed import Column, Feed
 from forge_core.engine.simulate import simulate
-from forge_core.engine.spans import simulate_spans
+from forge_core.engine.windows import simulate_spans
 from forge_core.errors import DataError, PlayError
-from forge_core.features.feeds import feed_from_bars
-from forge_core.market.instruments import Instrument
+from forge_core.features.column import Column
+from forge_core.feeds.build import feed_from_bars
+from forge_core.feeds.feed import Feed
+from forge_core.market.reference.instruments import Instrument
 from forge_core.metrics.catalog import METRIC_INDEX
 from forge_core.plays.classic.ema import Ema
 from forge_core.plays.model import Play

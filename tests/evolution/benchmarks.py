@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 
-from forge_core.evolution.front import hypervolume, nondominated
-from forge_core.evolution.generation import seed_of, select_distinct
-from forge_core.evolution.genes import Gene
-from forge_core.evolution.migration import parents_after_migration, source_island
-from forge_core.evolution.nsga2 import Nsga2, Operators, make_nsga2
+from forge_core.evolution.nsga.front import hypervolume, nondominated
+from forge_core.evolution.nsga.nsga2 import Nsga2, Operators, make_nsga2
+from forge_core.evolution.run.migration import parents_after_migration, source_island
+from forge_core.evolution.search.generation import seed_of, select_distinct
+from forge_core.evolution.search.genes import Gene
 
 STEPS = 1000  # values of a gene
 Problem = Callable[[np.ndarray], tuple[float, ...]]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from forge_core.market.bars import normalize_bars
-from forge_core.market.store import BarStore
+from forge_core.market.bars.model import normalize_bars
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 
 LEAD_IN = 300  # bars before each dataset

@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 
-from forge_core.evolution.evaluation import Constraint, Evaluation, Goals, Objective
-from forge_core.evolution.generation import Individual
+from forge_core.evolution.search.evaluation import Constraint, Evaluation, Goals, Objective
+from forge_core.evolution.search.generation import Individual
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS
 
 GOALS = Goals(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from forge_core.evolution.study import StudySpec
-from forge_core.evolution.tables import table_hash
+from forge_core.evolution.spec.study import StudySpec
+from forge_core.evolution.storage.tables import table_hash
 
 
 def small_spec(name: str, **changes: Any) -> StudySpec:

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import PlayError
-from forge_core.evolution.encoding import encode
-from forge_core.evolution.genome import QUORUMS, Genome, at_least
-from forge_core.evolution.search_space import build_space
-from forge_core.evolution.space_spec import SpaceSpec
+from forge_core.evolution.search.encoding import encode
+from forge_core.evolution.search.genome import QUORUMS, Genome, at_least
+from forge_core.evolution.search.search_space import build_space
+from forge_core.evolution.spec.space import SpaceSpec
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import parse_play, play_to_yaml
 

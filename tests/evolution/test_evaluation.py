@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from forge_core.errors import DataError
-from forge_core.evolution import evaluation
-from forge_core.evolution.evaluation import FAILURE, Constraint, Evaluator, Goals, Objective
-from forge_core.evolution.plan import StudyPlan
+from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.search import evaluation
+from forge_core.evolution.search.evaluation import FAILURE, Constraint, Evaluator, Goals, Objective
 from forge_core.paths import Home
 
 from .plays import GOALS, metrics
@@ -57,7 +57,7 @@ def test_undefined_and_boundless_metrics_are_worst_or_capped() -> None:
     ],
 )
 def test_constraints(name: str, values: list[float], aggregate: str, bound: float, expected: float) -> None:
-    from forge_core.evolution.study import constraint_metric
+    from forge_core.evolution.spec.study import constraint_metric
 
     metric = constraint_metric(name)
     direction = "maximize" if name.startswith("min_") else "minimize"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from optuna._hypervolume import compute_hypervolume
 
-from forge_core.evolution.evaluation import Objective
-from forge_core.evolution.front import hypervolume, knee, losses, nondominated, reference_point
+from forge_core.evolution.nsga.front import hypervolume, knee, losses, nondominated, reference_point
+from forge_core.evolution.search.evaluation import Objective
 
 points = st.integers(1, 4).flatmap(
     lambda m: arrays(np.float64, st.tuples(st.integers(1, 25), st.just(m)), elements=st.integers(0, 8).map(float))

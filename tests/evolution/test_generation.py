@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from forge_core.evolution.evaluation import Evaluation
-from forge_core.evolution.generation import Generation, Individual, evolve_generation, seed_of
-from forge_core.evolution.genome import Genome
-from forge_core.evolution.nsga2 import make_nsga2
-from forge_core.evolution.search_space import build_space
-from forge_core.evolution.space_spec import SpaceSpec
+from forge_core.evolution.nsga.nsga2 import make_nsga2
+from forge_core.evolution.search.evaluation import Evaluation
+from forge_core.evolution.search.generation import Generation, Individual, evolve_generation, seed_of
+from forge_core.evolution.search.genome import Genome
+from forge_core.evolution.search.search_space import build_space
+from forge_core.evolution.spec.space import SpaceSpec
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.model import Play
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge_core.evolution.genome import OPERANDS, Genome
-from forge_core.evolution.mirror import mirror_rule
-from forge_core.evolution.search_space import build_space
-from forge_core.evolution.space_spec import LEVELS, MTF_PRESETS, SpaceSpec
+from forge_core.evolution.search.genome import OPERANDS, Genome
+from forge_core.evolution.search.mirror import mirror_rule
+from forge_core.evolution.search.search_space import build_space
+from forge_core.evolution.spec.space import LEVELS, MTF_PRESETS, SpaceSpec
 from forge_core.features.reference import FeatureRef
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend

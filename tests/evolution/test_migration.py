@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge_core.evolution.generation import Individual, select_distinct
-from forge_core.evolution.genes import Gene
-from forge_core.evolution.migration import migrants, parents_after_migration, source_island
-from forge_core.evolution.nsga2 import make_nsga2
+from forge_core.evolution.nsga.nsga2 import make_nsga2
+from forge_core.evolution.run.migration import migrants, parents_after_migration, source_island
+from forge_core.evolution.search.generation import Individual, select_distinct
+from forge_core.evolution.search.genes import Gene
 
 from .plays import individual
 

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from forge_core.evolution import nsga2
-from forge_core.evolution.genes import Gene
-from forge_core.evolution.nsga2 import FastNsga2, Operators, PublicNsga2, make_nsga2
+from forge_core.evolution.nsga import nsga2
+from forge_core.evolution.nsga.nsga2 import FastNsga2, Operators, PublicNsga2, make_nsga2
+from forge_core.evolution.search.genes import Gene
 
 from .benchmarks import Point, dtlz2, run_forge, run_islands, run_optuna, run_pymoo, volume, zdt1, zdt2
 

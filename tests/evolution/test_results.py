@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from forge_core.errors import StudyError
-from forge_core.evolution.ledger import holdout_looks
-from forge_core.evolution.plan import StudyPlan
+from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.steps import plan_study, read_front, run_island, run_study, status_text, study_status
+from forge_core.evolution.storage.ledger import holdout_looks
 from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash
@@ -134,7 +134,7 @@ def test_when_no_play_at_all_can_be_backtested(home: Home, monkeypatch: pytest.M
     def breaks(*args: object, **settings: object) -> None:
         raise RuntimeError("the engine is broken")
 
-    monkeypatch.setattr("forge_core.evolution.evaluation.simulate", breaks)
+    monkeypatch.setattr("forge_core.evolution.search.evaluation.simulate", breaks)
     with pytest.raises(StudyError, match=r"no Play could be backtested.*the engine is broken"):
         run_study(small_spec("broken"), home)
     assert not list(home.study("broken").glob("island=*/*.parquet"))

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from forge_core.errors import ConfigError
-from forge_core.evolution.search_space import build_space, space_timeframes
-from forge_core.evolution.space_spec import SpaceSpec
+from forge_core.evolution.search.search_space import build_space, space_timeframes
+from forge_core.evolution.spec.space import SpaceSpec
 
 # level: indicators, structures, timeframes
 LEVELS = {

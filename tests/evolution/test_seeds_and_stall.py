@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from forge_core.errors import ConfigError
-from forge_core.evolution.folder import StudyFolder
-from forge_core.evolution.stall import final_generation
+from forge_core.evolution.run.early_stopping import final_generation
+from forge_core.evolution.spec.study import StudySpec
 from forge_core.evolution.steps import (
     load_study,
     merge_epoch,
@@ -17,8 +17,8 @@ from forge_core.evolution.steps import (
     status_text,
     study_status,
 )
-from forge_core.evolution.study import StudySpec
-from forge_core.evolution.tables import read_hypervolume
+from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.evolution.storage.tables import read_hypervolume
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import parse_play

@@ -12,10 +12,11 @@ import pytest
 from filelock import FileLock
 
 from forge_core.errors import DataError, StudyError
-from forge_core.evolution import champion, ledger, plan, tables
-from forge_core.evolution.ledger import holdout_looks
-from forge_core.evolution.nsga2 import PublicNsga2
-from forge_core.evolution.plan import StudyPlan
+from forge_core.evolution.nsga.nsga2 import PublicNsga2
+from forge_core.evolution.run import champion, plan
+from forge_core.evolution.run.memory_usage import Memory
+from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.spec.study import StudySpec
 from forge_core.evolution.steps import (
     finish_study,
     merge_epoch,
@@ -25,9 +26,9 @@ from forge_core.evolution.steps import (
     run_study,
     study_status,
 )
-from forge_core.evolution.study import StudySpec
-from forge_core.evolution.tables import TableFormat
-from forge_core.evolution.usage import Memory
+from forge_core.evolution.storage import ledger, tables
+from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.evolution.storage.tables import TableFormat
 from forge_core.paths import Home
 
 from .studies import content, small_spec
@@ -160,7 +161,7 @@ def test_killed_at_every_write_and_run_again(home: Home, monkeypatch: pytest.Mon
     """Whatever was the last write before the end, the next run ends with the tables of an undisturbed one."""
     # quicker: neither durability nor memory is what this test is about
     monkeypatch.setattr("os.fsync", lambda handle: None)
-    monkeypatch.setattr("forge_core.evolution.island.unique_memory", lambda: Memory(0.0, 0.0))
+    monkeypatch.setattr("forge_core.evolution.run.island.unique_memory", lambda: Memory(0.0, 0.0))
     spec = small_spec("killed", train=["SP500_BULL_2013"], population=5, generations=3, holdout=["NASDAQ_BULL_2003"])
     report = run_study(spec, home)
     expected = content(home.study("killed"))
@@ -299,7 +300,7 @@ def test_a_changed_study_is_refused_with_a_diff(done: tuple, change: dict, lines
 
 def test_changed_versions_are_refused(done: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     home, _, _ = done
-    monkeypatch.setattr("forge_core.evolution.manifest.ENGINE_VERSION", "next")
+    monkeypatch.setattr("forge_core.evolution.storage.manifest.ENGINE_VERSION", "next")
     with pytest.raises(StudyError, match=r'versions.engine: was ".*", is "next"'):
         plan_study(small_spec("reference"), home)
 

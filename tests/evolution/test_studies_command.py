@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import StudyError
-from forge_core.evolution.ledger import holdout_looks
 from forge_core.evolution.steps import plan_study, reveal_front, run_island, run_study, study_status
+from forge_core.evolution.storage.ledger import holdout_looks
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import load_play

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from forge_core.errors import ConfigError, StudyError
-from forge_core.evolution.evaluation import Goals
-from forge_core.evolution.goals_spec import constraint_metric
-from forge_core.evolution.study import StudySpec, cautions, holdout_relation, list_studies, load_study, split
+from forge_core.evolution.search.evaluation import Goals
+from forge_core.evolution.spec.objectives import constraint_metric
+from forge_core.evolution.spec.study import StudySpec, cautions, holdout_relation, list_studies, load_study, split
 
 from .studies import small_spec
 

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from forge_core.errors import DataError
-from forge_core.evolution.evaluation import Evaluation
-from forge_core.evolution.generation import Generation, Individual, Timing
-from forge_core.evolution.genes import Gene
-from forge_core.evolution.tables import TableFormat, table_hash
+from forge_core.evolution.search.evaluation import Evaluation
+from forge_core.evolution.search.generation import Generation, Individual, Timing
+from forge_core.evolution.search.genes import Gene
+from forge_core.evolution.storage.tables import TableFormat, table_hash
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS
 
 from .plays import GOALS, individual, made_up

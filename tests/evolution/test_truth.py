@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from forge_core.evolution.plan import StudyPlan
+from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.spec.study import StudySpec, load_study
 from forge_core.evolution.steps import plan_study, run_study
-from forge_core.evolution.study import StudySpec, load_study
 from forge_core.paths import Home
 from forge_core.plays.parser import parse_play
 

@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forge_core.features.alignment import aligned_index, first_visible, take_aligned
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.timeframes import Timeframe
 
 MINUTE = 60_000_000
 

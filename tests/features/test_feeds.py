@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import DataError, PlayError
-from forge_core.features.bank import Bank
-from forge_core.features.feeds import feed_from_bars, open_feed
+from forge_core.features.bank.bank import Bank
 from forge_core.features.reference import PRICE_FIELDS, price_field
 from forge_core.features.registry import make_reference
-from forge_core.market.bars import normalize_bars, trade_days
-from forge_core.market.timeframes import Timeframe
+from forge_core.feeds.build import feed_from_bars, open_feed
+from forge_core.market.bars.model import normalize_bars, trade_days
+from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
 from tests.features.versions import (
     INSTRUMENT,

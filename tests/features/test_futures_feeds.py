@@ -4,18 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import forge_core.market.datasets as datasets
+import forge_core.market.datasets.build as datasets
 from forge_core.engine.backtest import backtest
 from forge_core.errors import DataError
-from forge_core.evolution.champion import buy_and_hold
-from forge_core.features.feeds import feed_from_bars, open_feed
+from forge_core.evolution.run.champion import buy_and_hold
 from forge_core.features.registry import make_reference
+from forge_core.feeds.build import feed_from_bars, open_feed
 from forge_core.files import write_text
-from forge_core.market.catalog import DatasetSpec
-from forge_core.market.dataset_versions import DatasetVersion, follows
-from forge_core.market.datasets import build_dataset
-from forge_core.market.store import BarStore
-from forge_core.market.switch_dates import SwitchDates, switch_text
+from forge_core.market.datasets.build import build_dataset
+from forge_core.market.datasets.versions import DatasetVersion, follows
+from forge_core.market.futures.roll_dates import SwitchDates, switch_text
+from forge_core.market.reference.catalog import DatasetSpec
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from forge_core.plays.classic.ema import Ema
 from tests.sweeps.made import rolled, session_bars

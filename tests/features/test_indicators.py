@@ -8,8 +8,8 @@ import pytest
 import talib
 from talib import abstract
 
+from forge_core.features.catalogue.talib import EXCLUDED
 from forge_core.features.registry import all_features, get_feature
-from forge_core.features.talib_catalogue import EXCLUDED
 from tests.features.sample_bars import choices, hostile, same, ticks, walk
 
 OWN = {"rsi_sma", "ichimoku"}

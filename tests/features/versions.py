@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from forge_core.features.registry import get_feature
-from forge_core.market.bars import BAR_COLUMNS, resample_bars
-from forge_core.market.catalog import DatasetSpec
-from forge_core.market.datasets import build_dataset
-from forge_core.market.instruments import Instrument
-from forge_core.market.store import BarStore
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.bars.model import BAR_COLUMNS, resample_bars
+from forge_core.market.datasets.build import build_dataset
+from forge_core.market.reference.catalog import DatasetSpec
+from forge_core.market.reference.instruments import Instrument
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 
 INSTRUMENT = Instrument(symbol="SIMUSDT", kind="spot", tick=0.01)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.timeframes import Timeframe
 
 REAL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 needs_real_bars = pytest.mark.skipif(not REAL.is_dir(), reason="the real bars beside the repository are absent")

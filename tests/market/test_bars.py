@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge_core.errors import DataError
-from forge_core.market.bars import (
+from forge_core.market.bars.model import (
     BAR_COLUMNS,
     bars_hash,
     drop_incomplete,
@@ -17,7 +17,7 @@ from forge_core.market.bars import (
     normalize_bars,
     validate_bars,
 )
-from forge_core.market.instruments import get_instrument
+from forge_core.market.reference.instruments import get_instrument
 from tests.market.bar_tables import same_bars, walk
 
 BTC, OIL = get_instrument("BTCUSDT"), get_instrument("CL")

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import ConfigError
-from forge_core.market.catalog import get_dataset_spec, load_catalog
-from forge_core.market.instruments import load_instruments
-from forge_core.market.source import Request
-from forge_core.market.sources.sample import SampleSource
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.catalog import get_dataset_spec, load_catalog
+from forge_core.market.reference.instruments import load_instruments
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.sources.protocol import Request
+from forge_core.market.sources.providers.sample import SampleSource
 from forge_core.paths import Home
 
 SAMPLE = [spec for spec in load_catalog().values() if load_instruments()[spec.symbol].source == "sample"]

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.catalog import DatasetSpec, get_dataset_spec, load_catalog
-from forge_core.market.catalog_edit import add_dataset, catalog_path, remove_dataset
-from forge_core.market.datasets import build_dataset, ensure_dataset, latest_version
-from forge_core.market.instruments import get_instrument
-from forge_core.market.pruning import prune_versions, unneeded_versions
-from forge_core.market.regimes import daily_closes, figures, suggest_regimes
-from forge_core.market.store import BarStore
+from forge_core.market.datasets.build import build_dataset, ensure_dataset, latest_version
+from forge_core.market.datasets.pruning import prune_versions, unneeded_versions
+from forge_core.market.reference.catalog import DatasetSpec, get_dataset_spec, load_catalog
+from forge_core.market.reference.catalog_edit import add_dataset, catalog_path, remove_dataset
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.market.regimes.suggest import daily_closes, figures, suggest_regimes
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import REAL, needs_real_bars, walk
 
 PROJECT = Path(__file__).resolve().parents[2] / "datasets"
@@ -199,7 +199,7 @@ def test_regimes_of_what_does_not_tell_any_are_refused(closes, message):
 
 @needs_real_bars
 def test_the_sideways_period_of_the_catalog_is_the_one_proposed():
-    from forge_core.market.importer import read_bars_file
+    from forge_core.market.importing.importer import read_bars_file
 
     closes = daily_closes(read_bars_file(REAL / "ETHUSDT_15m.parquet"), get_instrument("ETHUSDT"))
     suggestions = suggest_regimes(closes, 365)
@@ -274,7 +274,7 @@ def test_the_commands(project, home):
 
 
 def test_newer_bars_make_a_built_dataset_outdated(home):
-    from forge_core.market.catalog_check import check_dataset
+    from forge_core.market.datasets.catalog_check import check_dataset
 
     spec = spec_of("HERE", start="2024-02-01", end="2024-03-01", regime="bull")
     bars = walk(2_000, "1h")

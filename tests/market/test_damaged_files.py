@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from forge_core.errors import DataError, ForgeError
-from forge_core.market.importer import import_files, read_bars_file
-from forge_core.market.store import BarStore
+from forge_core.market.importing.importer import import_files, read_bars_file
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import REAL, needs_real_bars, same_bars
 from tests.market.format_files import BYTE_DAMAGE, ROW_DAMAGE, WRITERS, market
 

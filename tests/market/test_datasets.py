@@ -9,16 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import forge_core.market.datasets as datasets_module
+import forge_core.market.datasets.build as datasets_module
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.bars import resample_bars
-from forge_core.market.catalog import DatasetSpec
-from forge_core.market.datasets import LEAD_IN, build_dataset, ensure_dataset, latest_version, open_version
-from forge_core.market.download import Limits
-from forge_core.market.instruments import Session
-from forge_core.market.sources.binance import URL_SETTING, BinanceSource
-from forge_core.market.store import BarStore
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.bars.model import resample_bars
+from forge_core.market.datasets.build import LEAD_IN, build_dataset, ensure_dataset, latest_version, open_version
+from forge_core.market.reference.catalog import DatasetSpec
+from forge_core.market.reference.instruments import Session
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.sources.download import Limits
+from forge_core.market.sources.providers.binance import URL_SETTING, BinanceSource
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from tests.market.bar_tables import same_bars, walk
 

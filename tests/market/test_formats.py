@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.formats import FORMATS
-from forge_core.market.importer import ImportOptions, identify, import_files, read_for_store
-from forge_core.market.store import BarStore
+from forge_core.market.importing.formats import FORMATS
+from forge_core.market.importing.importer import ImportOptions, identify, import_files, read_for_store
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import REAL, needs_real_bars, same_bars
 from tests.market.format_files import (
     WRITERS,

@@ -6,12 +6,12 @@ import pytest
 
 from forge_core import backtest
 from forge_core.errors import ConfigError, DataError
-from forge_core.features.feeds import open_feed
-from forge_core.market.catalog import DatasetSpec, get_dataset_spec
-from forge_core.market.datasets import build_dataset, ensure_dataset, open_version
-from forge_core.market.funding import checked_rates, funding_holes
-from forge_core.market.importer import import_files
-from forge_core.market.store import BarStore
+from forge_core.feeds.build import open_feed
+from forge_core.market.bars.funding import checked_rates, funding_holes
+from forge_core.market.datasets.build import build_dataset, ensure_dataset, open_version
+from forge_core.market.importing.importer import import_files
+from forge_core.market.reference.catalog import DatasetSpec, get_dataset_spec
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import REAL, needs_real_bars, walk
 
 SYMBOL = "BTCUSDTPERP"

@@ -4,9 +4,9 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_core.market.bars import find_gaps
-from forge_core.market.instruments import Session
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.bars.model import find_gaps
+from forge_core.market.reference.instruments import Session
+from forge_core.market.reference.timeframes import Timeframe
 from tests.market.bar_tables import walk, walk_at
 
 CRYPTO = Session()

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import DataError
-from forge_core.market import importer, spool
-from forge_core.market.importer import ImportOptions, import_files
-from forge_core.market.store import BarStore
+from forge_core.market.importing import importer, staging
+from forge_core.market.importing.importer import ImportOptions, import_files
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import same_bars
 from tests.market.format_files import market
 
@@ -57,7 +57,7 @@ def test_an_import_that_cannot_have_the_store_says_who_has_it(home, tmp_path, mo
     market(50).to_parquet(tmp_path / "BTCUSDT_15m.parquet")
     code = f"""
     import pathlib, time
-    from forge_core.market.store import BarStore
+    from forge_core.market.store.bar_store import BarStore
     with BarStore(pathlib.Path({str(home.store)!r})):
         print("held", flush=True)
         time.sleep(60)
@@ -140,14 +140,14 @@ def test_several_files_are_stored_together_or_not_at_all(home, tmp_path, monkeyp
 
 
 def test_the_workspace_of_a_running_import_is_left_alone(home):
-    with spool.workspace(home) as running, spool.workspace(home) as other:
+    with staging.workspace(home) as running, staging.workspace(home) as other:
         assert running.is_dir()
         assert other != running
     left = home.root / ".importing-killed"
     left.mkdir()
     left.with_name(".importing-killed.lock").touch()
     (left / "bars.parquet").write_bytes(b"half")
-    with spool.workspace(home) as running:
+    with staging.workspace(home) as running:
         assert not left.exists()
     assert leftovers(home) == []
 

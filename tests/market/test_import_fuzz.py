@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import ForgeError
-from forge_core.market.bars import validate_bars
-from forge_core.market.importer import ImportOptions, read_for_store
-from forge_core.market.instruments import get_instrument
+from forge_core.market.bars.model import validate_bars
+from forge_core.market.importing.importer import ImportOptions, read_for_store
+from forge_core.market.reference.instruments import get_instrument
 from tests.market.format_files import WRITERS, market, write_tvdatafeed, write_zip
 
 ASK = {

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.importer import import_files, name_of_file, read_bars_file
-from forge_core.market.store import BarStore
+from forge_core.market.importing.importer import import_files, name_of_file, read_bars_file
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import same_bars, walk
 
 

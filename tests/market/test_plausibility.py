@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import DataError
-from forge_core.market.importer import read_bars_file
-from forge_core.market.instruments import get_instrument
-from forge_core.market.plausibility import check_prices, check_times
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.importing.importer import read_bars_file
+from forge_core.market.importing.plausibility import check_prices, check_times
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.market.reference.timeframes import Timeframe
 from tests.market.bar_tables import REAL, needs_real_bars, walk
 from tests.market.format_files import market
 

@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.bars import resample_bars
-from forge_core.market.filling import fill_gaps
-from forge_core.market.importer import import_files
-from forge_core.market.instruments import Session, get_instrument
-from forge_core.market.quality import check_symbols, outlier_scores
-from forge_core.market.quality_page import quality_page
-from forge_core.market.store import BarStore
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.bars.model import resample_bars
+from forge_core.market.importing.importer import import_files
+from forge_core.market.quality.checks import check_symbols, outlier_scores
+from forge_core.market.quality.page import quality_page
+from forge_core.market.reference.instruments import Session, get_instrument
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.sources.gap_filling import fill_gaps
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import REAL, needs_real_bars, same_bars, walk_at
 from tests.market.format_files import market
 

@@ -4,13 +4,13 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import DataError
-from forge_core.market.bars import find_gaps, normalize_bars, resample_bars, trade_days, validate_bars
-from forge_core.market.catalog import get_dataset_spec
-from forge_core.market.datasets import build_dataset
-from forge_core.market.importer import import_files, read_bars_file
-from forge_core.market.instruments import get_instrument
-from forge_core.market.store import BarStore
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.bars.model import find_gaps, normalize_bars, resample_bars, trade_days, validate_bars
+from forge_core.market.datasets.build import build_dataset
+from forge_core.market.importing.importer import import_files, read_bars_file
+from forge_core.market.reference.catalog import get_dataset_spec
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import REAL, needs_real_bars, same_bars
 
 pytestmark = needs_real_bars

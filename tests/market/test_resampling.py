@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import DataError
-from forge_core.market.bars import resample_bars, trade_days
-from forge_core.market.instruments import Session
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.bars.model import resample_bars, trade_days
+from forge_core.market.reference.instruments import Session
+from forge_core.market.reference.timeframes import Timeframe
 from tests.market.bar_tables import same_bars, walk, walk_at
 
 CRYPTO = Session()

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_core.features.feeds import feed_from_bars
 from forge_core.features.reference import price_field
 from forge_core.features.registry import make_reference
-from forge_core.market.importer import read_bars_file
-from forge_core.market.instruments import get_instrument
-from forge_core.market.rolls import first_bars, fitting_share, forward_adjusted, roll_gaps
+from forge_core.feeds.build import feed_from_bars
+from forge_core.market.futures.rolls import first_bars, fitting_share, forward_adjusted, roll_gaps
+from forge_core.market.importing.importer import read_bars_file
+from forge_core.market.reference.instruments import get_instrument
 from tests.market.bar_tables import REAL, needs_real_bars, walk
 
 PRICES = ["open", "high", "low", "close"]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_core.market.bars import trade_days
-from forge_core.market.instruments import Session
+from forge_core.market.bars.model import trade_days
+from forge_core.market.reference.instruments import Session
 
 CRYPTO = Session()
 CME = Session(timezone="America/Chicago", opens="17:00")

@@ -7,9 +7,9 @@ import zipfile
 import pytest
 
 from forge_core.errors import DataError
-from forge_core.market.formats import source_file
-from forge_core.market.formats.source_file import open_source_file
-from forge_core.market.importer import import_files, read_bars_file
+from forge_core.market.importing.formats import source_file
+from forge_core.market.importing.formats.source_file import open_source_file
+from forge_core.market.importing.importer import import_files, read_bars_file
 from tests.market.bar_tables import same_bars
 from tests.market.format_files import klines, market, write_zip
 

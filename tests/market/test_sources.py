@@ -8,13 +8,13 @@ import pytest
 from arch.data import nasdaq, sp500
 
 from forge_core.errors import ConfigError, DataError, ForgeError
-from forge_core.market.instruments import get_instrument, source_names
-from forge_core.market.refresh import how_to_get, refresh_bars
-from forge_core.market.source import Request
-from forge_core.market.sources.files import stamp, symbol_of_file
-from forge_core.market.sources.sample import SampleSource
-from forge_core.market.store import BarStore
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.instruments import get_instrument, source_names
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.sources.protocol import Request
+from forge_core.market.sources.providers.files import stamp, symbol_of_file
+from forge_core.market.sources.providers.sample import SampleSource
+from forge_core.market.sources.refresh import how_to_get, refresh_bars
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import same_bars, walk
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")

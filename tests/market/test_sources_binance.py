@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.download import Limits, download_parts
-from forge_core.market.instruments import get_instrument
-from forge_core.market.refresh import refresh_bars
-from forge_core.market.sources.binance import URL_SETTING, BinanceSource
-from forge_core.market.store import BarStore
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.market.sources.download import Limits, download_parts
+from forge_core.market.sources.providers.binance import URL_SETTING, BinanceSource
+from forge_core.market.sources.refresh import refresh_bars
+from forge_core.market.store.bar_store import BarStore
 from tests.market.archive_server import Archive, serving
 from tests.market.bar_tables import same_bars, walk
 

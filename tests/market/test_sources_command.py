@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError
-from forge_core.market import instruments
-from forge_core.market.download import Limits
-from forge_core.market.instruments import get_instrument
-from forge_core.market.refresh import refresh_bars
-from forge_core.market.sources.binance import URL_SETTING, BinanceSource
-from forge_core.market.store import BarStore
+from forge_core.market.reference import instruments
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.market.sources.download import Limits
+from forge_core.market.sources.providers.binance import URL_SETTING, BinanceSource
+from forge_core.market.sources.refresh import refresh_bars
+from forge_core.market.store.bar_store import BarStore
 from tests.market.archive_server import serving
 from tests.market.bar_tables import same_bars, walk
 
@@ -57,7 +57,7 @@ def test_a_source_that_is_down_ends_the_command_with_its_reason(home, monkeypatc
 @pytest.fixture
 def own_source(home, tmp_path, monkeypatch):
     """A copy of the sources with the example of the manual in it, as ``mine.py``."""
-    import forge_core.market.sources as package
+    import forge_core.market.sources.providers as package
 
     (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     folder = tmp_path / "sources"
@@ -67,7 +67,7 @@ def own_source(home, tmp_path, monkeypatch):
     monkeypatch.setattr(instruments, "_SOURCES", folder)
     monkeypatch.setattr(package, "__path__", [str(folder)])
     yield tmp_path
-    sys.modules.pop("forge_core.market.sources.mine", None)
+    sys.modules.pop("forge_core.market.sources.providers.mine", None)
 
 
 def test_a_source_of_ones_own_is_one_file(own_source, home):

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.instruments import get_instrument
-from forge_core.market.refresh import refresh_bars
-from forge_core.market.source import Request
-from forge_core.market.sources.ccxt import CcxtSource, rows_to_bars
-from forge_core.market.sources.yahoo import YahooSource, history_to_bars
-from forge_core.market.store import BarStore
-from forge_core.market.timeframes import Timeframe
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.sources.protocol import Request
+from forge_core.market.sources.providers.ccxt import CcxtSource, rows_to_bars
+from forge_core.market.sources.providers.yahoo import YahooSource, history_to_bars
+from forge_core.market.sources.refresh import refresh_bars
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import same_bars, walk
 
 BARS = walk(2_500, "1h", "2024-01-01").round(2)
@@ -102,7 +102,7 @@ def exchange(home, exchange_server, monkeypatch):
         "precision": {"amount": 1e-5, "price": 0.01}, "limits": {}, "active": True,
     }  # fmt: skip
     source.exchange.set_markets({"BTC/USDT": market})
-    monkeypatch.setattr("forge_core.market.sources.ccxt._LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("forge_core.market.sources.providers.ccxt._LONGEST_WAIT", 0.01)
     return source, asked
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.store import BarStore
+from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import same_bars, walk
 
 _NUMBERS = count()  # each example has a symbol of its own
@@ -144,7 +144,7 @@ def test_a_store_held_by_another_process_is_waited_for_and_then_refused(tmp_path
     holder = python(
         f"""
         import pathlib, time
-        from forge_core.market.store import BarStore
+        from forge_core.market.store.bar_store import BarStore
         with BarStore(pathlib.Path({str(path)!r})):
             pathlib.Path({str(held)!r}).touch()
             while not pathlib.Path({str(release)!r}).exists():
@@ -172,7 +172,7 @@ def test_a_process_killed_while_it_writes_leaves_whole_imports_only(tmp_path):
     writer = python(
         f"""
         import pathlib
-        from forge_core.market.store import BarStore
+        from forge_core.market.store.bar_store import BarStore
         from tests.market.bar_tables import walk
         bars = walk(3000)
         with BarStore(pathlib.Path({str(path)!r})) as store:

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import ConfigError, DataError
-from forge_core.market.instruments import get_instrument, load_instruments
-from forge_core.market.roll_calendar import (
+from forge_core.market.futures.roll_calendar import (
     RULES,
     YEARS,
     crude_oil_last_day,
@@ -18,14 +17,15 @@ from forge_core.market.roll_calendar import (
     natural_gas_last_day,
     switch_file,
 )
-from forge_core.market.sessions import trade_days
-from forge_core.market.switch_dates import (
+from forge_core.market.futures.roll_dates import (
     import_switch_dates,
     load_switch_dates,
     read_switch_file,
     switch_text,
     trade_date_opens,
 )
+from forge_core.market.reference.instruments import get_instrument, load_instruments
+from forge_core.market.reference.sessions import trade_days
 from forge_core.paths import project_root
 from tests.market.bar_tables import REAL, needs_real_bars
 

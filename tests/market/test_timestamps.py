@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge_core.errors import DataError
-from forge_core.market.timestamps import parse_timestamps
+from forge_core.market.bars.timestamps import parse_timestamps
 
 TIMES = pd.DatetimeIndex(["2021-03-04 05:06:07.008009", "2025-12-31 23:45:00", "2020-02-29"]).tz_localize("UTC")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forge_core.errors import ConfigError
+from forge_core.metrics import accumulators as t
 from forge_core.metrics import returns, summary
-from forge_core.metrics import tally as t
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS, get_metric
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from forge_core.market.instruments import Instrument
+from forge_core.market.reference.instruments import Instrument
 from forge_core.metrics.trades import per_trade
 
 TRADES = pd.DataFrame(

@@ -4,9 +4,9 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from forge_core.market.download import Limits
-from forge_core.market.sources.binance import URL_SETTING, BinanceSource
-from forge_core.market.store import BarStore
+from forge_core.market.sources.download import Limits
+from forge_core.market.sources.providers.binance import URL_SETTING, BinanceSource
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from forge_pipelines.definitions import defs
 from tests.market.bar_tables import walk

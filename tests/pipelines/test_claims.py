@@ -10,8 +10,8 @@ import pytest
 
 from forge_core.errors import DataError, StudyError
 from forge_core.files import read_json, write_json
-from forge_pipelines.claims import claim_study, release_study
-from forge_pipelines.processes import is_running, start_time
+from forge_pipelines.lib.processes import is_running, start_time
+from forge_pipelines.lib.study_lock import claim_study, release_study
 from tests.pipelines.workspace import wait_for
 
 

@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 
 from forge_core.errors import ConfigError
-from forge_pipelines.console import CONSOLE_CONFIG, console_logger
-from forge_pipelines.executors import threads_per_island, worker_count
-from forge_pipelines.failures import user_errors
+from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
+from forge_pipelines.lib.errors import user_errors
+from forge_pipelines.lib.executor import threads_per_island, worker_count
 
 
 @dg.op

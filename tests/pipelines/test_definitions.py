@@ -8,11 +8,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from forge_core.market.catalog import load_catalog
-from forge_core.market.instruments import load_instruments
+from forge_core.market.reference.catalog import load_catalog
+from forge_core.market.reference.instruments import load_instruments
 from forge_pipelines.definitions import defs
-from forge_pipelines.jobs.evolve import EvolveConfig, read_spec
-from forge_pipelines.partitions import DATASETS, SYMBOL_OF_DATASET, SYMBOLS, generation_key
+from forge_pipelines.defs.evolution.jobs import EvolveConfig, read_spec
+from forge_pipelines.lib.partitions import DATASETS, SYMBOL_OF_DATASET, SYMBOLS, generation_key
 from tests.pipelines.workspace import REPOSITORY
 
 LINE = ["raw_ohlcv", "regime_dataset", "indicator_bank", "generation_fitness", "pareto_front", "champion"]

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import dagster as dg
 import pytest
 
-from forge_core.evolution.status import study_status
+from forge_core.evolution.run.status import study_status
 from forge_pipelines.definitions import defs
 from tests.pipelines.workspace import TINY, Workspace
 

@@ -5,10 +5,10 @@ import shutil
 import dagster as dg
 import pytest
 
-from forge_core.market.datasets import latest_version
+from forge_core.market.datasets.build import latest_version
 from forge_core.paths import Home
-from forge_pipelines.claims import claim_study
 from forge_pipelines.definitions import defs
+from forge_pipelines.lib.study_lock import claim_study
 from tests.pipelines.workspace import TINY, Workspace
 
 IMPOSSIBLE = TINY.replace("min_trades: 1", "min_trades: 1000000")

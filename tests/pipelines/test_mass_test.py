@@ -7,7 +7,7 @@ from forge_core.paths import Home
 from forge_core.sweeps.plan import read_plan
 from forge_core.sweeps.report import sweep_status
 from forge_pipelines.definitions import defs
-from forge_pipelines.jobs.mass_test import note_process
+from forge_pipelines.defs.mass_test.jobs import note_process
 from tests.pipelines.workspace import Workspace
 from tests.sweeps.made import all_rows
 

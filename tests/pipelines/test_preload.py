@@ -7,7 +7,7 @@ from tests.pipelines.workspace import REPOSITORY, Workspace
 
 EVOLVE_AND_LIST_NEW_KERNELS = """
 import gc
-import forge_pipelines.preload
+import forge_pipelines.lib.preload
 from numba.core.dispatcher import Dispatcher
 from forge_core.evolution.steps import load_study, run_study
 

@@ -6,10 +6,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from forge_core.market.catalog import load_catalog
-from forge_core.market.download import Limits
-from forge_core.market.sources.binance import URL_SETTING, BinanceSource
-from forge_core.market.store import BarStore
+from forge_core.market.reference.catalog import load_catalog
+from forge_core.market.sources.download import Limits
+from forge_core.market.sources.providers.binance import URL_SETTING, BinanceSource
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from forge_pipelines.definitions import defs
 from tests.market.archive_server import serving

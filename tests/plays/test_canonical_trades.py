@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.engine.simulate import simulate
-from forge_core.features.feeds import feed_from_bars
-from forge_core.market.instruments import Instrument
+from forge_core.feeds.build import feed_from_bars
+from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import parse_play, play_to_yaml
 from tests.plays.strategies import random_play

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
 from forge_core.errors import ConfigError
-from forge_core.features.feeds import feed_from_bars
-from forge_core.market.instruments import Instrument
+from forge_core.feeds.build import feed_from_bars
+from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.classic import classic_strategies, get_strategy
 from forge_core.plays.classic.strategy import ClassicStrategy, Options, Period, column, when
 from forge_core.plays.model import Group

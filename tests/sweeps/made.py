@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forge_core.files import write_text
-from forge_core.market.instruments import get_instrument
-from forge_core.market.sessions import sessions_between
-from forge_core.market.store import BarStore
-from forge_core.market.switch_dates import switch_text
+from forge_core.market.futures.roll_dates import switch_text
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.market.reference.sessions import sessions_between
+from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.spec import SweepSpec

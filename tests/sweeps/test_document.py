@@ -7,8 +7,8 @@ import pytest
 from forge_core.configuration import parse_yaml, validate_model
 from forge_core.engine.backtest import backtest
 from forge_core.features.reference import price_field
-from forge_core.market.instruments import Instrument
-from forge_core.market.switch_dates import read_switch_file
+from forge_core.market.futures.roll_dates import read_switch_file
+from forge_core.market.reference.instruments import Instrument
 from forge_core.paths import project_root
 from forge_core.plays.classic import classic_strategies, strategy
 from forge_core.plays.classic.strategy import Options

@@ -8,10 +8,10 @@ from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
 from forge_core.features.reference import price_field
 from forge_core.files import write_text
-from forge_core.market.importer import read_bars_file
-from forge_core.market.instruments import get_instrument
-from forge_core.market.store import BarStore
-from forge_core.market.switch_dates import switch_text
+from forge_core.market.futures.roll_dates import switch_text
+from forge_core.market.importing.importer import read_bars_file
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.market.store.bar_store import BarStore
 from forge_core.plays.classic.ema import Ema
 from forge_core.plays.classic.rsi import Rsi
 from forge_core.plays.classic.strategy import Options, when

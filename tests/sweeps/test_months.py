@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from forge_core.engine.simulate import simulate
-from forge_core.features.feeds import feed_from_bars
-from forge_core.market.instruments import Session, get_instrument
-from forge_core.market.sessions import trade_days
+from forge_core.feeds.build import feed_from_bars
+from forge_core.market.reference.instruments import Session, get_instrument
+from forge_core.market.reference.sessions import trade_days
 from forge_core.plays.classic import classic_strategies
 from forge_core.sweeps.months import cut_months, data_hashes, month_feed
 from tests.market.bar_tables import walk

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from forge_core.market.importer import import_files
-from forge_core.market.switch_dates import import_switch_dates
+from forge_core.market.futures.roll_dates import import_switch_dates
+from forge_core.market.importing.importer import import_files
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.steps import load_sweep, run_sweep
 from tests.engine.reference_engine import reference_backtest

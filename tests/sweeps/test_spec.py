@@ -6,8 +6,8 @@ import pytest
 
 from forge_core.configuration import parse_yaml, validate_model
 from forge_core.errors import ConfigError, StudyError
-from forge_core.evolution.study import list_studies
-from forge_core.market.instruments import get_instrument
+from forge_core.evolution.spec.study import list_studies
+from forge_core.market.reference.instruments import get_instrument
 from forge_core.sweeps.spec import SweepSpec, list_sweeps, load_sweep, month_label
 
 

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from forge_core.engine.backtest import backtest
-from forge_core.engine.reasons import EXIT_REASONS
+from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
 from forge_core.errors import ConfigError, DataError, StudyError
-from forge_core.features.feeds import feed_from_bars
+from forge_core.feeds.build import feed_from_bars
 from forge_core.files import write_text
-from forge_core.market.instruments import load_instruments
-from forge_core.market.store import BarStore
-from forge_core.market.switch_dates import load_switch_dates, switch_text
+from forge_core.market.futures.roll_dates import load_switch_dates, switch_text
+from forge_core.market.reference.instruments import load_instruments
+from forge_core.market.store.bar_store import BarStore
 from forge_core.metrics.catalog import METRICS
 from forge_core.sweeps import plan as planning
 from forge_core.sweeps import task as tasks

@@ -1,0 +1,439 @@
+"""The backtest kernel: one pass over the bars, written from docs/fill_contract.md step by step.
+
+It holds the position in local variables, asks for rule results where they can matter, and passes over the quiet bars
+of a flat or a held stretch (``engine.kernel.fast_forward``). Nothing it allocates grows with the bars.
+"""
+
+import numpy as np
+
+from forge_core.engine.kernel import exit_reasons as rs
+from forge_core.engine.kernel import params as st
+from forge_core.engine.kernel.fast_forward import day_of, hold, next_entry
+from forge_core.engine.kernel.fills import (
+    P_BEST,
+    P_COMMISSION,
+    P_FINANCING,
+    P_WORST,
+    book_trade,
+    commission,
+    distance,
+    position_size,
+    slipped,
+    unit_margin,
+)
+from forge_core.engine.signals.evaluator import ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT, bits
+from forge_core.feeds.feed import CLOSE, DAY_END, DAY_INDEX, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME
+from forge_core.metrics import accumulators as tl
+from forge_core.simd.compiled import compiled
+from forge_core.simd.lanes64 import ONE, VALUE_BYTES, WORD_SHIFT
+from forge_core.simd.memory import address_of, borrowed, float64_at, int32_at, int64_at, uint8_at
+
+NO_ORDER, CLOSE_ORDER = 0, 2  # +1 and -1 enter long and short
+DAY_MICROSECONDS = 86_400e6
+
+
+@compiled
+def _liquidation_price(side, entry, margin_price, maintenance):
+    """Return the price at which isolated margin no longer covers maintenance, or an infinity that never fires."""
+    if maintenance <= 0.0:
+        return -side * np.inf
+    if side > 0:
+        return (entry - margin_price) / (1.0 - maintenance)
+    return (entry + margin_price) / (1.0 + maintenance)
+
+
+@compiled
+def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy, finer, finer_size):
+    """Decide a bar that touches both levels: return (whether the adverse one fills, its price before slippage)."""
+    if policy == st.OHLC_PATH:
+        rises = close[i] >= open_[i]
+        return (True, adverse) if rises == (side > 0) else (False, target)
+    if policy == st.REPLAY:
+        finer_time = int64_at(finer[TIME], finer_size)
+        finer_open = float64_at(finer[OPEN], finer_size)
+        finer_high = float64_at(finer[HIGH], finer_size)
+        finer_low = float64_at(finer[LOW], finer_size)
+        k = np.searchsorted(finer_time, time[i])
+        while k < finer_size and finer_time[k] < time[i] + bar:
+            first = finer_open[k]
+            best = finer_high[k] if side > 0 else finer_low[k]
+            worst = finer_low[k] if side > 0 else finer_high[k]
+            if side * (first - adverse) <= 0.0:
+                return True, first
+            if side * (first - target) >= 0.0:
+                return False, first
+            if side * (worst - adverse) <= 0.0:
+                return True, adverse
+            if side * (best - target) >= 0.0:
+                return False, target
+            k += 1
+    return True, adverse
+
+
+@compiled
+def run_backtest(
+    cfg, plan, atr, bars, size, finer, finer_size,
+    position, tally, day_equity, equity_curve, trade_floats, trade_integers,
+):  # fmt: skip
+    """Run one backtest and leave its results in the output arrays.
+
+    ``cfg`` is the settings vector; ``plan`` and ``atr`` the compiled Play (``engine.signals.program``); ``bars`` the
+    addresses of the ``size`` bars' columns (``feeds.feed``, 0 for rolls or funding that do not exist) and ``finer``
+    those of the finer bars. ``position`` (``POSITION_FLOATS``) is scratch. Filled are ``tally`` (``TALLY_SIZE``),
+    ``day_equity`` (equity at each trade date's last close), ``equity_curve`` (at each close from ``start`` on, unless
+    it is empty) and as many trades as ``trade_floats`` and ``trade_integers`` have rows.
+    """
+    cfg_at, plan_at, bars_at = address_of(cfg), address_of(plan), address_of(bars)
+    tally_at, position_at, marks_at = address_of(tally), address_of(position), address_of(day_equity)
+    floats_at, integers_at, rows = address_of(trade_floats), address_of(trade_integers), trade_floats.shape[0]
+    cfg, atr, bars, finer = borrowed(cfg), borrowed(atr), borrowed(bars), borrowed(finer)
+    position, tally, day_equity = borrowed(position), borrowed(tally), borrowed(day_equity)
+    time = int64_at(bars[TIME], size)
+    open_ = float64_at(bars[OPEN], size)
+    high = float64_at(bars[HIGH], size)
+    low = float64_at(bars[LOW], size)
+    close = float64_at(bars[CLOSE], size)
+    day_index = int32_at(bars[DAY_INDEX], size)
+    day_end = int32_at(bars[DAY_END], size)
+    rolls = uint8_at(bars[ROLLS], size if bars[ROLLS] != 0 else 0)
+    funding = float64_at(bars[FUNDING], size if bars[FUNDING] != 0 else 0)
+    start = int(cfg[st.START])
+    first_signal = int(cfg[st.FIRST_SIGNAL])
+    multiplier = cfg[st.MULTIPLIER]
+    bar = int(cfg[st.BAR_MICROSECONDS])
+    cooldown = int(cfg[st.COOLDOWN])
+    policy = int(cfg[st.POLICY])
+    trail_kind = int(cfg[st.TRAIL_KIND])
+    trail_value = cfg[st.TRAIL_VALUE]
+    roll_at_open = rolls.size > 0 and cfg[st.ROLL_MODE] == st.PREV_OPEN
+    roll_at_close = rolls.size > 0 and cfg[st.ROLL_MODE] == st.PREV_CLOSE
+    rollover = cfg[st.ROLLOVER] != 0.0
+    borrow = cfg[st.BORROW_PER_MICROSECOND]
+    calm = rolls.size == 0 and funding.size == 0  # nothing happens to a held position from outside
+    keeps_curve = equity_curve.size > 0
+    curve_at = address_of(equity_curve) - start * VALUE_BYTES if keeps_curve else 0  # where bar 0 would be
+    curve = float64_at(curve_at, size)
+
+    tally[:] = 0.0
+    balance = cfg[st.CASH]
+
+    side = 0  # of the position held; 0 is flat
+    quantity = entry = exposure = 0.0  # exposure = side x quantity x multiplier
+    stop = target = extreme = trail = liquidation = bankruptcy = 0.0
+    entry_bar = held_from = 0
+    entry_time = np.int64(0)
+    switch = 0
+    pending = 0  # side to open again after a roll
+    left_at = 0.0  # the price at which the old contract was left
+    order = NO_ORDER
+    order_reason = rs.EXIT
+    last_exit = -(10**9)
+    peak = balance
+    peak_bar = start
+    max_drawdown = 0.0
+    longest = np.int64(0)
+    exposed = 0
+    ambiguous = 0
+    ruined = False
+    day = np.int64(day_index[start])
+    first_day, last_day = day, np.int64(day_index[size - 1])
+    day_equity[first_day : last_day + 1] = np.nan  # until one of its bars is looked at
+    i = start
+    while i < size:
+        rolled = False
+        ended = False
+        # 1. Roll
+        if roll_at_open and i + 1 < size and rolls[i + 1]:
+            rolled = True
+            if side != 0:
+                price = slipped(open_[i], -side, cfg)
+                balance += book_trade(
+                    tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                    entry_time, time[i], i - entry_bar, rs.ROLL, 1, cfg_at,
+                )  # fmt: skip
+                left_at = open_[i]
+                pending = side if rollover and order != CLOSE_ORDER and order != -side else 0
+                side = 0
+                last_exit = i
+            elif pending != 0 and (order == CLOSE_ORDER or order == -pending):
+                pending = 0
+            order = NO_ORDER
+        elif roll_at_close and rolls[i] and side != 0:
+            price = slipped(close[i - 1], -side, cfg)
+            balance += book_trade(
+                tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                entry_time, time[i - 1] + bar, i - entry_bar, rs.ROLL, 1, cfg_at,
+            )  # fmt: skip
+            left_at = close[i - 1]
+            pending = side if rollover else 0
+            side = 0
+            last_exit = i - 1
+
+        # 2. Open
+        if not rolled:
+            equity = balance + exposure * (open_[i] - entry) if side != 0 else balance
+            if equity <= 0.0 and (side == 0 or cfg[st.MAINTENANCE] == 0.0):
+                if side != 0:
+                    price = slipped(open_[i], -side, cfg)
+                    balance += book_trade(
+                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                        entry_time, time[i], i - entry_bar, rs.RUIN, switch, cfg_at,
+                    )  # fmt: skip
+                    side = 0
+                ruined = True
+                break
+            opens = 0
+            if order != NO_ORDER:
+                if side != 0:
+                    if side * (open_[i] - liquidation) <= 0.0:
+                        price = max(open_[i], bankruptcy) if side > 0 else min(open_[i], bankruptcy)
+                        fee = quantity * multiplier * abs(price) * cfg[st.LIQUIDATION_FEE]
+                        order_reason = rs.LIQUIDATION
+                    else:
+                        price = slipped(open_[i], -side, cfg)
+                        fee = 0.0
+                    balance += book_trade(
+                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
+                        entry_time, time[i], i - entry_bar, order_reason, switch, cfg_at,
+                    )  # fmt: skip
+                    last_exit = i
+                    side = 0
+                pending = 0
+                if order != CLOSE_ORDER:
+                    opens = order
+                order = NO_ORDER
+            elif pending != 0:
+                opens = pending
+            if opens != 0:
+                price = slipped(open_[i], opens, cfg)
+                fresh = pending == 0
+                if fresh:
+                    stop_distance = distance(int(cfg[st.STOP_KIND]), cfg[st.STOP_VALUE], price, atr[0], size, i)
+                    target_distance = distance(int(cfg[st.TARGET_KIND]), cfg[st.TARGET_VALUE], price, atr[1], size, i)
+                    trail = distance(trail_kind, trail_value, price, atr[2], size, i)
+                    has_levels = (
+                        (cfg[st.STOP_KIND] == st.NO_DISTANCE or stop_distance > 0.0)
+                        and (cfg[st.TARGET_KIND] == st.NO_DISTANCE or target_distance > 0.0)
+                        and (trail_kind == st.NO_DISTANCE or trail > 0.0)
+                    )
+                    quantity = position_size(balance, price, stop_distance, cfg) if has_levels else 0.0
+                    stop = price - opens * stop_distance if cfg[st.STOP_KIND] != st.NO_DISTANCE else -opens * np.inf
+                    target = (
+                        price + opens * target_distance if cfg[st.TARGET_KIND] != st.NO_DISTANCE else opens * np.inf
+                    )
+                    extreme = price
+                    held_from = i
+                else:
+                    shift = open_[i] - left_at
+                    stop += shift
+                    target += shift
+                    extreme += shift
+                pending = 0
+                if quantity > 0.0:
+                    side = opens
+                    entry = price
+                    entry_bar = i
+                    entry_time = time[i]
+                    switch = 0 if fresh else 1
+                    exposure = side * quantity * multiplier
+                    margin_price = unit_margin(entry, cfg) / multiplier
+                    liquidation = _liquidation_price(side, entry, margin_price, cfg[st.MAINTENANCE])
+                    bankruptcy = entry - side * margin_price
+                    position[P_COMMISSION] = commission(entry, quantity, cfg)
+                    position[P_FINANCING] = 0.0
+                    position[P_WORST] = 0.0
+                    position[P_BEST] = 0.0
+                    balance -= position[P_COMMISSION]
+                    tally[tl.TURNOVER] += quantity * multiplier * abs(entry)
+
+            # 3. Inside the bar
+            if side != 0:
+                trailing = -side * np.inf
+                if trail_kind == st.PERCENT:
+                    trailing = extreme - side * (trail_value * abs(extreme))
+                elif trail_kind != st.NO_DISTANCE:
+                    trailing = extreme - side * trail
+                if side > 0:
+                    adverse = max(stop, trailing, liquidation)
+                    hits_adverse = low[i] <= adverse
+                    hits_target = high[i] >= target
+                else:
+                    adverse = min(stop, trailing, liquidation)
+                    hits_adverse = high[i] >= adverse
+                    hits_target = low[i] <= target
+                if hits_adverse or hits_target:
+                    if side * (open_[i] - adverse) <= 0.0:
+                        fires, price = True, open_[i]
+                    elif side * (open_[i] - target) >= 0.0:
+                        fires, price = False, open_[i]
+                    elif hits_adverse and hits_target:
+                        ambiguous += 1
+                        fires, price = _settle_ambiguous(
+                            i, side, adverse, target, open_, close, time, bar, policy, finer, finer_size
+                        )
+                    elif hits_adverse:
+                        fires, price = True, adverse
+                    else:
+                        fires, price = False, target
+                    fee = 0.0
+                    reason = rs.TAKE_PROFIT
+                    if fires:
+                        if adverse == stop:
+                            reason = rs.STOP
+                        elif adverse == trailing:
+                            reason = rs.TRAILING_STOP
+                        else:
+                            reason = rs.LIQUIDATION
+                        if reason == rs.LIQUIDATION:
+                            price = max(price, bankruptcy) if side > 0 else min(price, bankruptcy)
+                            fee = quantity * multiplier * abs(price) * cfg[st.LIQUIDATION_FEE]
+                        else:
+                            price = slipped(price, -side, cfg)
+                    balance += book_trade(
+                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
+                        entry_time, time[i], i - entry_bar + 1, reason, switch, cfg_at,
+                    )  # fmt: skip
+                    side = 0
+                    last_exit = i
+                elif side > 0:
+                    extreme = max(extreme, high[i])
+                else:
+                    extreme = min(extreme, low[i])
+
+        # 4. Close
+        equity = balance
+        if side != 0:
+            exposed += 1
+            if keeps_curve:
+                best = (high[i] - entry) if side > 0 else (entry - low[i])
+                worst = (low[i] - entry) if side > 0 else (entry - high[i])
+                position[P_BEST] = max(position[P_BEST], best)
+                position[P_WORST] = min(position[P_WORST], worst)
+            if side < 0 and borrow > 0.0:
+                since = time[i] if i == entry_bar else time[i - 1] + bar
+                charge = borrow * quantity * multiplier * abs(close[i]) * (time[i] + bar - since)
+                balance -= charge
+                position[P_FINANCING] += charge
+            if funding.size > 0 and funding[i] != 0.0:
+                charge = exposure * close[i] * funding[i]
+                balance -= charge
+                position[P_FINANCING] += charge
+            equity = balance + exposure * (close[i] - entry)
+            if equity <= 0.0 or i == size - 1:
+                ended = True
+                reason = rs.END_OF_DATA if i == size - 1 else rs.RUIN
+                price = slipped(close[i], -side, cfg)
+                balance += book_trade(
+                    tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                    entry_time, time[i] + bar, i - entry_bar + 1, reason, switch, cfg_at,
+                )  # fmt: skip
+                side = 0
+                equity = balance
+        if equity <= 0.0 or (ended and i < size - 1):
+            ruined = True
+        if equity >= peak:
+            if i - 1 > peak_bar:
+                longest = max(longest, time[i - 1] - time[peak_bar])
+            peak = equity
+            peak_bar = i
+        else:
+            max_drawdown = max(max_drawdown, (peak - equity) / peak)
+        day = day_of(day_end, day, i)
+        day_equity[day] = equity
+        if keeps_curve:
+            curve[i] = equity
+        if ruined:
+            i += 1
+            break
+        # 5. Signals at the close, and on over quiet bars to the next close at which a rule of this state is true
+        while i < size - 1:
+            word = i >> WORD_SHIFT
+            bit = np.uint64(i - (word << WORD_SHIFT))
+            holding = side if side != 0 else pending
+            if i < first_signal:
+                pass
+            elif holding == 0:
+                enters_long = (bits(plan_at, ENTRY_LONG, word) >> bit) & ONE
+                enters_short = (bits(plan_at, ENTRY_SHORT, word) >> bit) & ONE
+                if enters_long != enters_short and i - last_exit >= cooldown:
+                    allowed = cfg[st.LONG_ALLOWED] if enters_long else cfg[st.SHORT_ALLOWED]
+                    own_exit = EXIT_LONG if enters_long else EXIT_SHORT
+                    if allowed != 0.0 and not (bits(plan_at, own_exit, word) >> bit) & ONE:
+                        order = 1 if enters_long else -1
+            else:
+                against = ENTRY_SHORT if holding > 0 else ENTRY_LONG
+                same = ENTRY_LONG if holding > 0 else ENTRY_SHORT
+                own_exit = EXIT_LONG if holding > 0 else EXIT_SHORT
+                against_exit = EXIT_SHORT if holding > 0 else EXIT_LONG
+                if (
+                    (bits(plan_at, against, word) >> bit) & ONE
+                    and not (bits(plan_at, same, word) >> bit) & ONE
+                    and not (bits(plan_at, against_exit, word) >> bit) & ONE
+                ):
+                    allowed = cfg[st.SHORT_ALLOWED] if holding > 0 else cfg[st.LONG_ALLOWED]
+                    order = -holding if allowed != 0.0 and cooldown == 0 else CLOSE_ORDER
+                    order_reason = rs.REVERSAL
+                elif (bits(plan_at, own_exit, word) >> bit) & ONE:
+                    order = CLOSE_ORDER
+                    order_reason = rs.EXIT
+                elif i - held_from + 1 >= cfg[st.MAX_BARS]:
+                    order = CLOSE_ORDER
+                    order_reason = rs.MAX_BARS
+            if order != NO_ORDER or pending != 0 or i >= size - 2:
+                break
+
+            if side == 0:  # nothing changes until the next entry rule is true
+                resume = next_entry(plan_at, bars_at, max(i + 1, first_signal), size - 1)
+                last = min(resume, size - 2)
+                if keeps_curve:
+                    curve[i + 1 : last + 1] = balance
+                if balance >= peak:
+                    peak_bar = last
+                i = last
+                if resume == size - 1:
+                    break
+            elif calm and i >= first_signal:
+                against = ENTRY_SHORT if side > 0 else ENTRY_LONG
+                own_exit = EXIT_LONG if side > 0 else EXIT_SHORT
+                floor = max(stop, liquidation) if side > 0 else target
+                ceiling = target if side > 0 else min(stop, liquidation)
+                charge = borrow * quantity * multiplier if side < 0 else 0.0
+                limit = size - 1
+                if cfg[st.MAX_BARS] < limit:
+                    limit = min(limit, held_from + int(cfg[st.MAX_BARS]))
+                reached = i + 1
+                signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest = hold(
+                    plan_at, against, own_exit, bars_at, size, reached, limit, side, entry, exposure, balance,
+                    floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, charge,
+                    peak, peak_bar, max_drawdown, longest, position_at, day, marks_at, curve_at,
+                )  # fmt: skip
+                exposed += i - reached
+                i -= 1
+                if not signal and i + 1 < limit:
+                    break
+            else:
+                break
+        i += 1
+
+    # After ruin equity stays where it is; a drawdown that never ended lasts to the last close
+    if ruined:
+        if i < size:
+            day_equity[day_of(day_end, day, i)] = balance
+        if keeps_curve:
+            curve[i:size] = balance
+        max_drawdown = max(max_drawdown, (peak - balance) / peak)
+    before = cfg[st.CASH]
+    for flat_day in range(first_day, last_day + 1):  # over which the kernel passed
+        if np.isnan(day_equity[flat_day]):
+            day_equity[flat_day] = before
+        before = day_equity[flat_day]
+    if size - 1 > peak_bar:
+        longest = max(longest, time[size - 1] - time[peak_bar])
+    tally[tl.EXPOSED] = exposed
+    tally[tl.BARS] = size - start
+    tally[tl.AMBIGUOUS] = ambiguous
+    tally[tl.INITIAL] = cfg[st.CASH]
+    tally[tl.FINAL] = balance
+    tally[tl.MAX_DRAWDOWN] = max_drawdown
+    tally[tl.LONGEST_DRAWDOWN] = longest / DAY_MICROSECONDS
+    tally[tl.RUINED] = ruined

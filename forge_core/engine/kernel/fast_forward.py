@@ -1,0 +1,226 @@
+"""Quiet bars, passed over a word at a time: those at which nothing can happen to the position, flat or held.
+
+Each function does to the books what the steps of docs/fill_contract.md would have done to them bar by bar, to the last
+bit: a function of one price that rounds at each step is still monotone in that price, so what does not happen at the
+extreme of some bars happens at none of them.
+"""
+
+import numpy as np
+
+from forge_core.engine.kernel import params as st
+from forge_core.engine.kernel.fills import P_BEST, P_FINANCING, P_WORST, POSITION_FLOATS
+from forge_core.engine.signals.evaluator import ENTRY_LONG, ENTRY_SHORT, bits
+from forge_core.feeds.feed import (
+    BARS_SIZE,
+    CLOSE,
+    DAY_CLOSE,
+    DAY_END,
+    EXTREMES,
+    HIGH,
+    LOW,
+    OPEN,
+    TIME,
+    WORD_EXTREMES,
+)
+from forge_core.simd.compiled import compiled
+from forge_core.simd.lanes64 import ALL, NONE, VALUE_BYTES, WORD, WORD_SHIFT, highest, lowest, prefetch, trailing_zeros
+from forge_core.simd.memory import float64_at, int32_at, int64_at
+
+_NEARLY = 1.0 - 1e-12  # spares a division where rounding cannot matter
+
+
+@compiled
+def _fetch_bar(bars, i):
+    """Ask for bar ``i`` before it is reached: its columns lie far apart, and each would be waited for in turn."""
+    columns = int64_at(bars, BARS_SIZE)
+    offset = i * VALUE_BYTES
+    prefetch(columns[OPEN] + offset)
+    prefetch(columns[HIGH] + offset)
+    prefetch(columns[LOW] + offset)
+    prefetch(columns[CLOSE] + offset)
+    prefetch(columns[TIME] + offset)
+
+
+@compiled
+def day_of(day_end, day, i):
+    """Return the running number of bar ``i``'s trade date, which is ``day`` or a later one."""
+    while day_end[day] < i:
+        day += 1
+    return day
+
+
+@compiled
+def _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance):
+    """Set the equity at the last closes of the trade dates from ``day`` on that end before bar ``i``, held so long."""
+    while day_end[day] < i:
+        marks[day] = balance + exposure * (day_close[day] - entry)
+        day += 1
+
+
+@compiled
+def next_entry(plan, bars, i, limit):
+    """Return the first bar from ``i`` on, below ``limit``, at which an entry rule is true, or ``limit``."""
+    while i < limit:
+        word = i >> WORD_SHIFT
+        begin = word << WORD_SHIFT
+        found = (bits(plan, ENTRY_LONG, word) | bits(plan, ENTRY_SHORT, word)) >> np.uint64(i - begin)
+        if found != NONE:
+            i = min(limit, i + trailing_zeros(found))
+            _fetch_bar(bars, i + 1)
+            return i
+        i = begin + WORD
+    return limit
+
+
+@compiled
+def _next_exit(plan, against, own_exit, i, limit):
+    """Return the first bar from ``i`` on, below ``limit``, at which one of two groups is true, or ``limit``.
+
+    ``limit`` is in the word of bar ``i`` or the bar after it.
+    """
+    word = i >> WORD_SHIFT
+    found = (bits(plan, against, word) | bits(plan, own_exit, word)) >> np.uint64(i - (word << WORD_SHIFT))
+    return min(limit, i + trailing_zeros(found))
+
+
+@compiled
+def _is_touched(bottom, top, lower, upper, side, entry, exposure, balance, extreme, trails):
+    """Whether bars between ``bottom`` and ``top`` touch a level, move a trailing stop or ruin the account."""
+    best, worst = (top, bottom) if side > 0 else (bottom, top)
+    return (
+        bottom <= lower
+        or top >= upper
+        or (trails and side * (best - extreme) > 0.0)
+        or balance + exposure * (worst - entry) <= 0.0
+    )
+
+
+@compiled
+def _equities(lowest_close, highest_close, side, entry, exposure, balance):
+    """Return the highest and the lowest equity at closes between two prices."""
+    at_lowest = balance + exposure * (lowest_close - entry)
+    at_highest = balance + exposure * (highest_close - entry)
+    return (at_highest, at_lowest) if side > 0 else (at_lowest, at_highest)
+
+
+@compiled
+def hold(
+    plan, against, own_exit, bars, size, i, limit, side, entry, exposure, balance, floor, ceiling, extreme,
+    trail_kind, trail, charge, peak, peak_bar, max_drawdown, longest, position, day, day_equity, equity_curve,
+):  # fmt: skip
+    """Carry a position over bars ``[i, limit)``, up to the first at which a rule is true or a level may be touched.
+
+    Return whether the reason is a rule of group ``against`` or ``own_exit``, which is true at the bar before the one
+    returned next, and the state at that bar's open. Over the bars before it steps 3 and 4 of the contract come to
+    this: no level is touched, financing is charged, equity is marked. ``bars`` is the address of the columns'
+    addresses, of ``size`` bars; ``position``, ``day_equity`` and ``equity_curve`` (where bar 0 would be) are addresses
+    too. ``day`` is the trade date of the bar before. Without a curve (0) the best and the worst price of the trade are
+    not kept either.
+    """
+    columns = int64_at(bars, BARS_SIZE)
+    time = int64_at(columns[TIME], size)
+    high = float64_at(columns[HIGH], size)
+    low = float64_at(columns[LOW], size)
+    close = float64_at(columns[CLOSE], size)
+    day_end = int32_at(columns[DAY_END], size)
+    day_close = float64_at(columns[DAY_CLOSE], size)
+    extremes = float64_at(columns[EXTREMES], size)
+    marks = float64_at(day_equity, size)
+    curve = float64_at(equity_curve, size)
+    held = float64_at(position, POSITION_FLOATS)
+    trails = trail_kind != st.NO_DISTANCE
+    skips = charge == 0.0 and equity_curve == 0  # over bars of which only the extremes are looked at
+
+    lower = floor
+    upper = ceiling
+    if trails:
+        trailing = extreme - side * (trail * abs(extreme) if trail_kind == st.PERCENT else trail)
+        if side > 0:
+            lower = max(floor, trailing)
+        else:
+            upper = min(ceiling, trailing)
+    shallow = max_drawdown * peak * _NEARLY  # what equity may lie below its peak and be no deeper drawdown
+
+    financing = held[P_FINANCING]
+    signal = False
+    while i < limit and not signal:
+        word = i >> WORD_SHIFT
+        begin = word << WORD_SHIFT
+        end = min(limit, begin + WORD)
+        rule_bar = _next_exit(plan, against, own_exit, i, end)
+        signal = rule_bar < end
+        if signal:
+            end = rule_bar + 1
+            _fetch_bar(bars, end)
+
+        if skips:
+            whole = begin + WORD <= size
+            offset = begin * VALUE_BYTES
+            chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + WORD - end))
+            of = word * WORD_EXTREMES
+            touched = _is_touched(
+                extremes[of], extremes[of + 1], lower, upper, side, entry, exposure, balance, extreme, trails
+            )
+            if touched and whole:
+                touched = _is_touched(
+                    lowest(columns[LOW] + offset, chosen), highest(columns[HIGH] + offset, chosen),
+                    lower, upper, side, entry, exposure, balance, extreme, trails,
+                )  # fmt: skip
+            if not touched:
+                most, least = _equities(extremes[of + 2], extremes[of + 3], side, entry, exposure, balance)
+                quiet = most < peak and peak - least <= shallow
+                if not quiet and whole:
+                    most, least = _equities(
+                        lowest(columns[CLOSE] + offset, chosen), highest(columns[CLOSE] + offset, chosen),
+                        side, entry, exposure, balance,
+                    )  # fmt: skip
+                    quiet = most < peak
+                    if quiet:
+                        max_drawdown = max(max_drawdown, (peak - least) / peak)
+                        shallow = max_drawdown * peak * _NEARLY
+                if quiet:
+                    i = end
+                    continue
+
+        while i < end:
+            k = np.uint64(i)  # unsigned: no test for a negative index
+            best = high[k] if side > 0 else low[k]
+            worst = low[k] if side > 0 else high[k]
+            paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
+            if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= 0.0:
+                held[P_FINANCING] = financing
+                if skips:
+                    _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance)
+                return False, i, balance, extreme, peak, peak_bar, max_drawdown, longest
+            if trails and side * (best - extreme) > 0.0:
+                extreme = best
+                trailing = extreme - side * (trail * abs(extreme) if trail_kind == st.PERCENT else trail)
+                if side > 0:
+                    lower = max(floor, trailing)
+                else:
+                    upper = min(ceiling, trailing)
+            if charge > 0.0:
+                balance -= paid
+                financing += paid
+            equity = balance + exposure * (close[k] - entry)
+            if equity_curve != 0:
+                held[P_BEST] = max(held[P_BEST], side * (best - entry))
+                held[P_WORST] = min(held[P_WORST], side * (worst - entry))
+                curve[k] = equity
+            if equity >= peak:
+                if i - 1 > peak_bar:
+                    longest = max(longest, time[i - 1] - time[peak_bar])
+                peak = equity
+                peak_bar = i
+                shallow = max_drawdown * peak * _NEARLY
+            elif peak - equity > shallow:
+                max_drawdown = max(max_drawdown, (peak - equity) / peak)
+                shallow = max_drawdown * peak * _NEARLY
+            if not skips:
+                day = day_of(day_end, day, i)
+                marks[day] = equity
+            i += 1
+    held[P_FINANCING] = financing
+    if skips:
+        _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance)
+    return signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest

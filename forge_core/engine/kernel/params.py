@@ -1,0 +1,122 @@
+"""The scalars of one backtest, packed into one float64 vector for the kernel.
+
+Entries are indexes, so that numba sees constants; ``pack_settings`` is the one place that fills them.
+"""
+
+import math
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forge_core.engine.costs import Costs
+from forge_core.errors import ConfigError, unknown
+from forge_core.feeds.feed import Feed
+from forge_core.plays.model import Distance, Play
+
+Policy = Literal["pessimistic", "ohlc_path", "replay"]
+RollMode = Literal["prev_open", "prev_close"]
+_POLICIES: tuple[str, ...] = get_args(Policy)
+_ROLL_MODES: tuple[str, ...] = get_args(RollMode)
+
+(
+    CASH,
+    MULTIPLIER,
+    LOT,
+    SLIPPAGE_FRACTION,
+    SLIPPAGE_PRICE,
+    COMMISSION_FRACTION,
+    COMMISSION_UNIT,
+    INITIAL_MARGIN,
+    MAX_LEVERAGE,
+    MAINTENANCE,
+    LIQUIDATION_FEE,
+    BORROW_PER_MICROSECOND,
+    BAR_MICROSECONDS,
+    START,
+    FIRST_SIGNAL,
+    MAX_BARS,
+    COOLDOWN,
+    LONG_ALLOWED,
+    SHORT_ALLOWED,
+    SIZE_KIND,
+    SIZE_VALUE,
+    STOP_KIND,
+    STOP_VALUE,
+    TARGET_KIND,
+    TARGET_VALUE,
+    TRAIL_KIND,
+    TRAIL_VALUE,
+    POLICY,
+    ROLL_MODE,
+    ROLLOVER,
+) = range(30)
+
+SETTINGS_SIZE = 30
+
+NO_DISTANCE, PERCENT, ABSOLUTE, ATR = range(4)
+SIZE_FRACTION, SIZE_NOTIONAL, SIZE_CONTRACTS, SIZE_RISK = range(4)
+PESSIMISTIC, OHLC_PATH, REPLAY = range(3)
+PREV_OPEN, PREV_CLOSE = range(2)
+
+_SIZES = {"fraction": SIZE_FRACTION, "notional": SIZE_NOTIONAL, "contracts": SIZE_CONTRACTS, "risk": SIZE_RISK}
+_YEAR_MICROSECONDS = 365 * 86_400e6
+
+
+def pack_settings(
+    play: Play,
+    feed: Feed,
+    costs: Costs,
+    *,
+    cash: float,
+    policy: Policy,
+    roll_mode: RollMode,
+    rollover: bool,
+    first_signal: int,
+) -> NDArray[np.float64]:
+    """Return the settings vector, shape ``(SETTINGS_SIZE,)``; raises ConfigError for an unknown policy or bad cash."""
+    if policy not in _POLICIES:
+        raise ConfigError(unknown("same-bar policy", policy, _POLICIES))
+    if roll_mode not in _ROLL_MODES:
+        raise ConfigError(unknown("roll mode", roll_mode, _ROLL_MODES))
+    if not (math.isfinite(cash) and cash > 0):
+        raise ConfigError(f"cash is {cash!r}: a backtest starts with a positive amount")
+    instrument, risk = feed.instrument, play.risk
+    borrows = instrument.kind in ("spot", "index")
+    vector = np.zeros(SETTINGS_SIZE)
+    vector[CASH] = cash
+    vector[MULTIPLIER] = instrument.multiplier
+    vector[LOT] = instrument.lot
+    vector[SLIPPAGE_FRACTION] = costs.slippage_bps / 10_000
+    vector[SLIPPAGE_PRICE] = costs.slippage_ticks * instrument.tick
+    vector[COMMISSION_FRACTION] = costs.commission_bps / 10_000
+    vector[COMMISSION_UNIT] = costs.commission_per_contract
+    vector[INITIAL_MARGIN] = instrument.initial_margin
+    vector[MAX_LEVERAGE] = instrument.max_leverage
+    vector[MAINTENANCE] = instrument.maintenance_margin_rate
+    vector[LIQUIDATION_FEE] = instrument.liquidation_fee_rate
+    vector[BORROW_PER_MICROSECOND] = costs.borrow_rate / _YEAR_MICROSECONDS if borrows else 0.0
+    vector[BAR_MICROSECONDS] = feed.bar_microseconds
+    vector[START] = feed.start
+    vector[FIRST_SIGNAL] = first_signal
+    vector[MAX_BARS] = np.inf if risk.max_bars is None else risk.max_bars
+    vector[COOLDOWN] = risk.cooldown
+    vector[LONG_ALLOWED] = play.sides != "short"
+    vector[SHORT_ALLOWED] = play.sides != "long"
+    vector[SIZE_KIND] = _SIZES[risk.size.kind]
+    vector[SIZE_VALUE] = risk.size.value
+    vector[STOP_KIND], vector[STOP_VALUE] = _distance(risk.stop, instrument.tick)
+    vector[TARGET_KIND], vector[TARGET_VALUE] = _distance(risk.take_profit, instrument.tick)
+    vector[TRAIL_KIND], vector[TRAIL_VALUE] = _distance(risk.trailing, instrument.tick)
+    vector[POLICY] = _POLICIES.index(policy)
+    vector[ROLL_MODE] = _ROLL_MODES.index(roll_mode)
+    vector[ROLLOVER] = rollover
+    return vector
+
+
+def _distance(distance: Distance | None, tick: float) -> tuple[int, float]:
+    if distance is None:
+        return NO_DISTANCE, 0.0
+    if distance.kind == "ticks":
+        return ABSOLUTE, distance.value * tick
+    return (ATR if distance.kind == "atr" else PERCENT), distance.value

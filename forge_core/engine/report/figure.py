@@ -1,0 +1,267 @@
+"""A backtest drawn with plotly: price with its trades, equity, drawdown; light enough for years of minute bars."""
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from forge_core.errors import DataError
+from forge_core.feeds.feed import Floats
+from forge_core.plotting.downsample import thin
+
+if TYPE_CHECKING:
+    from forge_core.engine.report.result import BacktestResult
+
+CANDLES = 700  # a window of up to so many bars is drawn as candles
+TRADES = 500  # of more trades those with the largest net P&L, either way, are drawn
+
+_GREEN, _RED, _BLUE, _ORANGE, _GREY = "#1a936f", "#c8553d", "#2b59c3", "#e08e1b", "#5c6773"
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 14px/1.45 system-ui, sans-serif; color: #222; margin: 1.5rem auto; max-width: 1400px; padding: 0 1rem; }}
+dl {{ columns: 3 20rem; column-gap: 2.5rem; margin: 1rem 0; }}
+dl div {{ display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid #e4e7ea;
+  break-inside: avoid; padding: .15rem 0; }}
+dd {{ margin: 0; text-align: right; font-variant-numeric: tabular-nums; }}
+</style>
+</head>
+<body>
+{plot}
+<dl>
+{metrics}
+</dl>
+</body>
+</html>
+"""
+
+
+def result_figure(
+    result: "BacktestResult",
+    *,
+    start: str | pd.Timestamp | None = None,
+    end: str | pd.Timestamp | None = None,
+    points: int = 2_000,
+) -> go.Figure:
+    """Return the figure of ``BacktestResult.plot``; raises DataError for a window without bars."""
+    window = _window(result, start, end)
+    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[0.5, 0.3, 0.2])
+    note = _draw_price(figure, result, window, points)
+    time = pd.DatetimeIndex(result.equity.index[window]).tz_localize(None)
+    _draw_line(figure, 2, time, result.equity.to_numpy()[window], points, "equity", _BLUE)
+    _draw_line(
+        figure,
+        3,
+        time,
+        -100.0 * result.drawdown.to_numpy()[window],
+        points,
+        "drawdown",
+        _RED,
+        fill="tozeroy",
+        unit=" %",
+    )
+    figure.update_layout(
+        template="plotly_white",
+        height=820,
+        margin={"l": 70, "r": 20, "t": 60, "b": 40},
+        title={"text": html.escape(result.headline) + note, "x": 0.01, "font": {"size": 15}},
+        modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d"]},  # a strategy is nobody else's business
+        legend={
+            "orientation": "h",
+            "y": 1.0,
+            "yanchor": "bottom",
+            "x": 1.0,
+            "xanchor": "right",
+            "itemsizing": "constant",
+        },
+        hovermode="closest",
+    )
+    figure.update_xaxes(rangeslider_visible=False, showgrid=True)
+    symbol = html.escape(result.feed.instrument.symbol)
+    for row, title in enumerate((f"{symbol} {result.feed.timeframe}", "equity", "drawdown, %"), start=1):
+        figure.update_yaxes(title_text=title, row=row, col=1)
+    return figure
+
+
+def result_page(result: "BacktestResult") -> str:
+    """Return one HTML page with plot and metrics, plotly's own script included; it asks no server for anything."""
+    plot = result_figure(result).to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        default_height="820px",
+        config={"displaylogo": False, "responsive": True, "showSendToCloud": False, "plotlyServerURL": ""},
+    )
+    metrics = "\n".join(
+        f"<div><dt>{name}</dt><dd>{html.escape(text)}</dd></div>" for name, text in result.metrics.texts().items()
+    )
+    return _PAGE.format(title=html.escape(result.headline), plot=plot, metrics=metrics)
+
+
+def _window(result: "BacktestResult", start: str | pd.Timestamp | None, end: str | pd.Timestamp | None) -> slice:
+    index = result.equity.index
+    first = 0 if start is None else int(index.searchsorted(_timestamp(start), side="right"))
+    last = len(index) if end is None else int(index.searchsorted(_timestamp(end), side="right"))
+    if first >= last:
+        raise DataError(f"no bar lies between {start} and {end}: the bars run from {index[0]} to {index[-1]}")
+    return slice(first, last)
+
+
+def _timestamp(value: str | pd.Timestamp) -> pd.Timestamp:
+    stamp = pd.Timestamp(value)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def _microseconds(stamp: pd.Timestamp) -> int:
+    return int(stamp.tz_localize(None).to_datetime64().astype("datetime64[us]").astype(np.int64))
+
+
+def _draw_price(figure: go.Figure, result: "BacktestResult", window: slice, points: int) -> str:
+    """Draw price and trades in row 1; return what the title has to say about trades left out."""
+    feed = result.feed
+    bars = slice(feed.start + window.start, feed.start + window.stop)
+    opens = pd.DatetimeIndex(feed.time[bars].view("datetime64[us]"))
+    if len(opens) <= CANDLES:
+        figure.add_trace(
+            go.Candlestick(
+                x=opens,
+                open=feed.open[bars],
+                high=feed.high[bars],
+                low=feed.low[bars],
+                close=feed.close[bars],
+                name="price",
+                increasing_line_color="#8fb9aa",
+                decreasing_line_color="#d9a79d",
+                showlegend=False,
+            ),
+            row=1,
+            col=1,
+        )
+    else:
+        closes = opens + pd.Timedelta(feed.bar_microseconds, unit="us")
+        _draw_line(figure, 1, closes, feed.close[bars], points, "close", _GREY)
+
+    first = pd.Timestamp(feed.time[bars][0], unit="us", tz="UTC")
+    last = pd.Timestamp(result.equity.index[window.stop - 1])
+    trades = result.trades[(result.trades["exit_time"] >= first) & (result.trades["entry_time"] <= last)]
+    note = ""
+    if len(trades) > TRADES:
+        drawn = f"{TRADES:,} of {len(trades):,} trades drawn, those of the largest net P&amp;L; a window shows more"
+        note = f" <sup>({drawn})</sup>"
+        trades = trades.loc[trades["net_pnl"].abs().nlargest(TRADES).index].sort_index()
+    _draw_trades(figure, trades, first, last)
+    figure.update_xaxes(range=[first.tz_localize(None), last.tz_localize(None)])
+    return note
+
+
+def _draw_trades(figure: go.Figure, trades: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> None:
+    """Draw entries, exits and a line between them, as far as they lie between ``first`` and ``last``."""
+    size = 10 if len(trades) <= 60 else 7 if len(trades) <= 300 else 5
+    won = trades["net_pnl"] > 0
+    for name, some, color in (("won", trades[won], _GREEN), ("lost", trades[~won], _RED)):
+        _draw_holdings(figure, name, some, color, first, last)
+    for name, kind, color in (("exit, won", won, _GREEN), ("exit, lost", ~won, _RED)):
+        some = trades[kind & (trades["exit_time"] <= last)]
+        words = [
+            f"{reason}: net {net:,.2f} ({percent:+.2f} %)"
+            for reason, net, percent in zip(some["exit_reason"], some["net_pnl"], some["return_pct"], strict=True)
+        ]
+        _draw_markers(
+            figure, name, some["exit_time"], some["exit_price"], words, symbol="x", size=size - 1, color=color
+        )
+    for name, side, marker, color in (
+        ("long entry", 1, "triangle-up", _BLUE),
+        ("short entry", -1, "triangle-down", _ORANGE),
+    ):
+        some = trades[(trades["side"] == side) & (trades["entry_time"] >= first)]
+        words = [f"{quantity:,.6g}" for quantity in some["quantity"]]
+        _draw_markers(
+            figure, name, some["entry_time"], some["entry_price"], words, symbol=marker, size=size, color=color
+        )
+
+
+def _draw_holdings(
+    figure: go.Figure, name: str, trades: pd.DataFrame, color: str, first: pd.Timestamp, last: pd.Timestamp
+) -> None:
+    """Draw a line from entry to exit of each of ``trades``, cut off where the window ends, as one trace."""
+    entry, exit_ = (trades[column].astype("int64").to_numpy() for column in ("entry_time", "exit_time"))
+    begin, end = np.maximum(entry, _microseconds(first)), np.minimum(exit_, _microseconds(last))
+    slope = (trades["exit_price"] - trades["entry_price"]).to_numpy() / np.maximum(exit_ - entry, 1)
+    price = trades["entry_price"].to_numpy()
+    none = np.full(len(trades), np.nan)
+    time = np.stack([begin, end, end], axis=1).ravel().view("datetime64[us]")
+    figure.add_trace(
+        go.Scatter(
+            x=time,
+            y=np.stack([price + slope * (begin - entry), price + slope * (end - entry), none], axis=1).ravel(),
+            mode="lines",
+            line={"color": color, "width": 1.2},
+            opacity=0.7,
+            name=name,
+            hoverinfo="skip",
+            showlegend=False,
+        ),
+        row=1,
+        col=1,
+    )
+
+
+def _draw_markers(
+    figure: go.Figure,
+    name: str,
+    time: pd.Series,
+    price: pd.Series,
+    words: list[str],
+    *,
+    symbol: str,
+    size: int,
+    color: str,
+) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=time.dt.tz_localize(None),
+            y=price,
+            mode="markers",
+            name=name,
+            marker={"symbol": symbol, "size": size, "color": color},
+            showlegend=bool(len(time)),
+            customdata=words,
+            hovertemplate="%{x}<br>%{y:,.6~g}<br>%{customdata}<extra>" + name + "</extra>",
+        ),
+        row=1,
+        col=1,
+    )
+
+
+def _draw_line(
+    figure: go.Figure,
+    row: int,
+    time: pd.DatetimeIndex,
+    values: Floats,
+    points: int,
+    name: str,
+    color: str,
+    *,
+    fill: str | None = None,
+    unit: str = "",
+) -> None:
+    kept = thin(values, points)
+    figure.add_trace(
+        go.Scatter(
+            x=time[kept],
+            y=values[kept],
+            mode="lines",
+            name=name,
+            line={"color": color, "width": 1.2},
+            fill=fill,
+            showlegend=False,
+            hovertemplate="%{x}<br>%{y:,.2f}" + unit + "<extra>" + name + "</extra>",
+        ),
+        row=row,
+        col=1,
+    )

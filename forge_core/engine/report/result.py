@@ -1,0 +1,208 @@
+"""What a backtest returns: trades, equity and metrics, as tables, files and pictures."""
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from forge_core.engine.costs import Costs
+from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
+from forge_core.feeds.feed import Feed, Floats
+from forge_core.files import write_json, write_table, write_text
+from forge_core.metrics.returns import drawdown
+from forge_core.metrics.trades import per_trade
+from forge_core.metrics.values import MetricValues
+from forge_core.plays.model import Play
+from forge_core.plays.parser import play_to_yaml
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BacktestResult:
+    """One Play on one feed, and what came of it.
+
+    Attributes
+    ----------
+    play, feed, costs, cash
+        What was tested: on which bars, at which costs, from how much money (quote currency).
+    trades : DataFrame
+        One row a closed trade, in order of exit; the columns of ``docs/fill_contract.md``. Times are UTC,
+        ``return_pct``, ``mae`` and ``mfe`` percent, prices and money in quote currency.
+    equity : Series
+        Marked at each close, indexed by the bars' CLOSE time (open time + timeframe), UTC; money.
+    daily_returns : Series
+        One simple return a trade date of the instrument's session, fractions; the index is the date.
+    metrics : MetricValues
+        Every metric of ``docs/metrics.md`` by name; None where undefined, ``metrics.undefined`` says why.
+    """
+
+    play: Play
+    feed: Feed
+    costs: Costs
+    cash: float
+    trades: pd.DataFrame
+    equity: pd.Series
+    daily_returns: pd.Series
+    metrics: MetricValues
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        play: Play,
+        feed: Feed,
+        costs: Costs,
+        cash: float,
+        vector: Floats,
+        daily: Floats,
+        trades: Mapping[str, NDArray[Any]],
+        equity: Floats,
+    ) -> Self:
+        """Put the kernel's arrays into tables.
+
+        ``vector``: metrics, shape (len(METRICS),). ``daily``: shape (feed.days,). ``equity``: at the closes of bars
+        ``feed.start`` to the last, shape (len(feed) - feed.start,). ``trades``: arrays of one length named as the
+        columns of the fill contract, but times in microseconds and ``reason`` in codes of
+        ``engine.kernel.exit_reasons``. Raises ValueError where a shape does not fit the feed.
+        """
+        bars, days = len(feed) - feed.start, np.unique(feed.day[feed.start :])
+        if equity.shape != (bars,):
+            raise ValueError(f"equity has shape {equity.shape}; bars {feed.start} to the last are {bars}")
+        if daily.shape != days.shape:
+            raise ValueError(f"daily returns have shape {daily.shape}; the feed has {days.size} trade dates")
+        closes = pd.DatetimeIndex(_utc(feed.time[feed.start :] + feed.bar_microseconds), name="timestamp")
+        dates = pd.DatetimeIndex(days.astype("datetime64[D]").astype("datetime64[us]"), name="date")
+        return cls(
+            play=play,
+            feed=feed,
+            costs=costs,
+            cash=float(cash),
+            trades=_trades_table(trades),
+            equity=pd.Series(equity, index=closes, name="equity"),
+            daily_returns=pd.Series(daily, index=dates, name="return"),
+            metrics=MetricValues(vector),
+        )
+
+    @property
+    def drawdown(self) -> pd.Series:
+        """The fall of marked equity from its running peak (starting cash included), a fraction of it, at each close."""
+        falls = drawdown(np.concatenate([[self.cash], self.equity.to_numpy()]))[1:]
+        return pd.Series(falls, index=self.equity.index, name="drawdown")
+
+    def trade_metrics(self) -> pd.DataFrame:
+        """Return each trade's points, dollars, percent of contract, percent of margin and commission."""
+        return per_trade(self.trades, self.feed.instrument)
+
+    def summary(self) -> str:
+        """Return what was tested and every metric as text, one a line."""
+        texts = self.metrics.texts()
+        width = max(len(name) for name in texts)
+        return "\n".join([self.headline, "", *(f"{name:<{width}}  {text}" for name, text in texts.items())])
+
+    @property
+    def headline(self) -> str:
+        """One line: Play, symbol, timeframe, period, bars and cash."""
+        first, last = pd.to_datetime([self.feed.time[self.feed.start], self.feed.time[-1]], unit="us")
+        return (
+            f"{self.play.name} on {self.feed.instrument.symbol} {self.feed.timeframe}, {first:%Y-%m-%d %H:%M} to "
+            f"{last:%Y-%m-%d %H:%M} UTC, {self.equity.size:,} bars, cash {self.cash:,.2f}"
+        )
+
+    def to_parquet(self, folder: str | Path) -> Path:
+        """Write trades, equity and daily returns (Parquet), metrics (JSON) and the Play (YAML) to ``folder``.
+
+        Each file is written whole or not at all, and ``metrics.json`` last: a folder that has it is complete. What
+        has no value is null. Returns the folder.
+        """
+        folder = Path(folder)
+        done = folder / "metrics.json"
+        done.unlink(missing_ok=True)
+        write_table(folder / "trades.parquet", _arrow(self.trades))
+        write_table(folder / "equity.parquet", _arrow(self.equity.reset_index()))
+        write_table(folder / "daily_returns.parquet", _arrow(self.daily_returns.reset_index()))
+        write_text(folder / "play.yaml", play_to_yaml(self.play))
+        write_json(
+            done,
+            {
+                "symbol": self.feed.instrument.symbol,
+                "timeframe": self.feed.timeframe,
+                "cash": self.cash,
+                "costs": self.costs.model_dump(),
+                "metrics": dict(self.metrics),
+                "undefined": self.metrics.undefined,
+            },
+        )
+        return folder
+
+    def plot(
+        self, *, start: str | pd.Timestamp | None = None, end: str | pd.Timestamp | None = None, points: int = 2_000
+    ) -> "go.Figure":
+        """Return a plotly figure of price with entries and exits, equity, and drawdown.
+
+        ``start`` and ``end`` (UTC) cut out a window. Lines are thinned to about ``points`` points, the extremes kept;
+        a window of few bars is drawn as candles. Raises DataError for a window without bars.
+        """
+        from forge_core.engine.report.figure import result_figure  # plotly takes its time to import
+
+        return result_figure(self, start=start, end=end, points=points)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one page with the plot and the metrics, which opens without a network; return ``path``."""
+        from forge_core.engine.report.figure import result_page
+
+        path = Path(path)
+        write_text(path, result_page(self))
+        return path
+
+    def __repr__(self) -> str:
+        texts = self.metrics.texts()
+        shown = ", ".join(
+            f"{name} {texts[name]}" for name in ("total_trades", "total_return", "max_drawdown", "sharpe")
+        )
+        return f"<BacktestResult {self.headline}: {shown}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td style='text-align:right'>{html.escape(text)}</td></tr>"
+            for name, text in self.metrics.texts().items()
+        )
+        return f"<table><caption>{html.escape(self.headline)}</caption>{rows}</table>"
+
+
+def _utc(microseconds: NDArray[np.int64]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(np.asarray(microseconds, np.int64).view("datetime64[us]")).tz_localize("UTC")
+
+
+def _trades_table(trades: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
+    def floats(name: str) -> Floats:
+        values = np.asarray(trades[name], np.float64)
+        return np.where(np.isfinite(values), values, np.nan)  # a percentage of an entry at price zero is none
+
+    return pd.DataFrame(
+        {
+            "entry_time": _utc(trades["entry_time"]),
+            "entry_price": floats("entry_price"),
+            "exit_time": _utc(trades["exit_time"]),
+            "exit_price": floats("exit_price"),
+            "side": np.asarray(trades["side"], np.int64),
+            "quantity": floats("quantity"),
+            "exit_reason": pd.array(np.array(EXIT_REASONS)[np.asarray(trades["reason"], np.int64)], dtype="str"),
+            "bars_held": np.asarray(trades["bars_held"], np.int64),
+            **{name: floats(name) for name in ("gross_pnl", "commission", "financing", "net_pnl", "return_pct")},
+            "mae": floats("mae"),
+            "mfe": floats("mfe"),
+            "switch": np.asarray(trades["switch"], np.bool_),
+        }
+    )
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(frame, preserve_index=False)

@@ -1,0 +1,109 @@
+"""One Play on many spans of one feed: a backtest each, in one call of compiled code.
+
+A mass test runs a Play on every month of a series. Rules are compiled and columns computed once for all of them, and
+nothing is paid for a month but the kernel's own time. Each span gives exactly what ``simulate`` gives on a feed of the
+bars up to the span's end that starts at its first bar.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from forge_core.engine.costs import Costs
+from forge_core.engine.kernel import fills
+from forge_core.engine.kernel import params as st
+from forge_core.engine.kernel.bar_loop import run_backtest
+from forge_core.engine.kernel.params import Policy, RollMode
+from forge_core.engine.simulate import DEFAULT_CASH, prepare
+from forge_core.errors import DataError
+from forge_core.feeds.feed import BARS_SIZE, TIME, Feed, Floats, Integers
+from forge_core.metrics import accumulators as tl
+from forge_core.metrics.accumulators import TALLY_SIZE
+from forge_core.metrics.catalog import METRICS
+from forge_core.metrics.summary import daily_returns, summarize
+from forge_core.plays.model import Play
+from forge_core.simd.compiled import compiled
+from forge_core.simd.memory import int64_at
+
+_NO_FLOATS = np.zeros(0)
+_NO_BARS = np.zeros(BARS_SIZE, np.int64)
+_NO_TRADES = np.zeros((0, fills.TRADE_FLOATS))
+_NO_MARKS = np.zeros((0, fills.TRADE_INTEGERS), np.int64)
+_YEAR_MICROSECONDS = 365.25 * 86_400e6
+
+
+@dataclass(frozen=True)
+class SpanResults:
+    """What ``simulate_spans`` found: ``metrics`` (spans, len(METRICS)), NaN where undefined; ``gross`` (spans, 2), the
+    net P&L of all winning and of all losing trades, money; ``returns``, the daily returns of all spans one after the
+    other, those of span k at ``offsets[k]:offsets[k + 1]``."""
+
+    metrics: Floats
+    gross: Floats
+    returns: Floats
+    offsets: Integers
+
+
+def simulate_spans(
+    play: Play,
+    feed: Feed,
+    starts: ArrayLike,
+    ends: ArrayLike,
+    *,
+    costs: Costs | None = None,
+    cash: float = DEFAULT_CASH,
+    policy: Policy = "pessimistic",
+    roll_mode: RollMode = "prev_open",
+    rollover: bool = True,
+) -> SpanResults:
+    """Backtest ``play`` on each span of ``feed``: bars ``starts[k]`` to ``ends[k] - 1``, those before being lead-in.
+
+    Each begins with ``cash`` and no position and ends flat. ``replay`` of finer bars is not offered; else the settings
+    are those of ``simulate``. Raises PlayError, ConfigError or DataError before any work starts; releases the GIL.
+    """
+    begin, end = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
+    if begin.shape != end.shape or begin.ndim != 1 or not ((begin >= 0) & (begin < end)).all():
+        raise DataError("each span needs a start of 0 or more and an end after it")
+    if feed.start or end.max(initial=0) > len(feed):
+        raise DataError(f"spans reach to bar {end.max(initial=0)} of a feed of {len(feed)} bars from {feed.start}")
+    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer=None)
+    day = feed.day_index
+    offsets = np.concatenate(([0], np.cumsum(day[end - 1] - day[begin] + 1))).astype(np.int64)
+    results = SpanResults(
+        np.empty((begin.size, len(METRICS))), np.empty((begin.size, 2)), np.empty(offsets[-1]), offsets
+    )
+    _run_spans(
+        settings, program.plan, program.atr, feed.addresses, _NO_BARS, np.zeros(fills.POSITION_FLOATS),
+        np.empty(TALLY_SIZE), np.empty(feed.days), _NO_FLOATS, _NO_TRADES, _NO_MARKS,
+        begin, end, day, float(feed.instrument.annualization),
+        results.metrics, results.gross, results.returns, offsets,
+    )  # fmt: skip
+    return results
+
+
+@compiled
+def _run_spans(
+    cfg: Any, plan: Any, atr: Any, bars: Any, finer: Any, position: Any, tally: Any, day_equity: Any,
+    curve: Any, trade_floats: Any, trade_integers: Any,
+    starts: Any, ends: Any, day_index: Any, annualization: Any,
+    metrics: Any, gross: Any, returns: Any, offsets: Any,
+) -> None:  # fmt: skip
+    """Run the kernel on one span after the other; the day index counts from bar 0 of the feed, whatever the span."""
+    time = int64_at(bars[TIME], day_index.size)
+    warm = cfg[st.FIRST_SIGNAL]
+    for k in range(starts.size):
+        start, end = starts[k], ends[k]
+        cfg[st.START] = start
+        cfg[st.FIRST_SIGNAL] = max(warm, start)
+        run_backtest(
+            cfg, plan, atr, bars, end, finer, 0,
+            position, tally, day_equity, curve, trade_floats, trade_integers,
+        )  # fmt: skip
+        daily = returns[offsets[k] : offsets[k + 1]]
+        daily_returns(day_equity[day_index[start] : day_index[end - 1] + 1], cfg[st.CASH], daily)
+        years = (time[end - 1] + cfg[st.BAR_MICROSECONDS] - time[start]) / _YEAR_MICROSECONDS
+        summarize(tally, daily, years, annualization, metrics[k])
+        gross[k, 0] = tally[tl.GROSS_PROFIT]
+        gross[k, 1] = tally[tl.GROSS_LOSS]

@@ -1,0 +1,274 @@
+"""NSGA-II by Optuna's sampler: the only module that touches Optuna.
+
+``PublicNsga2`` uses Optuna's public names: a study holding the parents is asked for children, and the sampler's
+``select_parent`` says who survives. Its trial objects are the largest cost of a small backtest, so ``FastNsga2`` calls
+the same sampler's own crossover, mutation and elite selection on plain frozen trials. Both give the same children and
+the same survivors (a test holds them together); ``make_nsga2`` takes the public way where a private name is missing.
+
+Source of the algorithm: Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm:
+NSGA-II, IEEE Transactions on Evolutionary Computation 6(2), 2002.
+"""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import NSGAIISampler
+from optuna.samplers.nsgaii import (
+    BaseCrossover,
+    BaseMutation,
+    BLXAlphaCrossover,
+    PolynomialMutation,
+    SBXCrossover,
+    SPXCrossover,
+    UNDXCrossover,
+    UniformCrossover,
+    VSBXCrossover,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from forge_core.evolution.search.genes import Gene, Genes
+
+Ask = Callable[[], Genes]
+Direction = Literal["maximize", "minimize"]
+Crossover = Literal["uniform", "sbx", "vsbx", "blx_alpha", "spx", "undx"]
+
+_GENERATION = "NSGAIISampler:generation"  # where the sampler finds a stored trial's generation
+_PRIVATE = ("_child_generation_strategy", "_elite_population_selection_strategy")
+_VIOLATION = "violation"
+
+
+class Candidate(Protocol):
+    """What the algorithm needs to know of a Play that was evaluated."""
+
+    @property
+    def genes(self) -> Genes:
+        """One small whole number for each gene."""
+        ...
+
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """The objectives' values, all finite."""
+        ...
+
+    @property
+    def violation(self) -> float:
+        """By how much all constraints together are violated; zero for a feasible Play, always finite."""
+        ...
+
+
+@dataclass(frozen=True)
+class Operators:
+    """Crossover and mutation. ``mutation_probability`` is that of one gene, None meaning 1 / number of genes."""
+
+    crossover: Crossover = "uniform"
+    crossover_probability: float = 0.9
+    swapping: float = 0.5
+    crossover_eta: float | None = None
+    alpha: float = 0.5
+    mutation: Literal["uniform", "polynomial"] = "uniform"
+    mutation_probability: float | None = None
+    mutation_eta: float = 20.0
+
+    def _crossover(self) -> BaseCrossover:
+        match self.crossover:
+            case "uniform":
+                return UniformCrossover(self.swapping)
+            case "sbx":
+                return SBXCrossover(self.crossover_eta)
+            case "vsbx":
+                return VSBXCrossover(self.crossover_eta)
+            case "blx_alpha":
+                return BLXAlphaCrossover(self.alpha)
+            case "spx":
+                return SPXCrossover()
+            case "undx":
+                return UNDXCrossover()
+
+    @property
+    def parents(self) -> int:
+        """How many parents a child has."""
+        return self._crossover().n_parents
+
+    def sampler(self, population: int, seed: int, **strategies: Any) -> NSGAIISampler:
+        """Return Optuna's sampler with these operators."""
+        mutation: BaseMutation | None = PolynomialMutation(self.mutation_eta) if self.mutation == "polynomial" else None
+        return NSGAIISampler(
+            population_size=population,
+            mutation=mutation,
+            mutation_prob=self.mutation_probability,
+            crossover=self._crossover(),
+            crossover_prob=self.crossover_probability,
+            swapping_prob=self.swapping,
+            seed=seed,
+            **strategies,
+        )
+
+
+class Nsga2(ABC):
+    """Children and survivors over ``genes`` and objectives that are each to ``maximize`` or to ``minimize``."""
+
+    def __init__(
+        self, genes: Sequence[Gene], directions: Sequence[Direction], operators: Operators | None = None
+    ) -> None:
+        self.directions: list[Direction | optuna.study.StudyDirection] = list(directions)
+        self.operators = operators or Operators()
+        self.distributions: dict[str, BaseDistribution] = {
+            gene.name: (
+                IntDistribution(0, gene.size - 1) if gene.ordered else CategoricalDistribution(tuple(range(gene.size)))
+            )
+            for gene in genes
+        }
+
+    def asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
+        """Return a function that draws the genes of one child after the other.
+
+        The children depend on the parents, their order and ``seed`` alone. Fewer parents than a child has (two, of
+        simplex and normal-distribution crossover three) cannot be crossed: children are then drawn at random, as in
+        the first generation.
+        """
+        with _quiet():
+            return self._asker(parents if len(parents) >= self.operators.parents else [], seed)
+
+    def select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
+        """Return the indexes of the ``size`` best by rank, then crowding distance, in the survivors' order.
+
+        Whole ranks come in the candidates' order; the rank that does not fit whole comes by falling crowding distance.
+        """
+        if size <= 0 or not candidates:
+            return []
+        with _quiet():
+            return self._select(candidates, max(size, 2))[:size]
+
+    @abstractmethod
+    def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask: ...
+
+    @abstractmethod
+    def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]: ...
+
+    def _study(self, sampler: NSGAIISampler) -> optuna.Study:
+        return optuna.create_study(
+            storage=optuna.storages.InMemoryStorage(), directions=self.directions, sampler=sampler
+        )
+
+    def _params(self, genes: Genes) -> dict[str, Any]:
+        return dict(zip(self.distributions, genes, strict=True))
+
+    def _genes(self, params: Mapping[str, Any]) -> Genes:
+        return tuple(int(params[name]) for name in self.distributions)
+
+
+class PublicNsga2(Nsga2):
+    """The public way: a fresh in-memory study for each call."""
+
+    def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
+        sampler = self.operators.sampler(
+            max(len(parents), self.operators.parents), seed, elite_population_selection_strategy=_everyone
+        )
+        study = self._study(sampler)
+        study.add_trials([self._trial(parent) for parent in parents])
+
+        def ask() -> Genes:
+            with _quiet():
+                return self._genes(study.ask(self.distributions).params)
+
+        return ask
+
+    def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
+        sampler = Operators().sampler(size, seed=0)  # what breeds has no part in selection
+        study = self._study(sampler)
+        study.add_trials([self._trial(candidate) for candidate in candidates])
+        return [trial.number for trial in sampler.select_parent(study, 1)]
+
+    def _trial(self, candidate: Candidate) -> FrozenTrial:
+        return create_trial(
+            params=self._params(candidate.genes),
+            distributions=self.distributions,
+            values=list(candidate.objectives),
+            system_attrs={_GENERATION: 0},
+            constraints={_VIOLATION: candidate.violation},
+        )
+
+
+class FastNsga2(Nsga2):
+    """The same sampler's own operators, called without a study's bookkeeping; see ``supported``."""
+
+    def __init__(
+        self, genes: Sequence[Gene], directions: Sequence[Direction], operators: Operators | None = None
+    ) -> None:
+        super().__init__(genes, directions, operators)
+        with _quiet():
+            self._empty = self._study(Operators().sampler(2, seed=0))
+        # Optuna crosses the genes in the order of their names, and leaves out those without a choice
+        self._crossed = {k: d for k, d in sorted(self.distributions.items()) if not d.single()}
+
+    @staticmethod
+    def supported() -> bool:
+        """Whether the private names are where they are expected."""
+        sampler = NSGAIISampler(population_size=2)
+        return all(callable(getattr(sampler, name, None)) for name in _PRIVATE)
+
+    def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
+        sampler = self.operators.sampler(max(len(parents), self.operators.parents), seed)
+        trials = [self._frozen(number, parent) for number, parent in enumerate(parents)]
+        make_child = sampler._child_generation_strategy
+
+        def draw(name: str, distribution: BaseDistribution) -> Any:
+            return sampler.sample_independent(self._empty, None, name, distribution)  # type: ignore[arg-type]
+
+        def ask() -> Genes:
+            child = make_child(self._empty, self._crossed, trials) if trials else {}
+            return self._genes(
+                {name: child[name] if name in child else draw(name, d) for name, d in self.distributions.items()}
+            )
+
+        return ask
+
+    def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
+        select_elite = Operators().sampler(size, seed=0)._elite_population_selection_strategy
+        trials = [self._frozen(number, candidate) for number, candidate in enumerate(candidates)]
+        return [trial.number for trial in select_elite(self._empty, trials)]
+
+    def _frozen(self, number: int, candidate: Candidate) -> FrozenTrial:
+        return FrozenTrial(
+            number=number,
+            trial_id=number,
+            state=TrialState.COMPLETE,
+            value=None,
+            values=list(candidate.objectives),
+            params=self._params(candidate.genes),
+            distributions=self.distributions,
+            user_attrs={},
+            system_attrs={f"constraints:{_VIOLATION}": candidate.violation},
+            intermediate_values={},
+            datetime_start=None,
+            datetime_complete=None,
+        )
+
+
+def make_nsga2(genes: Sequence[Gene], directions: Sequence[Direction], operators: Operators | None = None) -> Nsga2:
+    """Return the fast way, or the public one where this Optuna lacks a private name that the fast way calls."""
+    way = FastNsga2 if FastNsga2.supported() else PublicNsga2
+    return way(genes, directions, operators)
+
+
+def _everyone(study: optuna.Study, population: list[FrozenTrial]) -> list[FrozenTrial]:
+    return population
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Optuna's notes on experimental names and its line for each new study."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

@@ -1,0 +1,179 @@
+"""The end of a study: its Pareto front, the champion chosen on train alone, and one counted look at the holdout."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from forge_core.errors import StudyError
+from forge_core.evolution.nsga.front import knee, losses, nondominated
+from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.search.generation import Individual
+from forge_core.evolution.spec.study import holdout_relation
+from forge_core.feeds.feed import Feed
+from forge_core.files import write_json, write_table, write_text
+from forge_core.metrics.summary import metrics_mapping, undefined_reasons
+from forge_core.plays.model import Play
+from forge_core.plays.writer import play_to_yaml
+
+
+def find_front(plan: StudyPlan) -> list[Individual]:
+    """Return every feasible Play of the study that no other dominates, best first objective first.
+
+    All Plays ever evaluated are compared, not only the last survivors. Of Plays that trade alike (every metric is the
+    same on every train dataset) the one born first stands for all. Raises StudyError while a generation is missing.
+    """
+    columns = ["id", "born", "known", "feasible", *plan.tables.objectives]
+    found = []
+    for generation in range(1, plan.final_generation + 1):
+        path = plan.folder.generation_table(generation)
+        try:
+            table = plan.tables.read(path, columns)
+        except FileNotFoundError:
+            raise StudyError(
+                f"study {plan.spec.name!r} is not complete: {path} is missing; run it to its end"
+            ) from None
+        fresh = (table["born"].to_numpy() == generation) & ~table["known"].to_numpy()
+        found.append(table.filter(pa.array(fresh & table["feasible"].to_numpy())))
+    feasible = pa.concat_tables(found).combine_chunks()
+    if feasible.num_rows == 0:
+        return []
+    points = _losses(plan, feasible)
+    rows = feasible.take(np.flatnonzero(nondominated(points)))
+    ids = set(rows["id"].to_pylist())
+    front: dict[bytes, Individual] = {}
+    for born in sorted(set(rows["born"].to_pylist())):
+        table = plan.tables.read(plan.folder.generation_table(born))
+        chosen = table.filter(pa.array([identity in ids for identity in table["id"].to_pylist()]))
+        for individual in plan.tables.individuals(chosen):
+            front.setdefault(individual.evaluation.metrics.tobytes(), individual)
+    turned = [individual.objectives for individual in front.values()]
+    order = np.lexsort(losses(np.array(turned), plan.goals.objectives).T[::-1])
+    individuals = list(front.values())
+    return [individuals[i] for i in order]
+
+
+def _losses(plan: StudyPlan, table: pa.Table) -> np.ndarray:
+    return losses(np.column_stack([table[name].to_numpy() for name in plan.tables.objectives]), plan.goals.objectives)
+
+
+def choose_champion(plan: StudyPlan, front: list[Individual]) -> Individual:
+    """Return the Play of the front that the study calls its champion: the knee, or the best by one objective."""
+    points = losses(np.array([individual.objectives for individual in front]), plan.goals.objectives)
+    kind, _, metric = plan.spec.champion.partition(":")
+    if kind == "best":
+        column = next(i for i, objective in enumerate(plan.goals.objectives) if objective.metric == metric)
+        return front[int(np.argmin(points[:, column]))]
+    return front[knee(points)]
+
+
+def write_front(plan: StudyPlan, front: list[Individual]) -> None:
+    """Write ``pareto_front.parquet``: identity, objectives, metrics by dataset, the Play as YAML, and the genes."""
+    rows: dict[str, list[Any]] = {
+        "play": [individual.play for individual in front],
+        "id": [individual.id for individual in front],
+        "born": [individual.born for individual in front],
+        "island": [individual.island for individual in front],
+    }
+    for k, name in enumerate(plan.tables.objectives):
+        rows[name] = [individual.objectives[k] for individual in front]
+    metrics = np.array([individual.evaluation.metrics.ravel() for individual in front]).reshape(
+        len(front), len(plan.tables.metrics)
+    )
+    for k, name in enumerate(plan.tables.metrics):
+        rows[name] = [None if np.isnan(value) else float(value) for value in metrics[:, k]]
+    rows["yaml"] = [play_to_yaml(_play(plan, individual, individual.play)) for individual in front]
+    rows["genes"] = [individual.genes for individual in front]
+    types = _TYPES | {"genes": plan.tables.schema.field("genes").type}
+    fields = [pa.field(name, types.get(name, pa.float64())) for name in rows]
+    schema = pa.schema(fields, metadata=plan.tables.schema.metadata)
+    write_table(plan.folder.pareto_front, pa.Table.from_pydict(rows, schema=schema))
+
+
+_TYPES = {"play": pa.string(), "id": pa.string(), "born": pa.int32(), "island": pa.int32(), "yaml": pa.string()}
+
+
+def finish(plan: StudyPlan) -> dict[str, Any]:
+    """Write front and champion, then look at the holdout; return what ``champion.json`` holds, and where things stand.
+
+    The champion is fixed (``champion.yaml`` is written) before any holdout feed is opened, and each look is in the
+    ledger before it happens. A study without any feasible Play has an empty front and no champion.
+    """
+    front = find_front(plan)
+    write_front(plan, front)
+    report: dict[str, Any] = {
+        "study": plan.spec.name,
+        "manifest_hash": plan.hash,
+        "front_size": len(front),
+        "chosen_by": plan.spec.champion,
+    }
+    if front:
+        report |= _crown(plan, choose_champion(plan, front))
+    else:
+        plan.folder.champion_play.unlink(missing_ok=True)
+        report |= {"play": None, "reason": "no Play met every constraint"}
+    write_json(plan.folder.champion, report)
+    return report | {
+        "pareto_front": str(plan.folder.pareto_front),
+        "champion_play": str(plan.folder.champion_play) if front else None,
+    }
+
+
+def _crown(plan: StudyPlan, champion: Individual) -> dict[str, Any]:
+    play = _play(plan, champion, f"{plan.spec.name[:80]}_champion")
+    text = play_to_yaml(play)
+    write_text(plan.folder.champion_play, text)
+    return {
+        "play": champion.play,
+        "id": champion.id,
+        "yaml": text,
+        "objectives": dict(zip((o.name for o in plan.goals.objectives), champion.objectives, strict=True)),
+        "genes": dict(zip((gene.name for gene in plan.genome.genes), champion.genes, strict=True)),
+        "train": {
+            name: {**_figures(champion.evaluation.metrics[i]), "buy_and_hold": buy_and_hold(plan.open_feed(name))}
+            for i, name in enumerate(plan.spec.train)
+        },
+        "holdout": look_at_holdout(plan, play, champion.play),
+    }
+
+
+def look_at_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str, dict[str, Any]]:
+    """Backtest ``play`` on each holdout dataset, having counted the look first; figures by dataset."""
+    figures: dict[str, dict[str, Any]] = {}
+    for name in plan.spec.holdout:
+        pinned: Mapping[str, str] = plan.manifest["datasets"][name]
+        look = plan.ledger.look(name, pinned["hash"], play_hash)
+        with plan.evaluator([name]) as evaluator:
+            evaluation, _ = evaluator.evaluate(play)
+        figures[name] = {
+            **_figures(evaluation.metrics[0]),
+            "buy_and_hold": buy_and_hold(evaluator.feeds[name]),
+            "look": look,
+            "relation": holdout_relation(plan.spec, name),
+        }
+        if evaluation.reason:
+            figures[name]["failure"] = evaluation.reason
+    return figures
+
+
+def buy_and_hold(feed: Feed) -> float:
+    """Return what a fully paid holding from the first tradable open to the last close returns, without costs.
+
+    Where contracts are switched the gap between the two is neither gain nor loss.
+    """
+    gaps = 0.0
+    if feed.rolls is not None:
+        first = np.flatnonzero(feed.rolls[feed.start + 1 :]) + feed.start + 1
+        gaps = (feed.open[first] - feed.close[first - 1]).sum()
+    return float((feed.close[-1] - gaps) / feed.open[feed.start] - 1.0)
+
+
+def _figures(metrics: np.ndarray) -> dict[str, Any]:
+    """Return metrics by name, null where undefined, and why."""
+    return {"metrics": metrics_mapping(metrics), "undefined": undefined_reasons(metrics)}
+
+
+def _play(plan: StudyPlan, individual: Individual, name: str) -> Play:
+    return replace(plan.genome.decode(individual.genes), name=name)

@@ -1,0 +1,93 @@
+"""The front of a study shown its holdout, and handed out as files."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from forge_core.engine.backtest import backtest
+from forge_core.errors import StudyError
+from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.status import study_status
+from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.files import read_table, replacing, write_text
+from forge_core.metrics.summary import metrics_mapping
+from forge_core.paths import Home
+from forge_core.plays.parser import parse_play
+
+_REVEALED = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
+
+
+def reveal_front(name: str, home: Home | None = None, most: int | None = None) -> pd.DataFrame:
+    """Backtest the Plays of a study's front (the first ``most``) on each holdout dataset, counting every look.
+
+    A row for each Play and holdout dataset: ``play``, the objectives on train, ``dataset``, the holdout's figures,
+    ``look`` (which look at that dataset this was) and ``looks`` (how many there have been by now, over all studies).
+    Each look is in the ledger before its backtest; the same study looking at the same Play again keeps its number.
+    Raises StudyError unless the study is complete and has a holdout.
+    """
+    home = home or Home.current()
+    front = _finished_front(name, home)
+    plan = StudyPlan.begun(name, home)
+    if not plan.spec.holdout:
+        raise StudyError(f"study {name!r} has no holdout dataset: there is nothing to reveal")
+    rows = []
+    for dataset in plan.spec.holdout:
+        pinned = plan.manifest["datasets"][dataset]["hash"]
+        with plan.evaluator([dataset]) as evaluator:
+            for entry in front.head(most if most is not None else len(front)).to_dict("records"):
+                look = plan.ledger.look(dataset, pinned, entry["play"])
+                evaluation, _ = evaluator.evaluate(parse_play(entry["yaml"]))
+                figures = metrics_mapping(evaluation.metrics[0])
+                rows.append(
+                    {
+                        "play": entry["play"],
+                        **{f"train {o.name}": entry[f"objective.{o.name}"] for o in plan.goals.objectives},
+                        "dataset": dataset,
+                        **{metric: figures[metric] for metric in _REVEALED},
+                        "look": look,
+                    }
+                )
+    table = pd.DataFrame(rows)
+    table["looks"] = [holdout_looks(home.ledger, dataset) for dataset in table["dataset"]]
+    return table
+
+
+def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path]:
+    """Write the front as ``pareto_front.csv`` and ``.parquet``, its Plays and the champion as YAML; return the files.
+
+    Of the champion also ``champion_trades_<dataset>.csv`` and ``champion_equity_<dataset>.csv``, on train and on the
+    holdout that it was shown when the study ended. The Plays are ``plays/<rank>_<hash>.yaml``, the front's first one
+    ranking 1. ``folder`` may exist: files of these names are replaced. Raises StudyError unless the study is complete.
+    """
+    home = home or Home.current()
+    front = _finished_front(name, home)
+    source = StudyFolder.of(name, home)
+    written = [folder / "pareto_front.parquet", folder / "pareto_front.csv"]
+    with replacing(written[0]) as temporary:
+        temporary.write_bytes(source.pareto_front.read_bytes())
+    write_text(written[1], front.drop(columns=["yaml", "genes"]).to_csv(index=False))
+    digits = len(str(len(front)))
+    for rank, (play, text) in enumerate(zip(front["play"], front["yaml"], strict=True), start=1):
+        written.append(folder / "plays" / f"{rank:0{digits}d}_{play}.yaml")
+        write_text(written[-1], text)
+    if source.champion_play.is_file():
+        written.append(folder / "champion.yaml")
+        text = source.champion_play.read_text(encoding="utf-8")
+        write_text(written[-1], text)
+        plan = StudyPlan.begun(name, home)
+        spec = plan.spec
+        for dataset in (*spec.train, *spec.holdout):
+            feed = plan.open_feed(dataset)
+            result = backtest(parse_play(text), feed, costs=spec.costs, cash=spec.cash, policy=spec.policy)
+            for kind, frame in (("trades", result.trades), ("equity", result.equity.to_frame())):
+                written.append(folder / f"champion_{kind}_{dataset}.csv")
+                write_text(written[-1], frame.to_csv(index=kind == "equity"))
+    return written
+
+
+def _finished_front(name: str, home: Home) -> pd.DataFrame:
+    status = study_status(name, home)
+    if status["state"] != "complete":
+        raise StudyError(f"study {name!r} is {status['state']}: it has a front once it is complete")
+    return read_table(StudyFolder.of(name, home).pareto_front).to_pandas()

@@ -1,0 +1,170 @@
+"""One island: some generations in one process, each written as it is done, taken up again from the last one."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from filelock import FileLock, Timeout
+
+from forge_core.errors import StudyError
+from forge_core.evolution.run.memory_usage import Memory, peak_memory_mb, unique_memory
+from forge_core.evolution.run.migration import parents_after_migration, source_island
+from forge_core.evolution.run.plan import Log, StudyPlan
+from forge_core.evolution.search.evaluation import Evaluation
+from forge_core.evolution.search.generation import Generation, Individual, Timing, evolve_generation
+
+
+def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1, log: Log | None = None) -> dict:
+    """Run the generations of ``epoch`` (from 1) that ``island`` (from 0) does not have on disk yet.
+
+    The tables depend on the study and the island alone, not on threads, on interruptions, or on what other islands do
+    in the same epoch. Returns what it took: seconds by part, megabytes, evaluations. Raises StudyError when another
+    process works on this island or an earlier epoch is not complete, and DataError when a table is damaged.
+    """
+    started_at, began, cpu = time.time(), time.perf_counter(), time.process_time()
+    timing = Timing()
+    evaluations = children = written = 0
+    first: Memory | None = None
+    took: dict[str, float] = {}
+    with _locked(plan, island):
+        done = plan.folder.last_generation(island)
+        generations = [g for g in plan.generations_of(epoch) if done < g <= plan.final_generation]
+        if generations:
+            if done < generations[0] - 1:
+                raise _behind(plan, island, done + 1)
+            known = _known(plan, island, generations[0] - 1)
+            with plan.evaluator(plan.spec.train, threads) as evaluator:
+                parents: list[Individual] | None = None
+                for generation in generations:
+                    started = time.perf_counter()
+                    if parents is None:
+                        parents = _parents(plan, island, generation)
+                    known |= {parent.play: parent.evaluation for parent in parents}
+                    outcome = evolve_generation(
+                        parents,
+                        known,
+                        algorithm=plan.algorithm,
+                        genome=plan.genome,
+                        evaluate=evaluator.evaluate_all,
+                        seed=plan.spec.seed,
+                        generation=generation,
+                        island=island,
+                        size=plan.spec.island_sizes[island],
+                        seeds=plan.seeds_of(island) if generation == 1 else (),
+                    )
+                    _check_any_worked(plan, generation, outcome)
+                    known |= {child.play: child.evaluation for child in outcome.offspring}
+                    _write(plan, island, generation, outcome, parents)
+                    parents = list(outcome.survivors)
+                    written += 1
+                    children += len(outcome.offspring)
+                    evaluations += len(outcome.trials)
+                    for part, seconds in asdict(outcome.timing).items():
+                        setattr(timing, part, getattr(timing, part) + seconds)
+                    first = first or unique_memory()
+                    seconds = took[str(generation)] = time.perf_counter() - started
+                    if log:
+                        log(_progress(plan, island, generation, outcome, seconds))
+    total = time.perf_counter() - began
+    return {
+        "study": plan.spec.name,
+        "island": island,
+        "epoch": epoch,
+        "generations": written,
+        "children": children,
+        "evaluations": evaluations,
+        "seconds": {**asdict(timing), "total": total},
+        "began": started_at,
+        "cpu_seconds": time.process_time() - cpu,
+        "generation_seconds": took,
+        "evaluations_per_second": evaluations / total if evaluations else 0.0,
+        "peak_memory_mb": peak_memory_mb(),
+        "memory_mb": unique_memory()._asdict(),
+        "memory_mb_after_first_generation": (first or unique_memory())._asdict(),
+        "threads": threads,
+        "process": os.getpid(),
+    }
+
+
+def _parents(plan: StudyPlan, island: int, generation: int) -> list[Individual]:
+    """Return the parents of ``generation``, read from the tables of the generation before."""
+    previous = generation - 1
+    if previous == 0:
+        return []
+    parents = _survivors(plan, island, previous)
+    meets = previous in {plan.last_generation(epoch) for epoch in range(1, plan.spec.epochs)}
+    if not meets or plan.spec.islands == 1:
+        return parents
+    neighbours = _survivors(plan, source_island(island, plan.spec.islands), previous)
+    return parents_after_migration(
+        plan.algorithm, parents, neighbours, count=plan.spec.migrant_count, size=plan.spec.island_sizes[island]
+    )
+
+
+def _survivors(plan: StudyPlan, island: int, generation: int) -> list[Individual]:
+    try:
+        return plan.tables.survivors(plan.tables.read(plan.folder.island_table(island, generation)))
+    except FileNotFoundError:
+        raise _behind(plan, island, generation) from None
+
+
+def _behind(plan: StudyPlan, island: int, generation: int) -> StudyError:
+    return StudyError(
+        f"study {plan.spec.name!r}: island {island} has no generation {generation} yet "
+        f"({plan.folder.island_table(island, generation)}); every island finishes an epoch before the next one begins"
+    )
+
+
+def _known(plan: StudyPlan, island: int, last: int) -> dict[str, Evaluation]:
+    """Return the evaluation of every Play in the island's tables up to generation ``last``."""
+    known: dict[str, Evaluation] = {}
+    for generation in range(1, last + 1):
+        table = plan.tables.read(plan.folder.island_table(island, generation))
+        known |= {individual.play: individual.evaluation for individual in plan.tables.individuals(table)}
+    return known
+
+
+def _check_any_worked(plan: StudyPlan, generation: int, outcome: Generation) -> None:
+    """Raise StudyError when all Plays of the first generation failed: then it is not the Plays that are at fault."""
+    reasons = [child.evaluation.reason for child in outcome.offspring]
+    if generation == 1 and all(reasons):
+        raise StudyError(f"study {plan.spec.name!r}: no Play could be backtested; the first: {reasons[0]}")
+
+
+def _write(plan: StudyPlan, island: int, generation: int, outcome: Generation, parents: list[Individual]) -> None:
+    # the ledger first: a generation whose table is there has its Plays on record
+    plan.ledger.write_trials(island, generation, outcome.trials, plan.spec.train)
+    plan.tables.write(plan.folder.island_table(island, generation), plan.tables.table(outcome, parents))
+
+
+def _progress(plan: StudyPlan, island: int, generation: int, outcome: Generation, seconds: float) -> str:
+    feasible = [individual for individual in outcome.survivors if individual.evaluation.feasible]
+    best = ", ".join(
+        f"{objective.name} {(max if objective.direction == 'maximize' else min)(i.objectives[k] for i in feasible):.4g}"
+        for k, objective in enumerate(plan.goals.objectives)
+        if feasible
+    )
+    evaluated = len(outcome.trials)
+    return (
+        f"island {island}, generation {generation}/{plan.spec.generations}: {evaluated} backtested, "
+        f"{len(outcome.offspring) - evaluated} known, {len(feasible)} of {len(outcome.survivors)} survivors feasible"
+        f"{'; best ' + best if best else ''}; {evaluated / seconds:.0f} a second"
+    )
+
+
+@contextmanager
+def _locked(plan: StudyPlan, island: int) -> Iterator[None]:
+    """Hold the island's lock: the system gives it back when the process ends, however it ends."""
+    path = plan.folder.island_lock(island)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=0):
+            for leftover in plan.folder.island(island).glob(".*.tmp"):  # of a write that was cut off
+                leftover.unlink(missing_ok=True)
+            yield
+    except Timeout:
+        raise StudyError(
+            f"island {island} of study {plan.spec.name!r} is being evolved by another process; wait for it, or stop it"
+        ) from None

@@ -1,0 +1,219 @@
+"""The plan of a study: what every step needs to know, handed from process to process as plain data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from forge_core.errors import DataError, StudyError
+from forge_core.evolution.nsga.nsga2 import Nsga2, Operators, make_nsga2
+from forge_core.evolution.run.early_stopping import final_generation
+from forge_core.evolution.search.encoding import encode
+from forge_core.evolution.search.evaluation import Evaluator, Goals
+from forge_core.evolution.search.genes import Genes
+from forge_core.evolution.search.genome import Genome
+from forge_core.evolution.search.search_space import SearchSpace, build_space
+from forge_core.evolution.spec.study import StudySpec, cautions, holdout_relation
+from forge_core.evolution.storage.ledger import Ledger
+from forge_core.evolution.storage.manifest import check_unchanged, make_manifest, manifest_hash, read_manifest
+from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.evolution.storage.tables import TableFormat
+from forge_core.feeds.build import open_feed
+from forge_core.feeds.feed import Feed
+from forge_core.files import write_json
+from forge_core.market.datasets.build import DatasetVersion, ensure_dataset, latest_version, open_version
+from forge_core.paths import Home
+from forge_core.plays.parser import parse_play
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study whose data are pinned. ``document`` and ``read`` make it JSON and back."""
+
+    spec: StudySpec
+    home: Home
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def make(cls, spec: StudySpec, home: Home | None = None, log: Log | None = None) -> "StudyPlan":
+        """Begin ``spec``, or go on with it: its datasets as they were pinned, else built where they are lacking.
+
+        Raises StudyError with a diff when the study was begun with something else, and DataError when bars are not to
+        be had; nothing has been written by then but datasets.
+        """
+        home = home or Home.current()
+        folder = StudyFolder.of(spec.name, home)
+        begun = read_manifest(folder)
+        pinned = {} if begun is None else {name: entry["hash"] for name, entry in begun["datasets"].items()}
+        datasets = {name: _dataset(name, pinned.get(name), home, log) for name in (*spec.train, *spec.holdout)}
+        manifest = make_manifest(spec, _space(spec), datasets)
+        if begun is None:
+            write_json(folder.manifest, manifest)
+        else:
+            check_unchanged(spec.name, begun, manifest)
+        plan = cls(spec, home, manifest)
+        plan.ledger.write_manifest(manifest)
+        if log:
+            for name in spec.holdout:
+                log(f"holdout {name}: {holdout_relation(spec, name)}")
+            doubts = [
+                version.manifest["rolls"]["doubt"] for version in datasets.values() if "rolls" in version.manifest
+            ]
+            for caution in (*cautions(spec), *filter(None, doubts)):
+                log(f"caution: {caution}")
+        return plan
+
+    @classmethod
+    def begun(cls, study: str, home: Home) -> "StudyPlan":
+        """Return the plan of a study as it was begun, whatever its file says now; raises StudyError unless it was."""
+        manifest = read_manifest(StudyFolder.of(study, home))
+        if manifest is None:
+            raise StudyError(f"study {study!r} has not begun; `dagster job execute -j evolve` begins one")
+        return cls(StudySpec.model_validate(manifest["study"]), home, manifest)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "StudyPlan":
+        """Return the plan of a ``document``; raises StudyError when the study was reset or begun anew since."""
+        home = Home(Path(document["home"]))
+        spec = StudySpec.model_validate(document["spec"])
+        manifest = read_manifest(StudyFolder.of(spec.name, home))
+        if manifest is None or manifest_hash(manifest) != document["manifest_hash"]:
+            raise StudyError(
+                f"study {spec.name!r} was reset or begun anew since this run planned it; start the run again"
+            )
+        return cls(spec, home, manifest)
+
+    def document(self) -> dict[str, Any]:
+        """Return the plan as JSON-able data; all but ``home``, ``spec`` and ``manifest_hash`` is for people to read."""
+        spec, final = self.spec, self.final_generation
+        ends = [self.last_generation(epoch) for epoch in range(1, spec.epochs + 1)]
+        return {
+            "study": spec.name,
+            "home": str(self.home.root),
+            "spec": spec.model_dump(mode="json"),
+            "manifest_hash": self.hash,
+            "population": spec.population,
+            "generations": final,
+            "epochs": spec.epochs,
+            "generations_per_epoch": [
+                count for count, end in zip(spec.epoch_generations, ends, strict=True) if end <= final
+            ],
+            "islands": spec.islands,
+            "island_sizes": spec.island_sizes,
+            "datasets": {name: entry["hash"] for name, entry in self.manifest["datasets"].items()},
+            "train": list(spec.train),
+            "holdout": list(spec.holdout),
+            "objectives": [f"{o.direction} {o.aggregate} {o.metric}" for o in self.goals.objectives],
+            "reference_point": self.manifest["reference_point"],
+            "genes": len(self.genome.genes),
+            "complete": self.folder.champion.is_file(),
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """The hash of the manifest."""
+        return manifest_hash(self.manifest)
+
+    @cached_property
+    def folder(self) -> StudyFolder:
+        """Where the study's files stand."""
+        return StudyFolder.of(self.spec.name, self.home)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The study's trial ledger."""
+        return Ledger(self.home, self.spec.name, self.hash)
+
+    @cached_property
+    def goals(self) -> Goals:
+        """Objectives and constraints."""
+        return Goals.of(self.spec)
+
+    @cached_property
+    def genome(self) -> Genome:
+        """The layout of the genes."""
+        return Genome(_space(self.spec))
+
+    @cached_property
+    def algorithm(self) -> Nsga2:
+        """The algorithm over these genes and objectives."""
+        crossover, mutation = self.spec.crossover, self.spec.mutation
+        operators = Operators(
+            crossover=crossover.kind,
+            crossover_probability=crossover.probability,
+            swapping=crossover.swapping,
+            crossover_eta=crossover.eta,
+            alpha=crossover.alpha,
+            mutation=mutation.kind,
+            mutation_probability=mutation.probability,
+            mutation_eta=mutation.eta,
+        )
+        return make_nsga2(self.genome.genes, self.goals.directions, operators)
+
+    @cached_property
+    def tables(self) -> TableFormat:
+        """The form of the study's tables."""
+        return TableFormat(self.hash, self.genome.genes, self.spec.train, self.goals)
+
+    @cached_property
+    def seeds(self) -> list[Genes]:
+        """The genes of the known Plays that seed the first generation."""
+        return [encode(self.genome, parse_play(document)) for document in self.spec.seeds]
+
+    def seeds_of(self, island: int) -> list[Genes]:
+        """Return the seeds of one island: they are dealt out in turn."""
+        return self.seeds[island :: self.spec.islands]
+
+    @property
+    def final_generation(self) -> int:
+        """The last generation of the study, as far as its tables tell: fewer than planned where it has stalled."""
+        return final_generation(self.spec, self.folder)
+
+    def last_generation(self, epoch: int) -> int:
+        """Return the last generation of ``epoch`` (from 1); 0 for epoch 0."""
+        return sum(self.spec.epoch_generations[:epoch])
+
+    def generations_of(self, epoch: int) -> range:
+        """Return the generations of ``epoch``; raises StudyError when the study has no such epoch."""
+        if not 1 <= epoch <= self.spec.epochs:
+            raise StudyError(f"study {self.spec.name!r} has epochs 1 to {self.spec.epochs}, not {epoch}")
+        return range(self.last_generation(epoch - 1) + 1, self.last_generation(epoch) + 1)
+
+    def open_feed(self, dataset: str) -> Feed:
+        """Open the bars of one of the study's datasets, in the version it was begun with."""
+        pinned = self.manifest["datasets"][dataset]["hash"]
+        return open_feed(open_version(dataset, pinned, self.home), timeframe=self.spec.timeframe, home=self.home)
+
+    def evaluator(self, datasets: Sequence[str], threads: int = 1) -> Evaluator:
+        """Return what backtests Plays on ``datasets`` as the study wants it."""
+        return Evaluator(
+            {name: self.open_feed(name) for name in datasets},
+            self.goals,
+            costs=self.spec.costs,
+            cash=self.spec.cash,
+            policy=self.spec.policy,
+            threads=threads,
+        )
+
+
+def _space(spec: StudySpec) -> SearchSpace:
+    return build_space(spec.space, timeframe=spec.timeframe, sides=spec.sides, available=spec.timeframes)
+
+
+def _dataset(name: str, pinned: str | None, home: Home, log: Log | None) -> DatasetVersion:
+    """Return the pinned version of a dataset, or the latest, built where there is none."""
+    if pinned is None:
+        return ensure_dataset(name, home, log)
+    try:
+        version = open_version(name, pinned, home)
+    except DataError as error:
+        if log:
+            log(f"{name}: the version this study was begun with is not here ({error}); building the dataset again")
+        return ensure_dataset(name, home, log)  # the same bars give the same hash, others are refused with a diff
+    latest = latest_version(name, home)
+    if log and latest is not None and latest.content_hash != pinned:
+        log(f"{name}: there is a newer version {latest.content_hash}; the study stays with {pinned}")
+    return version

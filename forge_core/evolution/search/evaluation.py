@@ -1,0 +1,223 @@
+"""A Play's worth: backtested on every train dataset, made into objectives and constraints that are always finite."""
+
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forge_core.engine.costs import Costs
+from forge_core.engine.kernel.params import Policy
+from forge_core.engine.simulate import simulate
+from forge_core.errors import ConfigError, DataError
+from forge_core.evolution.spec.objectives import Aggregate, Direction, constraint_metric
+from forge_core.evolution.spec.study import StudySpec
+from forge_core.feeds.feed import Feed
+from forge_core.metrics.catalog import METRIC_INDEX, METRICS, get_metric
+from forge_core.metrics.summary import objective_value
+from forge_core.plays.model import Play
+
+Floats = NDArray[np.float64]
+DailyReturns = tuple[NDArray[np.float32], ...]  # one array a dataset, one return a trade date
+
+FAILURE = 1e6
+"""The violation of each constraint by a Play whose evaluation failed: above what any other Play can reach."""
+
+_MOST = 1e3  # violation of one constraint
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a backtest on every train dataset gave.
+
+    ``metrics``: float64 of shape (datasets, metrics) in the catalogue's order, NaN where undefined. ``objectives`` and
+    ``violations`` are finite; a violation is 0 where the constraint is kept. ``reason`` says why an evaluation failed.
+    """
+
+    metrics: Floats = field(repr=False, compare=False)
+    objectives: tuple[float, ...]
+    violations: tuple[float, ...]
+    reason: str | None = None
+
+    @cached_property
+    def violation(self) -> float:
+        """By how much all constraints together are violated."""
+        return math.fsum(self.violations)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every constraint is kept."""
+        return self.violation == 0.0
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective: ``name`` is its column's; ``worst`` what a failed evaluation is told."""
+
+    name: str
+    metric: str
+    direction: Direction
+    aggregate: Aggregate
+    worst: float
+
+    def value(self, metrics: Floats) -> float:
+        """Return the objective of metrics of shape (datasets, metrics): finite, between the metric's worst and cap."""
+        values = [objective_value(vector, self.metric) for vector in metrics]
+        return _aggregate(values, self.aggregate, self.direction)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """One constraint: ``metric`` must stay at or above (``maximize``) or at or below (``minimize``) ``bound``."""
+
+    name: str
+    metric: str
+    direction: Direction
+    aggregate: Aggregate
+    bound: float
+
+    def violation(self, metrics: Floats) -> float:
+        """Return by how much the bound is missed, as a share of it (of 1, where it is 0); 0 where it is kept.
+
+        A metric that is undefined counts as the objective of that name does, or as missed altogether.
+        """
+        column = METRIC_INDEX[self.metric]
+        directed = get_metric(self.metric).better is not None
+        values = [
+            float(vector[column])
+            if math.isfinite(vector[column])
+            else objective_value(vector, self.metric)
+            if directed
+            else math.nan
+            for vector in metrics
+        ]
+        value = _aggregate(values, self.aggregate, self.direction)
+        missed = self.bound - value if self.direction == "maximize" else value - self.bound
+        if math.isnan(missed):
+            return _MOST
+        return min(max(missed, 0.0) / (abs(self.bound) or 1.0), _MOST)
+
+
+def _aggregate(values: Sequence[float], aggregate: Aggregate, direction: Direction) -> float:
+    if aggregate == "median":
+        return float(np.median(values))
+    if aggregate == "mean":
+        return math.fsum(values) / len(values)
+    if any(math.isnan(value) for value in values):
+        return math.nan
+    return min(values) if direction == "maximize" else max(values)
+
+
+@dataclass(frozen=True)
+class Goals:
+    """The objectives and constraints of a study."""
+
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+
+    @classmethod
+    def of(cls, spec: StudySpec) -> "Goals":
+        """Return the goals that ``spec`` declares."""
+        metrics = [objective.metric for objective in spec.objectives]
+        objectives = []
+        for objective in spec.objectives:
+            metric = objective.definition
+            assert metric.better is not None  # the study's check
+            unique = metrics.count(metric.name) == 1
+            name = metric.name if unique else f"{metric.name}_{objective.aggregate}"
+            objectives.append(Objective(name, metric.name, metric.better, objective.aggregate, metric.worst))
+        constraints = tuple(
+            Constraint(
+                name,
+                constraint_metric(name),
+                "maximize" if name.startswith("min_") else "minimize",
+                constraint.aggregate,
+                constraint.value,
+            )
+            for name, constraint in spec.constraints.items()
+        )
+        return cls(tuple(objectives), constraints)
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The direction of each objective."""
+        return tuple(objective.direction for objective in self.objectives)
+
+    def judge(self, metrics: Floats) -> Evaluation:
+        """Return the evaluation of ``metrics`` (datasets, metrics); what is infinite counts as undefined."""
+        metrics = np.where(np.isfinite(metrics), metrics, np.nan)
+        return Evaluation(
+            metrics,
+            tuple(objective.value(metrics) for objective in self.objectives),
+            tuple(constraint.violation(metrics) for constraint in self.constraints),
+        )
+
+    def failed(self, datasets: int, reason: str) -> Evaluation:
+        """Return the evaluation of a Play that could not be backtested: worst values, the largest violation."""
+        return Evaluation(
+            np.full((datasets, len(METRICS)), np.nan),
+            tuple(objective.worst for objective in self.objectives),
+            (FAILURE,) * len(self.constraints),
+            reason,
+        )
+
+
+class Evaluator:
+    """Backtests Plays on the feeds of a study's datasets, by name, on ``threads`` threads.
+
+    Results do not depend on the number of threads. Use it as a context manager: leaving ends the threads.
+    """
+
+    def __init__(
+        self,
+        feeds: Mapping[str, Feed],
+        goals: Goals,
+        *,
+        costs: Costs | None = None,
+        cash: float = 100_000.0,
+        policy: Policy = "pessimistic",
+        threads: int = 1,
+    ) -> None:
+        self.feeds = dict(feeds)
+        self.goals = goals
+        self._settings = {"costs": costs, "cash": cash, "policy": policy}
+        self._pool = ThreadPoolExecutor(threads, "evaluate") if threads > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def evaluate_all(self, plays: Sequence[Play]) -> list[tuple[Evaluation, DailyReturns]]:
+        """Evaluate every Play; the results are in the Plays' order."""
+        if self._pool is None:
+            return [self.evaluate(play) for play in plays]
+        return list(self._pool.map(self.evaluate, plays))
+
+    def evaluate(self, play: Play) -> tuple[Evaluation, DailyReturns]:
+        """Backtest ``play`` on every dataset.
+
+        A Play that fails is judged infeasible with its reason and has no daily returns. Missing or damaged data and
+        an exhausted machine are not the Play's fault: those errors are raised.
+        """
+        vectors, daily = [], []
+        for name, feed in self.feeds.items():
+            try:
+                result = simulate(play, feed, **self._settings)  # type: ignore[arg-type]
+            except (DataError, ConfigError, OSError, MemoryError):
+                raise
+            except Exception as error:
+                reason = f"{name}: {type(error).__name__}: {error}".splitlines()[0][:300]
+                return self.goals.failed(len(self.feeds), reason), ()
+            vectors.append(result.metrics)
+            daily.append(result.daily_returns.astype(np.float32))
+        return self.goals.judge(np.array(vectors)), tuple(daily)

@@ -1,0 +1,153 @@
+"""One generation: parents to children and survivors, a pure function of its arguments."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forge_core.evolution.nsga.nsga2 import Nsga2
+from forge_core.evolution.search.evaluation import DailyReturns, Evaluation
+from forge_core.evolution.search.genes import Genes
+from forge_core.evolution.search.genome import Genome
+from forge_core.plays.canonical import play_hash
+from forge_core.plays.model import Play
+
+RETRIES = 4
+"""How often a child that decodes to a Play already evaluated is asked again before it takes the known result."""
+
+Evaluate = Callable[[Sequence[Play]], Sequence[tuple[Evaluation, DailyReturns]]]
+
+
+@dataclass(frozen=True)
+class Individual:
+    """One genome with the Play it decodes to (its hash) and that Play's evaluation.
+
+    It was born in generation ``born`` (from 1) of island ``island`` (from 0) as child ``number`` (from 0). ``known``
+    tells that its Play had been evaluated before, so that no backtest was run for it.
+    """
+
+    born: int
+    island: int
+    number: int
+    genes: Genes
+    play: str
+    evaluation: Evaluation
+    known: bool = False
+
+    @property
+    def id(self) -> str:
+        """A name that is unique within the study."""
+        return f"g{self.born:04d}-i{self.island}-n{self.number:04d}"
+
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """The objectives' values."""
+        return self.evaluation.objectives
+
+    @property
+    def violation(self) -> float:
+        """By how much the constraints are violated."""
+        return self.evaluation.violation
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A Play that was backtested in this generation, for the ledger."""
+
+    play_hash: str
+    play: Play
+    daily_returns: DailyReturns = field(repr=False, compare=False)
+
+
+@dataclass
+class Timing:
+    """Seconds spent; never part of a result."""
+
+    ask: float = 0.0
+    decode: float = 0.0
+    backtest: float = 0.0
+    select: float = 0.0
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The outcome: ``survivors`` are parents and children in the order in which they are the next parents."""
+
+    offspring: tuple[Individual, ...]
+    survivors: tuple[Individual, ...]
+    trials: tuple[Trial, ...]
+    timing: Timing = field(compare=False)
+
+
+def seed_of(study_seed: int, island: int, generation: int) -> int:
+    """Return the 32-bit seed of one generation of one island."""
+    return int(np.random.SeedSequence([study_seed, island, generation]).generate_state(1)[0])
+
+
+def evolve_generation(
+    parents: Sequence[Individual],
+    known: Mapping[str, Evaluation],
+    *,
+    algorithm: Nsga2,
+    genome: Genome,
+    evaluate: Evaluate,
+    seed: int,
+    generation: int,
+    island: int,
+    size: int,
+    seeds: Sequence[Genes] = (),
+) -> Generation:
+    """Breed ``size`` children of ``parents``, evaluate those whose Play is new, and select ``size`` survivors.
+
+    ``parents`` are in order and unique by Play; without any, the children are random. ``known`` holds the evaluations
+    of this island's earlier Plays by hash, parents and migrants included. ``seeds`` are the genes of the
+    first children. The outcome depends on the arguments alone.
+    """
+    timing = Timing()
+    clock = time.perf_counter
+    ask = algorithm.asker(parents, seed_of(seed, island, generation))
+    children: list[tuple[Genes, str]] = []
+    fresh: dict[str, Play] = {}
+    for number in range(size):
+        given = seeds[number] if number < len(seeds) else None
+        for _ in range(1 + RETRIES):
+            start = clock()
+            genes = ask() if given is None else given
+            asked = clock()
+            play = genome.decode(genes)
+            name = play_hash(play)
+            timing.ask += asked - start
+            timing.decode += clock() - asked
+            if given is not None or (name not in known and name not in fresh):
+                break
+        children.append((genes, name))
+        if name not in known:
+            fresh.setdefault(name, play)
+
+    start = clock()
+    results = evaluate(list(fresh.values()))
+    timing.backtest = clock() - start
+    evaluations = {name: evaluation for name, (evaluation, _) in zip(fresh, results, strict=True)}
+    trials = tuple(Trial(name, play, daily) for (name, play), (_, daily) in zip(fresh.items(), results, strict=True))
+    offspring = []
+    seen: set[str] = set()
+    for number, (genes, name) in enumerate(children):
+        evaluation = known[name] if name in known else evaluations[name]
+        repeated = name in known or name in seen
+        offspring.append(Individual(generation, island, number, genes, name, evaluation, repeated))
+        seen.add(name)
+
+    start = clock()
+    survivors = select_distinct(algorithm, [*parents, *offspring], size)
+    timing.select = clock() - start
+    return Generation(tuple(offspring), tuple(survivors), trials, timing)
+
+
+def select_distinct(algorithm: Nsga2, pool: Sequence[Individual], size: int) -> list[Individual]:
+    """Return the ``size`` best of ``pool`` by NSGA-II's selection, of equal Plays only the first in the pool."""
+    first: dict[str, Individual] = {}
+    for individual in pool:
+        first.setdefault(individual.play, individual)
+    distinct = list(first.values())
+    return [distinct[index] for index in algorithm.select(distinct, size)]

@@ -1,0 +1,171 @@
+"""The search space spelled out: every slot, and every column, timeframe and operand that it may choose."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from forge_core.errors import ConfigError
+from forge_core.evolution.spec.space import (
+    TRENDS,
+    Choices,
+    Grids,
+    Operator,
+    RiskSpace,
+    Sides,
+    SlotKind,
+    SpaceSpec,
+    parameter_choices,
+)
+from forge_core.features.definition import FeatureDefinition, Output
+from forge_core.features.registry import get_feature, searchable
+from forge_core.files import canonical_json
+from forge_core.market.reference.timeframes import Timeframe
+
+
+@dataclass(frozen=True)
+class Column:
+    """One output of one feature with the parameter choices that are tried, and what a rule may set it against.
+
+    ``siblings`` are the names of other outputs of the feature on the same scale; ``constants`` the numbers worth
+    comparing with.
+    """
+
+    definition: FeatureDefinition
+    output: Output
+    choices: Choices
+    constants: tuple[float, ...]
+    siblings: tuple[str, ...]
+
+    @cached_property
+    def constants_above(self) -> tuple[float, ...]:
+        """The constants that the column can rise above: of a bounded one, those below its upper bound."""
+        return tuple(value for value in self.constants if self._within(value) and value != self.output.scale.high)
+
+    @cached_property
+    def constants_below(self) -> tuple[float, ...]:
+        """The constants that the column can fall below: of a bounded one, those above its lower bound."""
+        return tuple(value for value in self.constants if self._within(value) and value != self.output.scale.low)
+
+    def _within(self, value: float) -> bool:
+        low, high = self.output.scale.low, self.output.scale.high
+        return (low is None or value >= low) and (high is None or value <= high)
+
+    @cached_property
+    def comparisons(self) -> tuple[str, ...]:
+        """The kinds of operand that suit this column, each of which gets an equal share of the operand gene."""
+        kinds = []
+        if self.constants_above and self.constants_below:
+            kinds.append("constant")
+        if self.output.scale.kind == "price":
+            kinds.append("close")
+        if self.siblings:
+            kinds.append("sibling")
+        if "constant" not in kinds and len(self.choices) > 1:
+            kinds.append("partner")
+        return tuple(kinds)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one rule: the columns it may read and the timeframes it may read them in."""
+
+    kind: SlotKind
+    columns: tuple[Column, ...]
+    timeframes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A space with every choice spelled out, in a fixed order."""
+
+    timeframe: str
+    sides: Sides
+    slots: tuple[Slot, ...]
+    operators: tuple[Operator, ...]
+    risk: RiskSpace
+
+    @property
+    def timeframes(self) -> tuple[str, ...]:
+        """Every timeframe a rule may read, finest first."""
+        labels = {label for slot in self.slots for label in slot.timeframes} | {self.timeframe}
+        return tuple(sorted(labels, key=Timeframe.parse))
+
+    def fingerprint(self) -> str:
+        """One text of all choices: a study whose space reads differently is another study."""
+        columns = [
+            [[c.definition.name, c.output.name, c.choices, c.constants, c.siblings] for c in slot.columns]
+            for slot in self.slots
+        ]
+        # the slots of one kind share their columns: each list is written once
+        distinct = [next(group) for _, group in itertools.groupby(columns)]
+        slots = [[slot.kind, slot.timeframes] for slot in self.slots]
+        return canonical_json([self.timeframe, self.sides, distinct, slots, self.operators, self.risk.model_dump()])
+
+
+def space_timeframes(spec: SpaceSpec, timeframe: str, available: Sequence[str]) -> tuple[str, ...]:
+    """Return the timeframes of a space: those given, or the execution timeframe and the next coarser ``available``.
+
+    Raises ConfigError when there are not as many as the level or preset needs, or one is finer than the execution's.
+    """
+    execution = Timeframe.parse(timeframe)
+    if spec.timeframes is not None:
+        labels = spec.timeframes
+        for label in labels:
+            if Timeframe.parse(label) < execution:
+                raise ConfigError(f"timeframe {label} is finer than the execution timeframe {timeframe}")
+    else:
+        coarser = sorted((label for label in set(available) if Timeframe.parse(label) > execution), key=Timeframe.parse)
+        labels = [timeframe, *coarser][: spec.base.timeframes]
+    if len(labels) < spec.base.timeframes:
+        kind = f"level {spec.level}" if spec.level is not None else f"preset {spec.preset}"
+        raise ConfigError(
+            f"{kind} reads {spec.base.timeframes} timeframes, but there are only {', '.join(labels)}; "
+            "name them in space.timeframes or take datasets that have more"
+        )
+    return tuple(sorted(labels, key=Timeframe.parse))
+
+
+def build_space(spec: SpaceSpec, *, timeframe: str, sides: Sides, available: Sequence[str] = ()) -> SearchSpace:
+    """Spell out the space of ``spec`` for an execution ``timeframe``; ``available`` are the datasets' timeframes.
+
+    Raises ConfigError when the space has nothing to choose from.
+    """
+    base = spec.base
+    labels = space_timeframes(spec, timeframe, available)
+    slots: list[Slot] = []
+    if base.indicators:
+        columns = _columns("indicator", spec.indicators, spec)
+        if base.per_timeframe:
+            slots += [Slot("indicator", columns, (label,)) for label in labels for _ in range(base.indicators)]
+        else:
+            slots += [Slot("indicator", columns, labels)] * base.indicators
+    if base.structures:
+        slots += [Slot("structure", _columns("structure", spec.structures, spec), labels)] * base.structures
+    if not slots:
+        raise ConfigError("the space has no slot: raise indicator_slots or structure_slots above 0")
+    return SearchSpace(timeframe, sides, tuple(slots), tuple(spec.operators), spec.risk)
+
+
+def _columns(kind: SlotKind, given: Mapping[str, Grids] | None, spec: SpaceSpec) -> tuple[Column, ...]:
+    vocabulary = spec.base.vocabulary
+    if given is not None:
+        features = dict(given)
+    else:
+        names = vocabulary.indicators if kind == "indicator" else vocabulary.structures
+        features = {name: {} for name in names or [d.name for d in searchable() if d.kind == kind]}
+    trends = any(operator in TRENDS for operator in spec.operators)
+    comparisons = any(operator not in TRENDS for operator in spec.operators)
+    columns = []
+    for name, grids in features.items():
+        definition = get_feature(name)
+        choices = parameter_choices(definition, grids, spec.combinations or vocabulary.combinations)
+        for output in definition.outputs:
+            siblings = tuple(o.name for o in definition.outputs if o is not output and o.scale.comparable(output.scale))
+            constants = output.thresholds or ((0.0,) if output.scale.kind == "centred" else ())
+            column = Column(definition, output, choices, constants, siblings)
+            if trends or (comparisons and column.comparisons):
+                columns.append(column)
+    if not columns:
+        raise ConfigError(f"the space has {kind} slots but no {kind} that its operators can read")
+    return tuple(columns)

@@ -1,0 +1,90 @@
+"""The trial ledger: every Play ever evaluated, its daily returns, and every look at a holdout.
+
+It outlives the studies: a reset archives a study's tables and leaves the ledger alone, for the statistics that correct
+for the number of trials need every one of them. What a study wrote stands under its manifest's hash, so that another
+study of the same name adds to it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from filelock import FileLock
+
+from forge_core.evolution.search.generation import Trial
+from forge_core.files import canonical_json, content_hash, read_json, write_json, write_table
+from forge_core.paths import Home, safe_name
+from forge_core.plays.writer import play_to_dict
+
+
+class Ledger:
+    """The ledger of one study, as its manifest (by hash) describes it."""
+
+    def __init__(self, home: Home, study: str, manifest_hash: str) -> None:
+        self.root = home.ledger
+        self.study = safe_name(study, "study name")
+        self.manifest_hash = manifest_hash
+        self.folder = self.root / self.study / manifest_hash
+
+    def trials(self, island: int, generation: int) -> Path:
+        """The file of the Plays that one generation of one island backtested."""
+        return self.folder / f"island={island}" / f"generation={generation:04d}.parquet"
+
+    def write_manifest(self, manifest: Mapping[str, object]) -> None:
+        """Keep the manifest beside the trials, so that they can be told without the study's folder."""
+        path = self.folder / "manifest.json"
+        if not path.exists():
+            write_json(path, manifest)
+
+    def write_trials(self, island: int, generation: int, trials: Sequence[Trial], datasets: Sequence[str]) -> None:
+        """Record a generation's backtested Plays: hash, Play as JSON, and daily returns (float32) by dataset.
+
+        The returns of a Play whose evaluation failed are null.
+        """
+        columns = [
+            pa.array([trial.play_hash for trial in trials], pa.string()),
+            pa.array([canonical_json(play_to_dict(trial.play)) for trial in trials], pa.string()),
+        ]
+        for i, _ in enumerate(datasets):
+            columns.append(_lists([trial.daily_returns[i] if trial.daily_returns else None for trial in trials]))
+        names = ["play", "document", *(f"daily_returns.{name}" for name in datasets)]
+        write_table(self.trials(island, generation), pa.table(columns, names=names))
+
+    def look(self, dataset: str, dataset_hash: str, play_hash: str) -> int:
+        """Record, before it happens, that ``play_hash`` is looked at on a holdout; return the look's number, from 1.
+
+        Looks are counted by dataset, over all studies and versions. The same study looking at the same Play on the
+        same bars again learns nothing new: it keeps its number.
+        """
+        folder = self.root / "holdout" / safe_name(dataset, "dataset")
+        entry = {
+            "dataset": dataset,
+            "dataset_hash": dataset_hash,
+            "study": self.study,
+            "manifest_hash": self.manifest_hash,
+            "play": play_hash,
+        }
+        path = folder / f"{content_hash(canonical_json(entry))}.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):  # of two studies that look at once, one is first
+            if path.exists():
+                return int(read_json(path)["look"])
+            number = holdout_looks(self.root, dataset) + 1
+            write_json(path, {**entry, "look": number})
+            return number
+
+
+def holdout_looks(ledger: Path, dataset: str) -> int:
+    """Return how often any study has looked at a holdout dataset."""
+    return sum(1 for _ in (ledger / "holdout" / safe_name(dataset, "dataset")).glob("*.json"))
+
+
+def _lists(arrays: Sequence[np.ndarray | None]) -> pa.Array:
+    """Return a list<float32> array, null where there is no array."""
+    present = [array for array in arrays if array is not None]
+    values = np.concatenate(present) if present else np.zeros(0, np.float32)
+    lengths = [0 if array is None else array.size for array in arrays]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    missing = pa.array([array is None for array in arrays], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, pa.float32()), mask=missing)

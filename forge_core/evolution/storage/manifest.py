@@ -1,0 +1,83 @@
+"""What a study was begun with, pinned: a study goes on only with the very same spec, data, costs and versions."""
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from forge_core.engine.costs import Costs
+from forge_core.engine.simulate import ENGINE_VERSION
+from forge_core.errors import StudyError
+from forge_core.evolution.nsga.front import reference_point
+from forge_core.evolution.search.evaluation import Goals
+from forge_core.evolution.search.search_space import SearchSpace
+from forge_core.evolution.spec.study import StudySpec
+from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.features.registry import REGISTRY_VERSION
+from forge_core.files import canonical_json, content_hash, read_json
+from forge_core.market.datasets.build import DatasetVersion
+
+FORMAT = 2  # of the tables, of this file, and of what genes decode to
+_NO_NUMBERS = {"description", "source", "source_symbol", "source_options"}  # of an instrument: its bars are hashed
+_LIBRARIES = ("numba", "numpy", "optuna", "ta-lib")  # those whose version may change a number
+
+
+def make_manifest(spec: StudySpec, space: SearchSpace, datasets: Mapping[str, DatasetVersion]) -> dict[str, Any]:
+    """Return the manifest of ``spec`` as JSON-able data; ``datasets`` are its train and holdout datasets by name."""
+    goals = Goals.of(spec)
+    instruments = {dataset.instrument.symbol: dataset.instrument for dataset in datasets.values()}
+    return {
+        "format": FORMAT,
+        "study": spec.model_dump(mode="json", exclude={"description"}),
+        "datasets": {name: {"hash": d.content_hash, "symbol": d.instrument.symbol} for name, d in datasets.items()},
+        "instruments": {symbol: i.model_dump(mode="json", exclude=_NO_NUMBERS) for symbol, i in instruments.items()},
+        "costs": {symbol: (spec.costs or Costs.of(i)).model_dump() for symbol, i in instruments.items()},
+        "space": content_hash(space.fingerprint()),
+        "reference_point": dict(
+            zip((o.name for o in goals.objectives), reference_point(goals.objectives), strict=True)
+        ),
+        "versions": {
+            "engine": ENGINE_VERSION,
+            "features": REGISTRY_VERSION,
+            **{name: version(name) for name in _LIBRARIES},
+        },
+    }
+
+
+def manifest_hash(manifest: Mapping[str, Any]) -> str:
+    """Return the hash that tables and ledger carry."""
+    return content_hash(canonical_json(manifest))
+
+
+def read_manifest(folder: StudyFolder) -> dict[str, Any] | None:
+    """Return the manifest of a study that was begun, else None; raises DataError when it is damaged."""
+    return read_json(folder.manifest) if folder.manifest.is_file() else None
+
+
+def check_unchanged(study: str, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise StudyError, with each difference and the two ways out, unless the manifests are the same."""
+    differences = list(_differences(begun, now))
+    if differences:
+        raise StudyError(
+            f"study {study!r} was begun with something else:\n"
+            + "\n".join(f"  {line}" for line in differences)
+            + f"\ngive the new study another name, or archive what {study!r} has with `forge study reset {study}`"
+        )
+
+
+def _differences(begun: Any, now: Any, place: str = "") -> Iterator[str]:
+    if isinstance(begun, Mapping) and isinstance(now, Mapping):
+        for key in sorted({*begun, *now}):
+            inner = f"{place}.{key}" if place else str(key)
+            if key not in begun:
+                yield f"{inner}: was not there, is {_short(now[key])}"
+            elif key not in now:
+                yield f"{inner}: was {_short(begun[key])}, is gone"
+            else:
+                yield from _differences(begun[key], now[key], inner)
+    elif canonical_json(begun) != canonical_json(now):
+        yield f"{place}: was {_short(begun)}, is {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = canonical_json(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,165 @@
+"""The table of one generation: parents and offspring, their genes, metrics and fate; one Parquet file each.
+
+A table holds no clock time and nothing that depends on threads or processes: the same study writes the same values
+whenever and wherever it runs.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from forge_core.errors import DataError
+from forge_core.evolution.search.evaluation import Evaluation, Goals
+from forge_core.evolution.search.generation import Generation, Individual
+from forge_core.evolution.search.genes import Gene
+from forge_core.files import canonical_json, content_hash, read_table, write_table
+from forge_core.metrics.catalog import METRICS
+
+_MANIFEST = b"forge.manifest"
+_GENES = b"forge.genes"
+_HYPERVOLUME = b"forge.hypervolume"
+
+_IDENTITY = [
+    pa.field("id", pa.string(), nullable=False),  # unique within the study
+    pa.field("born", pa.int32(), nullable=False),  # generation, from 1
+    pa.field("island", pa.int32(), nullable=False),  # where it was born, from 0
+    pa.field("number", pa.int32(), nullable=False),  # child of that generation, from 0
+    pa.field("play", pa.string(), nullable=False),  # hash of the Play it decodes to
+    pa.field("known", pa.bool_(), nullable=False),  # no backtest was run: the Play had been evaluated before
+    pa.field("survivor", pa.bool_(), nullable=False),
+    pa.field("position", pa.int32(), nullable=False),  # order among the survivors, -1 for the others
+    pa.field("feasible", pa.bool_(), nullable=False),
+    pa.field("violation", pa.float64(), nullable=False),  # of all constraints together
+    pa.field("reason", pa.string()),  # why the evaluation failed
+]
+
+
+class TableFormat:
+    """Turns the generations of one study into tables and back."""
+
+    def __init__(self, manifest_hash: str, genes: Sequence[Gene], datasets: Sequence[str], goals: Goals) -> None:
+        self.manifest_hash = manifest_hash
+        self.objectives = [f"objective.{objective.name}" for objective in goals.objectives]
+        self.constraints = [f"constraint.{constraint.name}" for constraint in goals.constraints]
+        self.metrics = [f"{dataset}.{metric.name}" for dataset in datasets for metric in METRICS]
+        self.genes = [gene.name for gene in genes]
+        self._shape = (len(datasets), len(METRICS))
+        # "element" is what Parquet calls the items of a list
+        self._genes_type = pa.list_(pa.field("element", pa.int16()), len(self.genes))
+        self.schema = pa.schema(
+            [
+                *_IDENTITY,
+                *(pa.field(name, pa.float64(), nullable=False) for name in (*self.objectives, *self.constraints)),
+                *(pa.field(name, pa.float64()) for name in self.metrics),
+                # one list in the order of the schema's own list of names: a column a gene would double the cost
+                pa.field("genes", self._genes_type, nullable=False),
+            ],
+            metadata={_MANIFEST: manifest_hash.encode(), _GENES: canonical_json(self.genes).encode()},
+        )
+
+    def table(self, generation: Generation, parents: Sequence[Individual]) -> pa.Table:
+        """Return the table of a generation: its parents in their order, then its children in theirs."""
+        position = {individual.id: place for place, individual in enumerate(generation.survivors)}
+        rows = [*parents, *generation.offspring]
+        places = np.array([position.get(row.id, -1) for row in rows], np.int32)
+        metrics = np.array([row.evaluation.metrics.ravel() for row in rows])
+        values = np.array([(*row.objectives, *row.evaluation.violations) for row in rows])
+        genes = np.array([row.genes for row in rows], np.int16)
+        columns = [
+            [row.id for row in rows],
+            [row.born for row in rows],
+            [row.island for row in rows],
+            [row.number for row in rows],
+            [row.play for row in rows],
+            [row.known for row in rows],
+            places >= 0,
+            places,
+            [row.evaluation.feasible for row in rows],
+            [row.violation for row in rows],
+            [row.evaluation.reason for row in rows],
+            *np.ascontiguousarray(values.T),
+        ]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self.schema, strict=False)]
+        arrays += [pa.array(column, pa.float64(), from_pandas=True) for column in np.ascontiguousarray(metrics.T)]
+        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(genes.ravel()), type=self._genes_type))
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def write(self, path: Path, table: pa.Table, hypervolume: float | None = None) -> None:
+        """Write a table of this study, whole or not at all; a merged one with the study's ``hypervolume`` so far."""
+        if hypervolume is not None:
+            metadata = {**(table.schema.metadata or {}), _HYPERVOLUME: repr(float(hypervolume)).encode()}
+            table = table.replace_schema_metadata(metadata)
+        write_table(path, table)
+
+    def read(self, path: Path, columns: list[str] | None = None) -> pa.Table:
+        """Read a table of this study, or some of its ``columns``.
+
+        Raises DataError naming the file when it is damaged or of another study or version, and FileNotFoundError when
+        it is not there.
+        """
+        table = read_table(path, columns)
+        wanted = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
+        if (table.schema.metadata or {}).get(_MANIFEST) != self.manifest_hash.encode() or table.schema != wanted:
+            raise DataError(
+                f"{path} was not written by this study as its manifest describes it; delete it and run the study again"
+            )
+        return table
+
+    def individuals(self, table: pa.Table) -> list[Individual]:
+        """Return the individuals of a table, in the order of its rows."""
+        count = table.num_rows
+        metrics = _matrix(table, self.metrics).reshape(count, *self._shape)
+        genes = table["genes"].to_pylist()
+        objectives = _matrix(table, self.objectives).tolist()
+        violations = _matrix(table, self.constraints).tolist()
+        identity = table.select(["born", "island", "number", "play", "known", "reason"]).to_pylist()
+        return [
+            Individual(
+                row["born"],
+                row["island"],
+                row["number"],
+                tuple(genes[i]),
+                row["play"],
+                Evaluation(metrics[i].copy(), tuple(objectives[i]), tuple(violations[i]), row["reason"]),
+                row["known"],
+            )
+            for i, row in enumerate(identity)
+        ]
+
+    def survivors(self, table: pa.Table) -> list[Individual]:
+        """Return the survivors of a table in their order: the parents of the next generation, migrants apart."""
+        chosen = table.filter(table["survivor"]).sort_by("position")
+        return self.individuals(chosen)
+
+
+def read_hypervolume(path: Path) -> float:
+    """Return the hypervolume in a merged table's metadata.
+
+    Raises DataError naming the file when it has none or is damaged, and FileNotFoundError when it is not there.
+    """
+    metadata = read_table(path, []).schema.metadata or {}
+    if _HYPERVOLUME not in metadata:
+        raise DataError(f"{path} does not tell the hypervolume; delete it and run the study again")
+    return float(metadata[_HYPERVOLUME])
+
+
+def table_hash(table: pa.Table) -> str:
+    """Return a hash of a table's columns and values, however its file was written."""
+    parts: list[bytes | str] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        parts += [name, str(column.type)]
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            parts += [column.is_null().to_numpy().tobytes(), column.fill_null(0).to_numpy().tobytes()]
+        else:
+            parts.append(canonical_json(column.to_pylist()))
+    return content_hash(*parts)
+
+
+def _matrix(table: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """Return columns as one float64 array (rows, columns), null as NaN."""
+    matrix = np.empty((table.num_rows, len(names)))
+    for i, name in enumerate(names):
+        matrix[:, i] = table[name].to_numpy(zero_copy_only=False)
+    return matrix

@@ -1,0 +1,163 @@
+"""Columns computed when they are asked for; the bank keeps them on disk as well."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping
+
+import pandas as pd
+
+from forge_core.errors import DataError
+from forge_core.features.alignment import aligned_index
+from forge_core.features.bank.lru import RecentArrays
+from forge_core.features.column import (
+    BarArrays,
+    Column,
+    Floats,
+    Integers,
+    compute_columns,
+    feature_timeframe,
+    first_value,
+    read_only,
+)
+from forge_core.features.quantized import encode, open_codes
+from forge_core.features.reference import PRICE_FIELDS, FeatureRef, price_field
+from forge_core.market.bars.model import resample_bars
+from forge_core.market.reference.instruments import Session
+from forge_core.market.reference.timeframes import Timeframe
+
+_LOCKS = 64
+_WARMUPS = 8192
+
+
+class OnDemandColumns(ABC):
+    """An ``features.column.ColumnSource`` over the bars of one symbol, safe to share between threads.
+
+    Two threads that ask for outputs of the same indicator call wait for one computation. ``recent`` holds the columns
+    used last under ``owner``, which tells sources apart that share it.
+    """
+
+    def __init__(self, execution: Timeframe, recent: RecentArrays, owner: Hashable) -> None:
+        self.execution = execution
+        self._recent = recent
+        self._owner = owner
+        self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
+        self._bars: dict[int, BarArrays] = {}
+        self._bars_lock = threading.Lock()
+        self._prices: dict[FeatureRef, Column] = {}
+        self._warmups: dict[FeatureRef, int] = {}
+
+    def column(self, reference: FeatureRef) -> Floats:
+        """Return the column, float64, read-only, one value per execution bar, NaN where it has no value yet.
+
+        Raises PlayError for a feature, parameter or output that does not exist, or a timeframe finer than execution.
+        """
+        return self.coded(reference).data
+
+    def coded(self, reference: FeatureRef) -> Column:
+        """Return the column with its codes, if it is stored with them; raises as ``column`` does."""
+        if (
+            not reference.params
+            and reference.name in PRICE_FIELDS
+            and reference == price_field(reference.name, self.execution.label)
+        ):
+            return self._price(reference)
+        found = self._recent.get((self._owner, reference))
+        if found is not None:
+            return found
+        with self._lock(reference):
+            found = self._recent.get((self._owner, reference))
+            if found is not None:
+                return found
+            columns = self._produce(reference)
+            for other, column in columns.items():
+                if other != reference:
+                    self._recent.put((self._owner, other), column)
+            self._recent.put((self._owner, reference), columns[reference])
+            return columns[reference]
+
+    def warmup(self, reference: FeatureRef) -> int:
+        """Return the first execution bar at which the column's own warm-up has passed (lead-in counts)."""
+        first = self._warmups.get(reference)
+        if first is None:
+            timeframe = feature_timeframe(reference, self.execution)
+            first = first_value(reference, self.bars(timeframe), self.bars(self.execution))
+            if len(self._warmups) >= _WARMUPS:
+                self._warmups.clear()
+            self._warmups[reference] = first
+        return first
+
+    def bars(self, timeframe: Timeframe) -> BarArrays:
+        """Return the bars of ``timeframe``, loaded once; raises DataError where there are none."""
+        bars = self._bars.get(timeframe.microseconds)
+        if bars is None:
+            with self._bars_lock:
+                bars = self._bars.get(timeframe.microseconds)
+                if bars is None:
+                    bars = self._bars[timeframe.microseconds] = self._load_bars(timeframe)
+        return bars
+
+    @abstractmethod
+    def _load_bars(self, timeframe: Timeframe) -> BarArrays: ...
+
+    def _price(self, reference: FeatureRef) -> Column:
+        """Return a field of the execution bars; its codes are made once and stay in memory."""
+        column = self._prices.get(reference)
+        if column is None:
+            values = self.bars(self.execution).fields[reference.name]
+            column = Column(values, open_codes(encode(values), values.size))
+            self._prices[reference] = column
+        return column
+
+    def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Column]:
+        """Return ``reference`` and what comes with it; called under the lock of its indicator call."""
+        return {key: Column(values) for key, values in self._computed(reference).items()}
+
+    def _computed(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
+        timeframe = feature_timeframe(reference, self.execution)
+        return compute_columns(reference, self.bars(timeframe), self._index(timeframe))
+
+    def _index(self, timeframe: Timeframe) -> Integers | None:
+        if timeframe.microseconds == self.execution.microseconds:
+            return None
+        key = (self._owner, timeframe)
+        index = self._recent.get(key)
+        if index is None:
+            execution, higher = self.bars(self.execution), self.bars(timeframe)
+            index = read_only(
+                aligned_index(
+                    execution.time, execution.timeframe.microseconds, higher.time, higher.timeframe.microseconds
+                )
+            )
+            self._recent.put(key, index)
+        return index
+
+    def _lock(self, reference: FeatureRef) -> threading.Lock:
+        """One of a fixed number of locks; that two calls may share one costs a wait, never a deadlock."""
+        call = (reference.name, reference.params, reference.timeframe, reference.transform)
+        return self._locks[hash(call) % _LOCKS]
+
+
+class MemoryColumns(OnDemandColumns):
+    """Columns of bars held in memory; a coarser timeframe that is not in ``higher`` is resampled from ``bars``."""
+
+    def __init__(
+        self,
+        bars: pd.DataFrame,
+        execution: Timeframe,
+        *,
+        session: Session,
+        higher: Mapping[str, pd.DataFrame],
+        recent: RecentArrays,
+    ) -> None:
+        super().__init__(execution, recent, owner=object())
+        self._frame = bars
+        self._session = session
+        self._bars[execution.microseconds] = BarArrays.of(bars, execution)
+        for label, frame in higher.items():
+            timeframe = Timeframe.parse(label)
+            if timeframe.microseconds <= execution.microseconds:
+                raise DataError(f"higher bars of {label} are not coarser than the execution timeframe {execution}")
+            self._bars[timeframe.microseconds] = BarArrays.of(frame, timeframe)
+
+    def _load_bars(self, timeframe: Timeframe) -> BarArrays:
+        return BarArrays.of(resample_bars(self._frame, timeframe, session=self._session), timeframe)

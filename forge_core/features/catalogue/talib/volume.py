@@ -1,0 +1,50 @@
+"""Volatility and volume indicators.
+
+Running totals (OBV, A/D, NVI, PVI, PVT, VWAP) count from the first bar there is, so their level means nothing
+across datasets; they are not searched.
+"""
+
+from forge_core.features.catalogue.talib.entry import (
+    CENTRED,
+    FAST_SLOW,
+    OSCILLATORS,
+    PERCENT,
+    PRICE,
+    SIGNED_UNIT,
+    UNBOUNDED,
+    ZERO,
+    Entry,
+    around_zero,
+    steps,
+)
+
+VOLATILITY = (
+    Entry("atr", UNBOUNDED),
+    Entry("trange", UNBOUNDED),
+    Entry("adr", UNBOUNDED),
+    Entry("natr", UNBOUNDED, (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0), OSCILLATORS),
+    Entry("cvi", CENTRED, around_zero(10.0, 20.0, 40.0), {"timeperiod": (5, 10, 14, 20), "rocperiod": (5, 10, 20)}),
+    Entry("massi", UNBOUNDED),
+    Entry("rvi", PERCENT, steps(20, 80, 5), {"timeperiod": (7, 10, 14, 21, 28), "stddevperiod": (5, 10, 20)}),
+)
+
+VOLUME = (
+    Entry("ad", UNBOUNDED),
+    Entry("obv", UNBOUNDED),
+    Entry("nvi", UNBOUNDED),
+    Entry("pvi", UNBOUNDED),
+    Entry("pvt", UNBOUNDED),
+    Entry("vwap", PRICE),
+    Entry("marketfi", UNBOUNDED),
+    Entry("adosc", CENTRED, ZERO, {"fastperiod": (3, 5, 8), "slowperiod": (10, 20, 34)}, ascending=FAST_SLOW),
+    Entry("cmf", SIGNED_UNIT, steps(-0.3, 0.3, 0.05), OSCILLATORS, volume_window_end=0),
+    Entry("efi", CENTRED, ZERO, OSCILLATORS),
+    Entry(
+        "pvo",
+        CENTRED,
+        around_zero(5.0, 10.0, 20.0, 40.0),
+        {"fastperiod": (5, 8, 12), "slowperiod": (21, 26, 50)},
+        ascending=FAST_SLOW,
+    ),
+    Entry("rvol", UNBOUNDED, (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0), OSCILLATORS, volume_window_end=1),
+)

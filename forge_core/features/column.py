@@ -1,0 +1,174 @@
+"""One feature column from the bars of its own timeframe, as the execution bars see it."""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forge_core.errors import DataError, PlayError
+from forge_core.features.alignment import first_visible, take_aligned
+from forge_core.features.quantized import Codes
+from forge_core.features.reference import PRICE_FIELDS, FeatureRef
+from forge_core.features.registry import get_feature
+from forge_core.market.reference.sessions import microseconds
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.simd.compiled import compiled
+from forge_core.simd.memory import RemembersAddresses, address
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+_PACKED = struct.Struct("qqqqdd")
+
+
+@dataclass(frozen=True)
+class Column(RemembersAddresses):
+    """One feature column: float64 ``data``, one value an execution bar, NaN where there is none yet, C-contiguous and
+    read-only; and its ``codes``, where they are at hand, by which rules are evaluated faster to the same result."""
+
+    data: Floats
+    codes: Codes | None = None
+
+    @cached_property
+    def address(self) -> int:
+        """Where the data begin."""
+        return address(self.data, np.float64)
+
+    @cached_property
+    def packed(self) -> bytes:
+        """What ``engine.signals.linker`` has to know of the column, as it is laid out there."""
+        codes = self.codes
+        if codes is None:
+            return _PACKED.pack(self.address, 0, 0, 0, 0.0, 0.0)
+        return _PACKED.pack(self.address, codes.address, codes.first_word, codes.exact, codes.low, codes.step)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data."""
+        return self.data.nbytes + (0 if self.codes is None else self.codes.data.nbytes)
+
+
+class ColumnSource(Protocol):
+    """Whatever can compute or look up a column aligned to the execution bars."""
+
+    def column(self, reference: FeatureRef) -> Floats:
+        """Return the column's values, float64, one per execution bar, NaN where it has no value yet."""
+        ...
+
+    def coded(self, reference: FeatureRef) -> Column:
+        """Return the column with its codes, where they are at hand."""
+        ...
+
+    def warmup(self, reference: FeatureRef) -> int:
+        """Return the first execution bar at which the column's own warm-up has passed."""
+        ...
+
+
+@dataclass(frozen=True)
+class BarArrays:
+    """The bars of one timeframe: ``time`` is the open time in microseconds UTC, ``fields`` open .. volume (float64)."""
+
+    timeframe: Timeframe
+    time: Integers
+    fields: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame, timeframe: Timeframe) -> "BarArrays":
+        """Copy a bars frame into read-only arrays; raises DataError when it is not one."""
+        missing = [name for name in PRICE_FIELDS if name not in bars.columns]
+        if missing:
+            raise DataError(f"{timeframe} bars lack the column {missing[0]!r}; they have {list(bars.columns)}")
+        index = bars.index
+        if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
+            raise DataError(f"{timeframe} bars need a DatetimeIndex in UTC (their open times), got {index.dtype}")
+        time = microseconds(index).copy()
+        backward = np.flatnonzero(np.diff(time) <= 0)
+        if backward.size:
+            raise DataError(f"{timeframe} bars do not ascend: {index[backward[0] + 1]} follows {index[backward[0]]}")
+        fields = {name: read_only(bars[name].to_numpy(dtype=np.float64, copy=True)) for name in PRICE_FIELDS}
+        return cls(timeframe, read_only(time), fields)
+
+    def __len__(self) -> int:
+        return self.time.size
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return ``array`` contiguous and not writable, itself untouched; the kernels are then compiled for one type."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def feature_timeframe(reference: FeatureRef, execution: Timeframe) -> Timeframe:
+    """Return the reference's own timeframe; raises PlayError when it is finer than ``execution``."""
+    timeframe = Timeframe.parse(reference.timeframe)
+    if timeframe < execution:
+        raise PlayError(
+            f"{reference} is computed on {timeframe} bars, finer than the execution timeframe {execution}; "
+            f"use {execution} or a coarser one"
+        )
+    return timeframe
+
+
+def compute_columns(reference: FeatureRef, bars: BarArrays, index: Integers | None) -> dict[FeatureRef, Floats]:
+    """Compute ``reference`` and whatever comes with it, each a read-only float64 column of the execution bars.
+
+    One call of an indicator gives all its outputs, so all are returned; a streak comes alone. ``bars`` are those of
+    the reference's own timeframe, ``index`` the ``aligned_index`` to the execution bars, None where they are the same.
+    Raises PlayError for an unknown feature, parameter or output.
+    """
+    definition = get_feature(reference.name)
+    definition.output(reference.output)
+    if len(bars):
+        computed = definition.compute(bars.fields, dict(reference.params))
+    else:  # none has closed yet, and a kernel may look at bar 0
+        computed = {output.name: np.empty(0) for output in definition.outputs}
+    native = {output: read_only(values) for output, values in computed.items()}
+    if reference.transform == "streak":
+        columns = {reference: read_only(streak(native[reference.output]))}
+    else:
+        columns = {replace(reference, output=output): values for output, values in native.items()}
+    if index is None:
+        return columns
+    return {key: read_only(take_aligned(values, index)) for key, values in columns.items()}
+
+
+def first_value(reference: FeatureRef, bars: BarArrays, execution: BarArrays) -> int:
+    """Return the first execution bar at which the column's own warm-up has passed, ``len(execution)`` if it never has.
+
+    That is the bar at which as many native bars as the feature's lookback, and one more, have closed; a streak needs
+    one further bar, the predecessor of its first value.
+    """
+    before = get_feature(reference.name).lookback(dict(reference.params)) + (reference.transform == "streak")
+    if before >= len(bars):
+        return len(execution)
+    closes = int(bars.time[before]) + bars.timeframe.microseconds
+    return first_visible(execution.time, execution.timeframe.microseconds, closes)
+
+
+@compiled
+def streak(values: Floats) -> Floats:
+    """Return the signed run length of consecutive rises (positive) or falls (negative) of ``values``, float64.
+
+    0 where a value equals its predecessor, NaN where either of the two is NaN.
+    """
+    run = np.empty(values.size, np.float64)
+    if values.size:
+        run[0] = np.nan
+    for i in range(1, values.size):
+        step = values[i] - values[i - 1]
+        if np.isnan(step):
+            run[i] = np.nan
+        elif step > 0:
+            run[i] = run[i - 1] + 1.0 if run[i - 1] > 0 else 1.0
+        elif step < 0:
+            run[i] = run[i - 1] - 1.0 if run[i - 1] < 0 else -1.0
+        else:
+            run[i] = 0.0
+    return run

@@ -1,0 +1,129 @@
+"""Codes: a column in 16 bits a value, in its order, for rules to read.
+
+``x < y`` implies ``code(x) <= code(y)``: two values whose codes differ are ordered as their codes are, and only where
+codes are equal need the values themselves be looked at. That is a quarter of the memory to read and of the comparisons
+to make, with the same results to the last bit.
+
+``code(x) = floor((x - low) / step)``, cut off at 0 and 65,535. ``step`` is a power of two and ``low`` a multiple of
+16,384 steps, so that columns of like values (two averages of a price) mostly have the same two numbers, and their codes
+can be compared with each other.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forge_core.simd.bitset512 import BLOCK
+from forge_core.simd.compiled import compiled
+from forge_core.simd.lanes64 import WORD
+from forge_core.simd.memory import LINE, RemembersAddresses, address, line_aligned
+
+Floats = NDArray[np.float64]
+
+HIGHEST = 2**16 - 1
+_GRID = 2.0**14  # steps
+_HEAD = 4  # numbers before the codes: low, step, first word, whether they are exact
+_PER_NUMBER = 4  # codes in the room of a float64
+_BLOCK_CODES = BLOCK * WORD  # codes are read so many at a time, beyond the last if need be
+_SMALLEST = 2.0**-900  # of a step whose inverse is a number
+
+
+@dataclass(frozen=True)
+class Codes(RemembersAddresses):
+    """The codes of a column (uint16), and the numbers they were made with.
+
+    From word ``first_word`` on the column has no NaN, nor has the bar before it. Codes are ``exact`` where each stands
+    for one value alone, ``low + code * step``: those of a column of small integers are.
+    """
+
+    low: float
+    step: float
+    first_word: int
+    exact: bool
+    data: NDArray[np.uint16]
+
+    @cached_property
+    def address(self) -> int:
+        """Where the codes begin."""
+        return address(self.data, np.uint16)
+
+
+def block_size(count: int) -> int:
+    """Return how many float64 numbers the block of ``count`` codes takes."""
+    return _begin(count) + -(-count // _BLOCK_CODES) * (_BLOCK_CODES // _PER_NUMBER)
+
+
+def _begin(count: int) -> int:
+    """Return where in the block of ``count`` codes they begin.
+
+    That is at a line of the cache where ``count`` numbers that begin at one stand before it, as in a file of the bank.
+    """
+    return _HEAD + -(count + _HEAD) % LINE
+
+
+def encode(values: Floats) -> Floats:
+    """Return the codes of ``values`` (shape (n,)) as a block of ``block_size(n)`` numbers, to be stored as it is."""
+    block = line_aligned(block_size(values.size), np.float64, offset=_begin(values.size))
+    block[:] = 0.0
+    values = values.view()
+    values.flags.writeable = False  # as most columns are: one type, one compilation
+    _encode(values, block[:_HEAD], _codes_of(block, values.size))
+    return block
+
+
+def open_codes(block: Floats, count: int) -> Codes:
+    """Return the ``count`` codes of a block that ``encode`` made."""
+    low, step, first_word, exact = block[:_HEAD].tolist()
+    return Codes(low, step, int(first_word), bool(exact), _codes_of(block, count))
+
+
+def _codes_of(block: Floats, count: int) -> NDArray[np.uint16]:
+    return block[_begin(count) :].view(np.uint16)[:count]
+
+
+@compiled
+def code_of(number, low, step):  # type: ignore[no-untyped-def]
+    """Return the code of a finite number."""
+    return np.int64(min(max((number - low) / step, 0.0), float(HIGHEST)))
+
+
+@compiled
+def _encode(values, head, codes):  # type: ignore[no-untyped-def]
+    """Fill ``head`` and ``codes``."""
+    least = np.inf
+    most = -np.inf
+    last_nan = -1
+    for i in range(values.size):
+        x = values[i]
+        if np.isnan(x):
+            last_nan = i
+        elif np.isfinite(x):
+            least = min(least, x)
+            most = max(most, x)
+    low = 0.0
+    step = 1.0
+    span = most - least
+    if least <= most and np.isfinite(span):
+        exponent = math.frexp(span)[1]  # span < 2 ** exponent
+        for room in (math.ldexp(1.0, exponent), math.ldexp(1.0, exponent + 1)):
+            step = max(room / (HIGHEST + 1), _SMALLEST)
+            low = np.floor(least / (step * _GRID)) * (step * _GRID)
+            if most - low < room:
+                break
+    if not np.isfinite(low):
+        low = 0.0
+        step = 1.0
+    head[0] = low
+    head[1] = step
+    head[2] = (last_nan + 1) // WORD + 1
+    inverse = 1.0 / step  # exact, as it is a power of two
+    exact = True
+    for i in range(values.size):
+        x = (values[i] - low) * inverse
+        code = min(max(np.floor(x), 0.0), float(HIGHEST)) if x == x else 0.0
+        exact &= low + code * step == values[i] or x != x
+        codes[i] = np.uint16(code)
+    head[3] = exact

@@ -1,0 +1,104 @@
+"""Feeds: the execution bars and their feature columns, from a stored dataset or from bars in memory."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import pandas as pd
+
+from forge_core.errors import ConfigError, DataError, unknown
+from forge_core.features.bank.bank import Bank
+from forge_core.features.bank.lazy_columns import MemoryColumns
+from forge_core.features.bank.lru import RecentArrays
+from forge_core.features.column import BarArrays, ColumnSource, read_only
+from forge_core.feeds.feed import Feed, Integers
+from forge_core.market.bars.model import trade_days
+from forge_core.market.futures.rolls import Adjustment, forward_adjusted
+from forge_core.market.reference.instruments import Instrument
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.paths import Home
+
+if TYPE_CHECKING:
+    from forge_core.market.datasets.build import DatasetVersion
+
+_MEMORY_BYTES = 256 * 2**20  # of columns computed from bars in memory
+
+
+def open_feed(version: "DatasetVersion", *, timeframe: str | None = None, home: Home | None = None) -> Feed:
+    """Return the feed of a dataset version for one execution timeframe (by default its finest).
+
+    Bars and columns are memory-mapped from the bank, read-only, so that all processes share them; ``start`` is the
+    first bar at or after ``version.start``; the feed of a perpetual has the dataset's funding rates, that of a dated
+    future rolls at the dataset's contract switches. Raises DataError where the dataset has no such bars.
+    """
+    bank = Bank(version, timeframe or version.timeframes[0], home)
+    bars = bank.traded_bars()
+    start = int(np.searchsorted(bars.time, _microseconds(version.start), side="left"))
+    if start == len(bars):
+        raise DataError(f"dataset {version.name} has no {bank.execution} bar at or after its start {version.start}")
+    feed = _feed(version.instrument, bars, bank.trade_days(), start, bank)
+    if (switches := version.switches) is not None:
+        feed = feed.with_rolls(switches)
+    rates = version.funding()
+    return feed if rates is None else feed.with_funding(rates)
+
+
+def feed_from_bars(
+    bars: pd.DataFrame,
+    *,
+    instrument: Instrument,
+    timeframe: str,
+    higher: Mapping[str, pd.DataFrame] | None = None,
+    start: int = 0,
+    switches: pd.DatetimeIndex | None = None,
+    adjust: Adjustment = "forward",
+) -> Feed:
+    """Return the feed of a bars frame, its columns computed in memory when asked for.
+
+    ``bars`` are those of the execution ``timeframe``, of which the first ``start`` are lead-in; ``higher`` holds bars
+    of coarser timeframes by label, and one that a feature needs and ``higher`` lacks is resampled from ``bars``.
+    ``switches`` are the contract switches of a dated future: the feed rolls there, and its columns (the bar fields
+    in rules among them) see a forward-adjusted series unless ``adjust`` is ``none``; fills always see the bars as they
+    are. The frames are copied, not changed. Raises DataError for a frame that is not bars or a ``start`` outside them,
+    ConfigError for an unknown ``adjust``.
+    """
+    if not 0 <= start < len(bars):
+        raise DataError(f"start is {start}; it must be a position among the {len(bars)} bars")
+    if adjust not in get_args(Adjustment):
+        raise ConfigError(unknown("adjustment", adjust, get_args(Adjustment)))
+    execution = Timeframe.parse(timeframe)
+    seen, higher = bars, dict(higher or {})
+    if switches is not None and adjust == "forward":
+        seen = forward_adjusted(bars, switches)
+        higher = {label: forward_adjusted(frame, switches) for label, frame in higher.items()}
+    columns = MemoryColumns(
+        seen,
+        execution,
+        session=instrument.session,
+        higher=higher,
+        recent=RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=10_000),
+    )
+    traded = columns.bars(execution) if seen is bars else BarArrays.of(bars, execution)
+    feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns)
+    return feed if switches is None else feed.with_rolls(switches)
+
+
+def _feed(instrument: Instrument, bars: BarArrays, days: Integers, start: int, columns: ColumnSource) -> Feed:
+    return Feed(
+        instrument=instrument,
+        timeframe=bars.timeframe.label,
+        bar_microseconds=bars.timeframe.microseconds,
+        time=bars.time,
+        open=bars.fields["open"],
+        high=bars.fields["high"],
+        low=bars.fields["low"],
+        close=bars.fields["close"],
+        volume=bars.fields["volume"],
+        day=read_only(days),
+        start=start,
+        columns=columns,
+    )
+
+
+def _microseconds(moment: pd.Timestamp) -> int:
+    return (moment - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(1, unit="us")

@@ -1,0 +1,148 @@
+"""A feed: the execution bars of one symbol and the feature columns aligned to them."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forge_core.errors import DataError
+from forge_core.features.column import ColumnSource
+from forge_core.market.reference.instruments import Instrument
+from forge_core.simd.lanes64 import WORD
+from forge_core.simd.memory import RemembersAddresses, address
+
+FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usual eight hours
+
+# A feed's columns as the kernel finds them: addresses in one vector
+TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING = range(11)
+BARS_SIZE = 11
+WORD_EXTREMES = 4  # numbers a word of bars has in `Feed.extremes`
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Feed(RemembersAddresses):
+    """Bars ``0..n-1``, of which ``0..start-1`` are lead-in: features use them, trading and metrics begin at ``start``.
+
+    ``time`` is the bars' open time in microseconds since 1970-01-01 UTC. ``day`` numbers the trade dates (days since
+    1970-01-01) of the instrument's session and never decreases. Prices are in quote currency per unit. All arrays
+    are C-contiguous, may be read-only and shared, and have one entry a bar. ``rolls`` is True at the first bar at
+    or after a contract switch. ``funding`` is the sum of the funding rates whose timestamps lie in ``(t_i, t_i+1]``,
+    or None when the instrument pays none.
+    """
+
+    instrument: Instrument
+    timeframe: str
+    bar_microseconds: int
+    time: Integers
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    day: Integers
+    start: int
+    columns: ColumnSource
+    rolls: NDArray[np.bool_] | None = None
+    funding: Floats | None = None
+
+    def __len__(self) -> int:
+        return self.time.size
+
+    @property
+    def years(self) -> float:
+        """Calendar time from the open of bar ``start`` to the close of the last bar, in years of 365.25 days."""
+        return float(self.time[-1] + self.bar_microseconds - self.time[self.start]) / (365.25 * 86_400e6)
+
+    @cached_property
+    def day_index(self) -> NDArray[np.int32]:
+        """For each bar the running number of its trade date, the date of bar ``start`` being 0 (lead-in: 0 too)."""
+        index = np.zeros(self.time.size, np.int32)
+        index[self.start + 1 :] = np.cumsum(np.diff(self.day[self.start :]) != 0)
+        return index
+
+    @cached_property
+    def day_end(self) -> NDArray[np.int32]:
+        """For each trade date of ``day_index`` the number of its last bar."""
+        return np.append(np.flatnonzero(np.diff(self.day_index)), self.time.size - 1).astype(np.int32)
+
+    @cached_property
+    def day_close(self) -> Floats:
+        """For each trade date of ``day_index`` the close of its last bar."""
+        return self.close[self.day_end]
+
+    @cached_property
+    def extremes(self) -> Floats:
+        """For each word of 64 bars the lowest low, the highest high, the lowest and the highest close."""
+        first = np.arange(0, self.time.size, WORD)
+        reduced = ((np.minimum, self.low), (np.maximum, self.high), (np.minimum, self.close), (np.maximum, self.close))
+        return np.stack([function.reduceat(values, first) for function, values in reduced], axis=1)
+
+    @cached_property
+    def addresses(self) -> Integers:
+        """Where the kernel finds the columns of the bars; 0 for rolls or funding without any."""
+        found = np.empty(BARS_SIZE, np.int64)
+        found[TIME] = address(self.time, np.int64)
+        found[OPEN] = address(self.open, np.float64)
+        found[HIGH] = address(self.high, np.float64)
+        found[LOW] = address(self.low, np.float64)
+        found[CLOSE] = address(self.close, np.float64)
+        found[DAY_INDEX] = address(self.day_index, np.int32)
+        found[DAY_END] = address(self.day_end, np.int32)
+        found[DAY_CLOSE] = address(self.day_close, np.float64)
+        found[EXTREMES] = address(self.extremes, np.float64)
+        found[ROLLS] = 0 if self.rolls is None else address(self.rolls, np.bool_)
+        found[FUNDING] = 0 if self.funding is None else address(self.funding, np.float64)
+        return found
+
+    @property
+    def days(self) -> int:
+        """The number of trade dates from bar ``start`` on."""
+        return int(self.day_index[-1]) + 1
+
+    def with_funding(self, rates: pd.Series) -> "Feed":
+        """Return this feed with the funding ``rates`` (fractions, paid by longs) of a timestamp index.
+
+        They must cover the bars from ``start`` on: nothing is held in the lead-in.
+        """
+        rates = rates.sort_index()
+        stamps = _microseconds(pd.DatetimeIndex(rates.index))
+        values = rates.to_numpy(np.float64)
+        funding = np.zeros(self.time.size)
+        funding[self.start :] = sum_funding(self.time[self.start :], self.bar_microseconds, stamps, values)
+        return replace(self, funding=funding)
+
+    def with_rolls(self, switches: pd.DatetimeIndex) -> "Feed":
+        """Return this feed with contract rolls at the ``switches``."""
+        return replace(self, rolls=mark_rolls(self.time, _microseconds(switches)))
+
+
+def _microseconds(index: pd.DatetimeIndex) -> Integers:
+    if index.tz is None:
+        raise DataError("timestamps without a time zone; localize them to UTC first")
+    return index.tz_convert("UTC").as_unit("us").asi8
+
+
+def sum_funding(time: Integers, bar_microseconds: int, stamps: Integers, rates: Floats) -> Floats:
+    """Return for each bar the sum of the ``rates`` stamped in ``(t_i, t_{i+1}]`` (of the last bar: to its close).
+
+    ``time`` and ``stamps`` are microseconds since 1970-01-01 UTC, ``stamps`` sorted; ``rates`` are fractions of
+    notional, paid by longs. Raises DataError when the series does not cover the bars.
+    """
+    if stamps.size == 0 or stamps[0] > time[0] + FUNDING_INTERVAL or stamps[-1] + FUNDING_INTERVAL < time[-1]:
+        raise DataError("the funding series does not cover the bars; import funding for the whole period")
+    edges = np.append(time, time[-1] + bar_microseconds)
+    total = np.concatenate(([0.0], np.cumsum(rates)))
+    return np.diff(total[np.searchsorted(stamps, edges, side="right")])
+
+
+def mark_rolls(time: Integers, switches: Integers) -> NDArray[np.bool_]:
+    """Return True at the first bar at or after each of the contract ``switches`` (microseconds, UTC)."""
+    rolls = np.zeros(time.size, np.bool_)
+    first = np.searchsorted(time, switches, side="left")
+    rolls[first[(first > 0) & (first < time.size)]] = True
+    return rolls

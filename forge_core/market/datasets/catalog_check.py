@@ -1,0 +1,64 @@
+"""Whether what the catalog names can be had: what is built is whole, and the store has the bars of the rest."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from forge_core.errors import DataError, ForgeError
+from forge_core.market.datasets.build import Cut, cut_dataset
+from forge_core.market.datasets.versions import DatasetVersion, latest_version
+from forge_core.market.reference.catalog import DatasetSpec
+from forge_core.market.store.bar_store import BarStore
+from forge_core.paths import Home
+
+State = Literal["built", "outdated", "can be built", "no bars", "damaged"]
+
+
+@dataclass(frozen=True)
+class DatasetCheck:
+    """The state of one dataset, the hash of its version if it has one, and what there is to say.
+
+    ``no bars``: the store has not yet what it needs; building it asks the symbol's source first. ``outdated``: the
+    store has other bars of its period than the version, so a new one would be made.
+    """
+
+    name: str
+    state: State
+    version: str
+    text: str
+
+
+def check_dataset(spec: DatasetSpec, store: BarStore, home: Home) -> DatasetCheck:
+    """Read the latest version back, if there is one, and cut the dataset from the store to compare."""
+    try:
+        version = latest_version(spec.name, home)
+        if version is not None:
+            _read_back(version)
+    except ForgeError as error:
+        return DatasetCheck(spec.name, "damaged", "", str(error))
+    cut, failure = _cut(spec, store, home)
+    if version is None:
+        return DatasetCheck(spec.name, "can be built" if cut else "no bars", "", _gaps(cut) if cut else failure)
+    outdated = cut is not None and cut.content_hash != version.content_hash
+    text = "the store has other bars of its period; building makes a new version" if outdated else _gaps(version)
+    return DatasetCheck(spec.name, "outdated" if outdated else "built", version.content_hash, text)
+
+
+def _cut(spec: DatasetSpec, store: BarStore, home: Home) -> tuple[Cut | None, str]:
+    try:
+        return cut_dataset(spec, store, home), ""
+    except DataError as error:
+        return None, str(error)
+
+
+def _read_back(version: DatasetVersion) -> None:
+    for timeframe in version.timeframes:
+        version.bars(timeframe)
+    version.funding()
+
+
+def _gaps(dataset: Cut | DatasetVersion) -> str:
+    """Return how many bars of the timeframe that is traded are missing."""
+    entries: dict[str, Any] = dataset.manifest["timeframes"]
+    execution = min(entries.values(), key=lambda entry: -entry["rows"])
+    gaps = execution["gaps"]
+    return f"{gaps['missing']} bars missing in {gaps['count']} gaps" if gaps["count"] else ""

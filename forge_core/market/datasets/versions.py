@@ -1,0 +1,201 @@
+"""Versions of a dataset on disk: one folder each, named by its content hash, never changed once written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forge_core.errors import DataError
+from forge_core.files import canonical_json, content_hash, read_json, read_table, write_json
+from forge_core.market.bars.funding import FUNDING_FILE, funding_hash, to_rates
+from forge_core.market.bars.model import BAR_COLUMNS, bars_hash
+from forge_core.market.reference.catalog import DatasetSpec, load_catalog
+from forge_core.market.reference.instruments import Instrument, get_instrument
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.paths import Home, safe_name
+
+MANIFEST = "manifest.json"
+_ORDER = "versions.json"  # hashes of one dataset, in the order they were built or built again
+
+
+@dataclass(frozen=True)
+class DatasetVersion:
+    """One exported dataset. ``manifest`` says what is in it (rows, lead-in, gaps, sources, per timeframe)."""
+
+    name: str
+    content_hash: str
+    path: Path
+    manifest: dict[str, Any] = field(compare=False, repr=False)
+
+    @property
+    def symbol(self) -> str:
+        """The symbol of its bars."""
+        return self.manifest["symbol"]
+
+    @property
+    def instrument(self) -> Instrument:
+        """The instrument of its symbol, as declared now."""
+        return get_instrument(self.symbol)
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """Where the period begins; bars before it are lead-in."""
+        return pd.Timestamp(self.manifest["start"])
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """Where the period ends; every bar has closed by then."""
+        return pd.Timestamp(self.manifest["end"])
+
+    @property
+    def timeframes(self) -> list[str]:
+        """Its timeframes, finest (the one traded) first."""
+        return _labels(self.manifest)
+
+    @property
+    def switches(self) -> pd.DatetimeIndex | None:
+        """The contract switches in its bars (UTC), or None where its instrument has none."""
+        rolls = self.manifest.get("rolls")
+        return None if rolls is None else pd.DatetimeIndex(rolls["times"], tz="UTC").as_unit("us")
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether features see prices without the gaps between contracts."""
+        return bool(self.manifest.get("rolls", {}).get("adjust") == "forward")
+
+    def bars(self, timeframe: str) -> pd.DataFrame:
+        """Read the bars of one timeframe, lead-in included. Raises DataError if the file is damaged or was changed."""
+        entries = self.manifest["timeframes"]
+        if timeframe not in entries:
+            raise DataError(f"dataset {self.name} has no {timeframe} bars, only {', '.join(self.timeframes)}")
+        path = self.path / bars_file(timeframe)
+        try:
+            bars = _to_bars(read_table(path))
+        except (DataError, FileNotFoundError, KeyError) as error:
+            raise _damaged(path, f"is missing or damaged ({error})") from error
+        if bars_hash(bars) != entries[timeframe]["hash"]:
+            raise _damaged(path, "does not hold the bars it was written with")
+        return bars
+
+    def funding(self) -> "pd.Series[float] | None":
+        """Read the funding rates of the period, or None if its instrument pays none. Raises DataError as ``bars``."""
+        entry = self.manifest.get("funding")
+        if entry is None:
+            return None
+        path = self.path / FUNDING_FILE
+        try:
+            rates = to_rates(read_table(path))
+        except (DataError, FileNotFoundError, KeyError) as error:
+            raise _damaged(path, f"is missing or damaged ({error})") from error
+        if funding_hash(rates) != entry["hash"]:
+            raise _damaged(path, "does not hold the rates it was written with")
+        return rates
+
+
+def bars_file(timeframe: str) -> str:
+    """Return the name of the file that holds the bars of a timeframe."""
+    return f"{timeframe}.parquet"
+
+
+def manifest_hash(manifest: Mapping[str, Any]) -> str:
+    """Return the content hash of a version: its symbol, period and values, not how or when they were written."""
+    values = {label: [entry["lead_in_rows"], entry["hash"]] for label, entry in manifest["timeframes"].items()}
+    parts = [manifest["symbol"], manifest["start"], manifest["end"], values]
+    if "funding" in manifest:
+        parts.append(manifest["funding"]["hash"])
+    if "rolls" in manifest:
+        parts.append([manifest["rolls"]["times"], manifest["rolls"]["adjust"]])
+    return content_hash(canonical_json(parts))
+
+
+def open_version(name: str, version_hash: str, home: Home | None = None) -> DatasetVersion:
+    """Open one version. Raises DataError if it is not there, or if its manifest or a bars file is damaged."""
+    path = (home or Home.current()).dataset(name) / safe_name(version_hash, "dataset hash")
+    if not path.is_dir():
+        raise DataError(f"dataset {name} has no version {version_hash}: there is no folder {path}")
+    try:
+        manifest = read_json(path / MANIFEST)
+        unchanged = manifest_hash(manifest) == version_hash
+        rows = {bars_file(label): int(entry["rows"]) for label, entry in manifest["timeframes"].items()}
+        if "funding" in manifest:
+            rows[FUNDING_FILE] = int(manifest["funding"]["rows"])
+    except (DataError, FileNotFoundError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(path / MANIFEST, f"is missing or damaged ({error!r})") from error
+    if not unchanged:
+        raise _damaged(path / MANIFEST, "is not what was written")
+    for written, count in rows.items():
+        file = path / written
+        try:
+            stored = pq.read_metadata(file).num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(file, f"is missing or damaged ({error})") from error
+        if stored != count:
+            raise _damaged(file, f"has {stored} rows, {count} were written")
+    return DatasetVersion(name, version_hash, path, manifest)
+
+
+def latest_version(name: str, home: Home | None = None) -> DatasetVersion | None:
+    """Return the version built last of those that follow the catalog's entry as it is now, or None.
+
+    Where the catalog has no such name any more, all versions count. Raises DataError if the version is damaged.
+    """
+    home = home or Home.current()
+    spec = load_catalog().get(name)
+    for version_hash in reversed(_order(home.dataset(name))):
+        if (home.dataset(name) / version_hash).is_dir():
+            version = open_version(name, version_hash, home)
+            if spec is None or follows(version.manifest, spec):
+                return version
+    return None
+
+
+def follows(manifest: Mapping[str, Any], spec: DatasetSpec) -> bool:
+    """Whether a version was built from ``spec`` as far as its bars go, a future's with its contract switches."""
+    rolls = manifest.get("rolls")
+    if (None if rolls is None else rolls["adjust"]) != (
+        spec.adjust if get_instrument(spec.symbol).kind == "future" else None
+    ):
+        return False
+    return (manifest["symbol"], manifest["start"], manifest["end"], _labels(manifest)) == (
+        spec.symbol,
+        spec.start.isoformat(),
+        spec.end.isoformat(),
+        spec.timeframes,
+    )
+
+
+def record_version(folder: Path, version_hash: str) -> None:
+    """Note that ``version_hash`` is the version built last of the dataset in ``folder``."""
+    order = _order(folder)
+    if order[-1:] != [version_hash]:
+        write_json(folder / _ORDER, [known for known in order if known != version_hash] + [version_hash])
+
+
+def bars_table(bars: pd.DataFrame) -> pa.Table:
+    """Return bars as the Arrow table that is written to disk."""
+    times = pa.array(pd.DatetimeIndex(bars.index).asi8, type=pa.timestamp("us", tz="UTC"))
+    return pa.table({"timestamp": times, **{name: bars[name].to_numpy() for name in BAR_COLUMNS}})
+
+
+def _labels(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the timeframes of a manifest, finest first (its keys are sorted as text)."""
+    return sorted(manifest["timeframes"], key=Timeframe.parse)
+
+
+def _to_bars(table: pa.Table) -> pd.DataFrame:
+    times = table["timestamp"].cast(pa.int64()).to_numpy().astype("datetime64[us]")
+    index = pd.DatetimeIndex(times, tz="UTC", name="timestamp")
+    return pd.DataFrame({name: table[name].to_numpy() for name in BAR_COLUMNS}, index=index)
+
+
+def _order(folder: Path) -> list[str]:
+    path = folder / _ORDER
+    return [safe_name(known, "dataset hash") for known in read_json(path)] if path.is_file() else []
+
+
+def _damaged(path: Path, fault: str) -> DataError:
+    return DataError(f"{path} {fault}; delete the folder {path.parent}, and the dataset is built again when next used")

@@ -1,0 +1,241 @@
+"""Contract switch dates: when the continuous series of a dated future passes to the next contract.
+
+Two files are read, both in the same form: the project's ``datasets/switch_dates.yaml``, and what was imported into
+``switch_dates.yaml`` of the home folder, which for its symbols replaces the former. The form is a list of times by
+symbol, each with its UTC offset, and ``_symbol_mappings`` for symbols that roll with another (micros with their big
+brothers)::
+
+    ZS: ["2024-02-15T01:00:00Z", "2024-04-17T00:00:00Z"]
+    _symbol_mappings: {MZS: ZS}
+
+Files as users have them often bear times without an offset. Those say nothing until somebody says what they mean:
+wall-clock times of a zone, or trade dates; ``read_switch_file`` asks, and does not guess.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from forge_core.configuration import Location, line_of, parse_yaml
+from forge_core.errors import ConfigError, DataError, suggest, unknown
+from forge_core.files import write_text
+from forge_core.market.reference.instruments import Session, get_instrument, load_instruments
+from forge_core.market.reference.sessions import sessions_between
+from forge_core.paths import Home, project_root, safe_name
+
+MAPPINGS = "_symbol_mappings"
+_DAY = 86_400_000_000  # microseconds
+
+
+@dataclass(frozen=True)
+class SwitchDates:
+    """Switch times by symbol (UTC, ascending, each once), the symbols that roll with another, and where each is from.
+
+    An empty list of times says that the series does not jump (it is one contract, or adjusted already).
+    """
+
+    times: Mapping[str, pd.DatetimeIndex]
+    mappings: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()  # symbols of the file that were not read
+
+    def root(self, symbol: str) -> str:
+        """Return the symbol whose switch times hold for ``symbol``: itself, or the one it is mapped to."""
+        return symbol if symbol in self.times else self.mappings.get(symbol, symbol)
+
+    def of(self, symbol: str) -> pd.DatetimeIndex:
+        """Return the switch times of ``symbol``; raises DataError, saying what brings them, where there are none."""
+        root = self.root(symbol)
+        if root not in self.times:
+            raise DataError(
+                f"there are no contract switch dates of {symbol}: its continuous prices jump where the contract "
+                "changes, and the jump would count as profit or loss; import them with `forge switch-dates import "
+                "FILE` (an empty list says that the series does not jump)"
+            )
+        return self.times[root]
+
+    def origin(self, symbol: str) -> str:
+        """Return which file the switch times of ``symbol`` are from."""
+        return self.origins.get(self.root(symbol), "")
+
+
+def load_switch_dates(home: Home | None = None) -> SwitchDates:
+    """Read the project's switch dates and the imported ones; raises ConfigError naming file and line of a fault."""
+    times: dict[str, pd.DatetimeIndex] = {}
+    mappings: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    for path in (project_root() / "datasets" / "switch_dates.yaml", (home or Home.current()).switch_dates):
+        if path.is_file():
+            found = read_switch_file(path)
+            times |= found.times
+            mappings |= found.mappings
+            origins |= found.origins
+    return SwitchDates(times, mappings, origins)
+
+
+def read_switch_file(
+    path: Path, *, timezone: str | None = None, trade_dates: bool = False, symbols: Collection[str] | None = None
+) -> SwitchDates:
+    """Read a file of switch dates, those of ``symbols`` if they are named.
+
+    A time without an offset is refused unless ``timezone`` (a name such as ``Europe/Warsaw``) says whose wall clock it
+    is, or ``trade_dates`` that only its date counts: the first trade date on the new contract, which begins when the
+    instrument's session opens, usually on the evening before. Raises ConfigError naming file, line and value for
+    whatever is no list of times by symbol, and for both ways given at once.
+    """
+    if timezone is not None and trade_dates:
+        raise ConfigError("a time without an offset is either of a time zone or a trade date: give one of the two")
+    if timezone is not None and timezone not in available_timezones():
+        raise ConfigError(f"{timezone!r} is not a time zone{suggest(timezone, available_timezones())}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    value, lines = parse_yaml(text, str(path))
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: a list of times by symbol is expected, got {value!r}")
+    reader = _Reader(str(path), lines, timezone, trade_dates)
+    mappings = reader.mappings(value.pop(MAPPINGS, None) or {})
+    wanted = {str(symbol): stamps for symbol, stamps in value.items() if symbols is None or symbol in symbols}
+    times = {symbol: reader.times(symbol, stamps) for symbol, stamps in wanted.items()}
+    left_out = tuple(str(symbol) for symbol in value if str(symbol) not in times)
+    return SwitchDates(times, mappings, dict.fromkeys(times, str(path)), left_out)
+
+
+def import_switch_dates(
+    path: Path,
+    *,
+    timezone: str | None = None,
+    trade_dates: bool = False,
+    symbols: Iterable[str] | None = None,
+    home: Home | None = None,
+) -> SwitchDates:
+    """Put the switch dates of a file into the home folder, whole or not at all; return what was put there.
+
+    Taken are ``symbols``, or all that ``datasets/instruments.yaml`` declares; a symbol imported before gets the new
+    dates. Times are stored in UTC. Raises ConfigError as ``read_switch_file`` does, and for a wanted symbol that the
+    file lacks.
+    """
+    target = (home or Home.current()).switch_dates
+    wanted = list(load_instruments()) if symbols is None else list(symbols)
+    found = read_switch_file(path, timezone=timezone, trade_dates=trade_dates, symbols=wanted)
+    for symbol in wanted if symbols is not None else ():
+        if symbol not in found.times:
+            raise ConfigError(f"{path}: {unknown('symbol', symbol, [*found.times, *found.left_out])}")
+    if not found.times:
+        raise ConfigError(f"{path} has switch dates of {', '.join(found.left_out)}, none of which is declared")
+    before = read_switch_file(target) if target.is_file() else SwitchDates({})
+    mappings = {micro: big for micro, big in found.mappings.items() if big in found.times}
+    text = switch_text(
+        {**before.times, **found.times},
+        {**before.mappings, **mappings},
+        "Contract switch times (UTC), imported with `forge switch-dates import`.",
+    )
+    write_text(target, text)
+    return replace(found, mappings=mappings)
+
+
+def switch_text(times: Mapping[str, pd.DatetimeIndex], mappings: Mapping[str, str], comment: str) -> str:
+    """Return a file of switch dates as YAML, times in UTC."""
+    parts = [f"# {line}".rstrip() for line in comment.splitlines()]
+    for symbol in sorted(times):
+        stamps = times[symbol].tz_convert("UTC")
+        parts.append(f"{_quoted(symbol)}:" + ("" if len(stamps) else " []"))
+        parts += [f'  - "{stamp:%Y-%m-%dT%H:%M:%SZ}"' for stamp in stamps]
+    if mappings:
+        parts += [f"{MAPPINGS}:", *(f"  {_quoted(micro)}: {_quoted(big)}" for micro, big in sorted(mappings.items()))]
+    return "\n".join(parts) + "\n"
+
+
+def _quoted(symbol: str) -> str:
+    """Quote what YAML would take for something else than text: ``6E`` is safe, ``1E5`` or ``NO`` are not."""
+    return symbol if yaml.safe_load(symbol) == symbol else f'"{symbol}"'
+
+
+def trade_date_opens(dates: Iterable[date], session: Session) -> pd.DatetimeIndex:
+    """Return when the session of each trade date opens, UTC; a date that is none stands for the next that is.
+
+    A date that several sessions belong to (Monday: those of Friday, Saturday and Sunday evening) opens with the last.
+    """
+    days = np.array([np.datetime64(d, "D").astype(np.int64) for d in dates], np.int64)
+    if days.size == 0:
+        return pd.DatetimeIndex([], tz="UTC").as_unit("us")
+    known = sessions_between(int(days.min()) * _DAY, int(days.max()) * _DAY, session)
+    day = known.day[np.searchsorted(known.day, days, side="left")]
+    last = np.searchsorted(known.day, day, side="right") - 1
+    return pd.DatetimeIndex(known.opens[last].astype("datetime64[us]"), tz="UTC")
+
+
+class _Reader:
+    """Reads the parts of one file; every complaint names its line."""
+
+    def __init__(self, source: str, lines: dict[Location, int], timezone: str | None, trade_dates: bool) -> None:
+        self.source = source
+        self.lines = lines
+        self.zone = None if timezone is None else ZoneInfo(timezone)
+        self.trade_dates = trade_dates
+
+    def fail(self, location: Location, message: str) -> ConfigError:
+        line = line_of(self.lines, location)
+        return ConfigError(f"{self.source}{f':{line}' if line else ''}: {message}")
+
+    def mappings(self, value: Any) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise self.fail((MAPPINGS,), f"{MAPPINGS} maps symbols to symbols, got {value!r}")
+        return {str(micro): str(big) for micro, big in value.items()}
+
+    def times(self, symbol: str, stamps: Any) -> pd.DatetimeIndex:
+        try:
+            safe_name(symbol, "symbol")
+        except ConfigError as error:
+            raise self.fail((symbol,), str(error)) from None
+        if stamps is None:
+            stamps = []
+        if not isinstance(stamps, list):
+            raise self.fail((symbol,), f"{symbol}: a list of times is expected, got {stamps!r}")
+        moments = [self.moment(symbol, index, stamp) for index, stamp in enumerate(stamps)]
+        times = [pd.Timestamp(moment).tz_convert("UTC") for moment in moments if moment.tzinfo is not None]
+        dates = [moment.date() for moment in moments if moment.tzinfo is None]
+        if dates:
+            times += list(trade_date_opens(dates, self.session(symbol)))
+        return pd.DatetimeIndex(times, tz="UTC").as_unit("us").unique().sort_values()
+
+    def moment(self, symbol: str, index: int, stamp: Any) -> datetime:
+        """Return an aware time, or, where trade dates are meant, a naive one whose date counts."""
+        moment = stamp
+        if isinstance(stamp, str):
+            try:
+                moment = datetime.fromisoformat(stamp)
+            except ValueError:
+                moment = None
+        elif isinstance(stamp, date) and not isinstance(stamp, datetime):
+            moment = datetime(stamp.year, stamp.month, stamp.day)
+        if not isinstance(moment, datetime):
+            raise self.fail((symbol, index), f"{symbol}: {stamp!r} is no time of the form 2024-02-15T01:00:00Z")
+        if moment.tzinfo is not None or self.trade_dates:
+            return moment
+        if self.zone is None:
+            raise self.fail(
+                (symbol, index),
+                f"{symbol}: {stamp!s} has no UTC offset, so it may mean many moments; say whose wall clock it is "
+                "(--timezone Europe/Warsaw) or that only its date counts (--trade-dates)",
+            )
+        return moment.replace(tzinfo=self.zone)
+
+    def session(self, symbol: str) -> Session:
+        """Return the session of a symbol."""
+        if symbol not in load_instruments():
+            raise self.fail(
+                (symbol,),
+                f"{symbol} is not declared in datasets/instruments.yaml, so when its trade dates begin is unknown",
+            )
+        return get_instrument(symbol).session

@@ -1,0 +1,84 @@
+"""Contract rolls in a continuous futures series: where they lie, how wide their gaps are, and prices without them.
+
+An unadjusted continuous series jumps where it passes from one contract to the next. The jump is nobody's profit and no
+move of the market, so features look at a series without it; fills happen at the prices that were really there.
+"""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forge_core.market.reference.sessions import microseconds
+
+Adjustment = Literal["forward", "none"]
+_PRICES = ("open", "high", "low", "close")
+_FITTING = 0.75  # share of rolls that lie at a jump of the prices, below which their dates are doubted
+_ENOUGH_ROLLS = 4
+_NEIGHBOURS = 5  # session openings before and after a switch that its gap is compared with
+
+
+def first_bars(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> NDArray[np.int64]:
+    """Return the positions of the first bars at or after the ``switches``, each once, ascending.
+
+    A switch before the first bar or after the last one has none: the series does not show it.
+    """
+    times, stamps = microseconds(bars.index), microseconds(switches)
+    positions = np.unique(np.searchsorted(times, stamps, side="left"))
+    return positions[(positions > 0) & (positions < times.size)]
+
+
+def roll_gaps(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return a row for each roll in ``bars``: ``time`` of the first bar on the new contract, ``previous_close`` on the
+    old one, ``open`` on the new one, and ``gap`` (open - previous close, price points)."""
+    first = first_bars(bars, switches)
+    before, opened = bars["close"].to_numpy()[first - 1], bars["open"].to_numpy()[first]
+    return pd.DataFrame({"time": bars.index[first], "previous_close": before, "open": opened, "gap": opened - before})
+
+
+def forward_adjusted(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return ``bars`` with the gap of each roll taken out of every later price; volume stays.
+
+    The adjusted price of bar i is its own less the gaps of all rolls up to bar i, a gap being the first open on the new
+    contract less the last close on the old one. It is known when bar i opens, and bars to come do not change it: no
+    look-ahead, where the usual back-adjustment rewrites the past at each roll. Differences of prices within a contract
+    stay as they are, which ratios would not leave them, and prices may be below zero. A roll's gap holds whatever else
+    happened between that close and that open: the series does not tell the two apart.
+    """
+    gaps = roll_gaps(bars, switches)
+    offset = np.zeros(len(bars))
+    offset[first_bars(bars, switches)] = gaps["gap"].to_numpy()
+    offset = np.cumsum(offset)
+    return bars.assign(**{name: bars[name].to_numpy() - offset for name in _PRICES})
+
+
+def fitting_share(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> float | None:
+    """Return the share of rolls whose gap is wider than the usual gap between sessions around it; None without rolls.
+
+    The usual gap is the median of the widest jumps from close to open of neighbouring days. Dates of the right series
+    come out well above one half; those of another series or time zone near or below it.
+    """
+    first = first_bars(bars, switches)
+    if first.size == 0:
+        return None
+    jumps = np.abs(bars["open"].to_numpy()[1:] - bars["close"].to_numpy()[:-1])
+    day = microseconds(bars.index)[1:] // 86_400_000_000
+    begins = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
+    widest, group = np.maximum.reduceat(jumps, begins), np.searchsorted(begins, first - 1, side="right") - 1
+    wider = 0
+    for k, position in zip(group, first, strict=True):
+        around = np.concatenate([widest[max(k - _NEIGHBOURS, 0) : k], widest[k + 1 : k + 1 + _NEIGHBOURS]])
+        wider += bool(around.size == 0 or jumps[position - 1] > np.median(around))
+    return wider / first.size
+
+
+def roll_doubt(bars: pd.DataFrame, switches: pd.DatetimeIndex, name: str, origin: str) -> str | None:
+    """Return a warning where the prices of ``bars`` do not jump at the ``switches``, which are from file ``origin``."""
+    rolls, share = first_bars(bars, switches).size, fitting_share(bars, switches)
+    if share is None or rolls < _ENOUGH_ROLLS or share >= _FITTING:
+        return None
+    return (
+        f"{name}: only {share:.0%} of the {rolls} contract switches in {origin} lie where prices jump; if they are "
+        "another series', import its own with `forge switch-dates import FILE`"
+    )

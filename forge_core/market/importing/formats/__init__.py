@@ -1,0 +1,38 @@
+"""The formats of files that Forge imports: each knows its own by their content."""
+
+from forge_core.errors import ConfigError, DataError, unknown
+from forge_core.market.importing.formats.binance import Binance
+from forge_core.market.importing.formats.freqtrade import Freqtrade
+from forge_core.market.importing.formats.lean import Lean
+from forge_core.market.importing.formats.model import Contents, Format, ReadOptions
+from forge_core.market.importing.formats.plain import Plain
+from forge_core.market.importing.formats.source_file import SourceFile
+from forge_core.market.importing.formats.tradingview import TradingView
+from forge_core.market.importing.formats.tvdatafeed import TvDatafeed
+from forge_core.market.importing.formats.unsupported import why_unusable
+
+__all__ = ["FORMATS", "Contents", "Format", "ReadOptions", "get_format", "recognize"]
+
+FORMATS: tuple[Format, ...] = (Lean(), Binance(), Freqtrade(), TvDatafeed(), TradingView(), Plain())
+"""All formats; the first that recognizes a file reads it, so the last is the most general."""
+
+
+def get_format(name: str) -> Format:
+    """Return the format of that name, or raise ConfigError naming those there are."""
+    formats = {known.name: known for known in FORMATS}
+    if name not in formats:
+        raise ConfigError(unknown("format", name, formats))
+    return formats[name]
+
+
+def recognize(file: SourceFile, *, source: str) -> Format:
+    """Return the format of a file by its content; raises DataError saying what it is, or what can be read."""
+    if reason := why_unusable(file):
+        raise DataError(f"{source}: {file.path.name} {reason}")
+    for known in FORMATS:
+        if known.recognizes(file):
+            return known
+    if all(part.kind == "text" and not part.head.strip() for part in file.parts):
+        raise DataError(f"{source}: {file.path.name} has no rows")
+    described = "; ".join(f"{known.name}: {known.description}" for known in FORMATS)
+    raise DataError(f"{source}: {file.path.name} is of no format that Forge knows ({described})")

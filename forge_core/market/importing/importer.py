@@ -1,0 +1,346 @@
+"""Importing bars and funding rates from files of whatever format: checked as a whole, then stored as a whole."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from forge_core.errors import ConfigError, DataError
+from forge_core.market.bars.funding import checked_rates
+from forge_core.market.bars.model import empty_bars, normalize_bars
+from forge_core.market.bars.timestamps import check_timezone, parse_timestamps
+from forge_core.market.importing.bar_checker import BarChecker, check_spacing
+from forge_core.market.importing.formats import Contents, Format, ReadOptions, get_format, recognize
+from forge_core.market.importing.formats.names import FileName, name_of_file
+from forge_core.market.importing.formats.source_file import SourceFile, open_source_file
+from forge_core.market.importing.staging import BarSpool, workspace
+from forge_core.market.reference.instruments import Instrument, get_instrument
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.store.bar_store import BarStore
+from forge_core.market.store.upsert import UpsertReport
+from forge_core.paths import Home
+
+__all__ = [
+    "SUFFIXES",
+    "CheckedFile",
+    "FileName",
+    "ImportOptions",
+    "ImportReport",
+    "check_spacing",
+    "identify",
+    "import_files",
+    "name_of_file",
+    "read_bars_file",
+    "read_for_store",
+]
+
+SUFFIXES = (".parquet", ".csv", ".zip", ".gz", ".json", ".feather")
+
+_TIMES = ("timestamp", "date", "datetime", "time", "calc_time", "fundingtime", "funding_time")
+
+_ENOUGH_TO_COMPARE, _MOST = 100, 0.5  # bars of a file that the store has too; share of them that differs
+
+
+@dataclass(frozen=True)
+class ImportOptions(ReadOptions):
+    """What the user says of files, in place of what they tell or beside it.
+
+    ``format`` is the name of one; with ``trust``, prices are not judged by whether they can be those of one market, nor
+    spot and futures told apart; with ``revise``, stored bars that differ are replaced, and kept on record.
+    """
+
+    timeframe: str | None = None
+    format: str | None = None
+    trust: bool = False
+    revise: bool = False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a file holds: of which symbol, and of which timeframe where more than the spacing of its bars says so."""
+
+    format: str
+    kind: Literal["bars", "funding"]
+    symbol: str
+    timeframe: str | None
+    told: str
+
+    @property
+    def subject(self) -> str:
+        """What errors are about."""
+        return " ".join(part for part in (self.symbol, self.timeframe or "", self.kind * (self.kind != "bars")) if part)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """One imported file: the ``rows`` it has, the ``incomplete`` ones left out for a missing value, the ``unclosed``
+    bar left out because it was still running, the store's report, and what was ``told`` of the file by its content."""
+
+    path: Path
+    rows: int
+    incomplete: int
+    stored: UpsertReport
+    unclosed: int = 0
+    told: str = ""
+
+    @property
+    def left_out(self) -> str:
+        """What was left out, as the end of a sentence; empty if nothing was."""
+        incomplete = f", {self.incomplete} incomplete rows left out" if self.incomplete else ""
+        return incomplete + (", the last bar left out, which has not closed yet" if self.unclosed else "")
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.stored}{self.left_out}"
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """A file whose bars (or funding ``rates``) are checked and ready for the store; ``told`` by its content."""
+
+    path: Path
+    symbol: str
+    timeframe: str
+    told: str
+    bars: pd.DataFrame
+    rates: "pd.Series[float] | None" = None
+
+    def __str__(self) -> str:
+        index = self.bars.index if self.rates is None else self.rates.index
+        rows = "bars" if self.rates is None else "rates"
+        return f"{self.symbol} {self.timeframe}: {len(index)} {rows} from {index[0]} to {index[-1]}"
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A file that was checked and waits in the workspace: its bars as a spool, or its rates."""
+
+    path: Path
+    identity: Identity
+    checker: BarChecker | None
+    held: BarSpool | pd.Series
+
+    def store(self, store: BarStore, *, revise: bool) -> ImportReport:
+        symbol, origin = self.identity.symbol, _origin(self.path)
+        if isinstance(self.held, pd.Series):
+            stored = store.upsert_funding(symbol, self.held, source=origin, revise=revise)
+            return ImportReport(self.path, len(self.held), 0, stored, told=self.identity.told)
+        checker = self.checker
+        assert checker is not None
+        stored = store.upsert_file(symbol, str(checker.timeframe), self.held.path, source=origin, revise=revise)
+        return ImportReport(
+            self.path, checker.rows, checker.incomplete, stored, checker.unclosed, _told(self.identity, checker)
+        )
+
+
+def import_files(
+    paths: Sequence[Path | str],
+    symbol: str | None = None,
+    timeframe: str | None = None,
+    home: Home | None = None,
+    *,
+    options: ImportOptions | None = None,
+) -> list[ImportReport]:
+    """Put what is in files into the store. All files are read and checked before the first row is stored, and stored
+    in one transaction.
+
+    Format, symbol and timeframe are told by each file's content and name, where ``symbol``, ``timeframe`` and
+    ``options`` do not say them. Raises ConfigError for what only the
+    user can say (a symbol that nothing tells, or that is not declared; the zone of tvDatafeed's times), and DataError
+    for a file that cannot be read or whose bars are not sound, not plausible or not ``timeframe`` apart; the store is
+    then unchanged.
+    """
+    if not paths:
+        raise ConfigError("no files to import were named")
+    options = _options(options, symbol, timeframe)
+    home = home or Home.current()
+    for path in paths:
+        if not Path(path).is_file():  # before any work starts
+            open_source_file(Path(path), home.root)
+    with workspace(home) as folder:
+        ready = []
+        for number, path in enumerate(paths):
+            ready.append(_check(Path(path), folder / str(number), options))
+        with BarStore(home.store) as store, store.transaction():
+            reports = [file.store(store, revise=options.revise) for file in ready]
+            for report in reports:
+                _check_agreement(report, options)
+            return reports
+
+
+def read_for_store(
+    path: Path, symbol: str | None = None, timeframe: str | None = None, *, options: ImportOptions | None = None
+) -> CheckedFile:
+    """Read a file and check it as ``import_files`` does, without storing anything; raises as it does."""
+    with TemporaryDirectory() as folder:
+        ready = _check(path, Path(folder), _options(options, symbol, timeframe))
+        identity, held = ready.identity, ready.held
+        if isinstance(held, pd.Series):
+            return CheckedFile(path, identity.symbol, "funding", identity.told, empty_bars(), held)
+        assert ready.checker is not None
+        label = str(ready.checker.timeframe)
+        return CheckedFile(path, identity.symbol, label, _told(identity, ready.checker), held.read())
+
+
+def read_bars_file(path: Path, *, source: str = "", options: ReadOptions | None = None) -> pd.DataFrame:
+    """Read a file of any format as bars in Forge's form (see ``normalize_bars``), not yet validated.
+
+    Rows that run from new to old are turned round. Raises DataError (naming ``source``, by default the path) for a file
+    that is missing, a folder, empty, damaged, of no known format, or has not the columns or values of bars.
+    """
+    source = source or str(path)
+    options = options or ReadOptions()
+    with TemporaryDirectory() as folder:
+        file = open_source_file(path, Path(folder), source=source)
+        known = recognize(file, source=source)
+        zone = options.timezone or known.contents(file, options, source=source).timezone
+        pieces = list(_normalized(known, file, options, zone, source))
+    if not pieces:
+        raise DataError(f"{source}: {path.name} has no rows")
+    bars = pd.concat(pieces)
+    if len(bars) > 1 and bars.index[0] > bars.index[-1] and bars.index.is_monotonic_decreasing:
+        bars = bars[::-1]
+    return bars
+
+
+def identify(path: Path, options: ImportOptions | None = None) -> Identity:
+    """Return what a file holds, by its content and name; raises ConfigError or DataError where that cannot be told."""
+    with _opened(path, options or ImportOptions()) as (_, _, _, identity):
+        return identity
+
+
+def _options(options: ImportOptions | None, symbol: str | None, timeframe: str | None) -> ImportOptions:
+    options = options or ImportOptions()
+    options = replace(options, symbol=symbol or options.symbol, timeframe=timeframe or options.timeframe)
+    if options.symbol is not None:
+        get_instrument(options.symbol)
+    if options.timeframe is not None:
+        Timeframe.parse(options.timeframe)
+    if options.timezone is not None:
+        check_timezone(options.timezone)
+    if options.format is not None:
+        get_format(options.format)
+    return options
+
+
+def _origin(path: Path) -> str:
+    return f"file {path.name}"
+
+
+@contextmanager
+def _opened(
+    path: Path, options: ImportOptions, folder: Path | None = None
+) -> Iterator[tuple[SourceFile, Format, Contents, Identity]]:
+    """Lend a file, its format and what it holds; what is packed in it is unpacked for as long."""
+    with TemporaryDirectory(dir=folder) as unpacked:
+        file = open_source_file(path, Path(unpacked), source="" if not path.is_file() else path.name)
+        known = recognize(file, source=path.name) if options.format is None else _forced(file, options.format)
+        contents = known.contents(file, options, source=path.name)
+        yield file, known, contents, _identity(path, known, contents, options)
+
+
+def _forced(file: SourceFile, name: str) -> Format:
+    known = get_format(name)
+    if not known.recognizes(file):
+        raise DataError(f"{file.path.name}: it cannot be read as {name} ({known.description})")
+    return known
+
+
+def _identity(path: Path, known: Format, contents: Contents, options: ImportOptions) -> Identity:
+    symbol = options.symbol or contents.symbol
+    if symbol is None:
+        of = f"is of {contents.called}{f' ({contents.market})' if contents.market else ''}, which is no declared symbol"
+        raise ConfigError(
+            f"{path.name} {of if contents.called else 'does not tell its symbol'}: name one (--symbol BTCUSDT), or "
+            "declare it in datasets/instruments.yaml"
+        )
+    instrument = get_instrument(symbol)
+    if contents.kind == "funding" and instrument.kind != "perpetual":
+        raise ConfigError(f"{path.name} holds funding rates; {symbol} is of kind {instrument.kind} and pays none")
+    other = (
+        contents.market is not None and instrument.kind in ("spot", "perpetual") and instrument.kind != contents.market
+    )
+    if other and not options.trust:
+        raise ConfigError(
+            f"{path.name} is of a {contents.market} market, {symbol} is of kind {instrument.kind}: name the symbol "
+            "that is meant (--symbol), or import it all the same with --trust"
+        )
+    label = None
+    if contents.kind == "bars" and (told := options.timeframe or contents.timeframe):
+        label = Timeframe.parse(told).label
+    whence = "as named" if options.symbol else "as the file says"
+    remarks = "".join(f"; {remark}" for remark in contents.remarks)
+    return Identity(known.name, contents.kind, symbol, label, f"{known.name} format, {symbol} {whence}{remarks}")
+
+
+def _check_agreement(report: ImportReport, options: ImportOptions) -> None:
+    """Raise DataError if a file contradicts most of what the store has of the same times."""
+    stored = report.stored
+    known = stored.conflicts + stored.unchanged
+    if not options.trust and known >= _ENOUGH_TO_COMPARE and stored.conflicts > _MOST * known:
+        raise DataError(
+            f"{report.path.name}: {stored.conflicts} of the {known} bars that the store has of the same times have "
+            f"other values ({stored}): it is of another symbol, market or time zone, and nothing was stored; if it is "
+            "right, replace what is stored with --revise, or add only what is lacking with --trust"
+        )
+
+
+def _told(identity: Identity, checker: BarChecker) -> str:
+    return identity.told + ("" if identity.timeframe else f"; {checker.timeframe} by the spacing of the bars")
+
+
+def _check(path: Path, folder: Path, options: ImportOptions) -> _Ready:
+    """Read and check a file; its bars then wait in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _opened(path, options, folder) as (file, known, contents, identity):
+        source = f"{identity.subject} in {path.name}"
+        if identity.kind == "funding":
+            return _Ready(path, identity, None, _read_rates(known, file, options, identity, source))
+        instrument: Instrument = get_instrument(identity.symbol)
+        timeframe = Timeframe.parse(identity.timeframe) if identity.timeframe else None
+        checker = BarChecker(instrument, timeframe, source=source, trust=options.trust)
+        with BarSpool(folder / "bars.parquet") as spool:
+            for bars in _normalized(known, file, options, options.timezone or contents.timezone, source):
+                checked = checker.check(bars)
+                if len(checked):
+                    spool.write(checked)
+        checker.finish()
+        pa.default_memory_pool().release_unused()  # what reading took is not kept while the store works
+        if not spool.rows:
+            raise DataError(f"{source}: its only bar has not closed yet; import it later")
+        return _Ready(path, identity, checker, spool)
+
+
+def _normalized(
+    known: Format, file: SourceFile, options: ReadOptions, timezone: str | None, source: str
+) -> Iterator[pd.DataFrame]:
+    """Yield the bars of a file in Forge's form, in its order."""
+    rows = 0
+    for chunk in known.read(file, options, source=source):
+        yield normalize_bars(chunk, source=source, timezone=timezone, first_row=rows)
+        rows += len(chunk)
+
+
+def _read_rates(
+    known: Format, file: SourceFile, options: ReadOptions, identity: Identity, source: str
+) -> "pd.Series[float]":
+    """Return the funding rates of a file, checked, oldest first."""
+    pieces = []
+    rows = 0
+    for chunk in known.read(file, options, source=source):
+        times = next((chunk[name] for name in chunk.columns if str(name).strip().lower() in _TIMES), None)
+        if times is None:
+            raise DataError(f"{source}: there is no column of times among {', '.join(map(str, chunk.columns))}")
+        index = parse_timestamps(times, source=source, timezone=options.timezone, first_row=rows)
+        pieces.append(pd.Series(pd.to_numeric(chunk["rate"], errors="coerce").to_numpy(), index=index, dtype="float64"))
+        rows += len(chunk)
+    if not pieces:
+        raise DataError(f"{source} has no rows")
+    rates = pd.concat(pieces)
+    if len(rates) > 1 and rates.index.is_monotonic_decreasing:
+        rates = rates[::-1]
+    return checked_rates(rates, symbol=identity.symbol)

@@ -1,0 +1,1 @@
+"""Sources of bars, one module each (see ``forge_core.market.sources.protocol``); ``files`` is the import folder."""

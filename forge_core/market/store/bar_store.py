@@ -1,0 +1,301 @@
+"""The store: one DuckDB file of raw bars. One process at a time holds it, for as short as it can."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from forge_core.errors import DataError
+from forge_core.market.bars.funding import checked_rates
+from forge_core.market.bars.model import BAR_COLUMNS, validate_bars
+from forge_core.market.reference.timeframes import Timeframe
+from forge_core.market.store.upsert import BARS, FUNDING, Table, UpsertReport, merge_offered
+from forge_core.paths import safe_name
+
+_COLUMNS = ", ".join(BAR_COLUMNS)
+_SCHEMA = f"""
+{BARS.schema}
+{FUNDING.schema}
+CREATE TABLE IF NOT EXISTS taken ( -- the files that a source's bars came in, so that none is asked for twice
+    symbol VARCHAR NOT NULL,
+    series VARCHAR NOT NULL, -- a timeframe, or 'funding'
+    source VARCHAR NOT NULL,
+    part VARCHAR NOT NULL,
+    checksum VARCHAR NOT NULL, -- '' where the source has no such file
+    PRIMARY KEY (symbol, series, source, part)
+)
+"""
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "256MB",  # of DuckDB's own working memory; it spills to disk beyond
+    "threads": 2,
+}
+_RETRY = 0.1  # seconds
+_FULL = ("No space left", "File too large", "Disk quota", "not enough space")  # what the system says of a full disk
+
+
+class BarStore:
+    """The bars of all symbols in one DuckDB file, opened for the length of a ``with`` block.
+
+    DuckDB lets one process hold a file. If another does, opening waits up to ``wait`` seconds and then raises
+    DataError; a file that is no database, or is damaged, raises DataError too.
+    """
+
+    def __init__(self, path: Path, *, wait: float = 5.0) -> None:
+        self.path = path
+        self._wait = wait
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._in_transaction = False
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self._wait
+        while True:
+            try:
+                self._connection = duckdb.connect(str(self.path), config=_SETTINGS)
+                self._connection.execute("SET enable_progress_bar = false")
+                self._connection.execute(_SCHEMA)
+                return self
+            except duckdb.Error as error:
+                self.close()
+                if not _held_elsewhere(error):
+                    raise self._damaged(error) from error
+                if time.monotonic() >= deadline:
+                    raise DataError(
+                        f"{self.path} is in use by another process, which is still so after {self._wait:g} s: wait for "
+                        f"it to finish, or close the program that has it open ({error})"
+                    ) from error
+            time.sleep(_RETRY)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, so that another process can have it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make the upserts of the block one: all of them are stored, or none."""
+        with self._connected() as connection:
+            if self._in_transaction:
+                yield
+                return
+            connection.begin()
+            self._in_transaction = True
+            try:
+                yield
+                connection.commit()
+            except BaseException:
+                with suppress(duckdb.Error):  # an error that made DuckDB give up has ended the transaction already
+                    connection.rollback()
+                raise
+            finally:
+                self._in_transaction = False
+
+    def upsert(
+        self, symbol: str, timeframe: str, bars: pd.DataFrame, *, source: str, revise: bool = False
+    ) -> UpsertReport:
+        """Add the bars that the store lacks, all or none; ``source`` says where they are from.
+
+        A bar that the store has already stays as it is: it counts as unchanged where the values agree (to 1e-9,
+        relative) and as a conflict where they do not. With ``revise`` such bars are replaced instead, and what they
+        were is kept in the table ``revisions``. Raises DataError if the bars are not sound.
+        """
+        label = Timeframe.parse(timeframe).label
+        validate_bars(bars, symbol=symbol, timeframe=label, instrument=None)
+        times = pd.DatetimeIndex(bars.index).tz_localize(None).to_numpy()
+        offered = pa.table({"timestamp": times, **{name: bars[name].to_numpy() for name in BAR_COLUMNS}})
+        return self._merge(BARS, {"symbol": symbol, "timeframe": label}, offered, source, revise)
+
+    def upsert_file(
+        self, symbol: str, timeframe: str, path: Path, *, source: str, revise: bool = False
+    ) -> UpsertReport:
+        """Do as ``upsert`` with the bars of a Parquet file (timestamp and ``BAR_COLUMNS``) that were checked before."""
+        key = {"symbol": symbol, "timeframe": Timeframe.parse(timeframe).label}
+        return self._merge(BARS, key, path, source, revise)
+
+    def upsert_funding(self, symbol: str, rates: pd.Series, *, source: str, revise: bool = False) -> UpsertReport:
+        """Add the funding rates that the store lacks, as ``upsert`` does bars.
+
+        ``rates`` are fractions of notional, paid by longs, by the time they are paid (UTC). Raises DataError if the
+        times do not rise or a rate is no finite number.
+        """
+        rates = checked_rates(rates, symbol=symbol)
+        times = pd.DatetimeIndex(rates.index).tz_localize(None).to_numpy()
+        offered = pa.table({"timestamp": times, "rate": rates.to_numpy(np.float64)})
+        return self._merge(FUNDING, {"symbol": symbol}, offered, source, revise)
+
+    def funding(self, symbol: str, start: datetime | None = None, end: datetime | None = None) -> pd.Series:
+        """Return the funding rates paid in [start, end), oldest first, as a Series named ``rate``; it may be empty."""
+        where, parameters = _selection({"symbol": symbol}, start, end)
+        query = f"SELECT timestamp, rate FROM funding WHERE {where} ORDER BY timestamp"
+        with self._connected() as connection:
+            columns = connection.execute(query, parameters).fetchnumpy()
+        return pd.Series(np.asarray(columns["rate"], dtype=np.float64), index=_index(columns["timestamp"]), name="rate")
+
+    def funding_sources(self, symbol: str, start: datetime | None = None, end: datetime | None = None) -> list[str]:
+        """Return where the funding rates paid in [start, end) are from."""
+        where, parameters = _selection({"symbol": symbol}, start, end)
+        return self._distinct_sources(f"funding WHERE {where}", parameters)
+
+    def revisions(self, symbol: str | None = None) -> pd.DataFrame:
+        """Return the bars that were replaced, oldest first: as they were, and by what and when (UTC)."""
+        where, parameters = ("symbol = $symbol", {"symbol": symbol}) if symbol else ("true", {})
+        with self._connected() as connection:
+            query = f"SELECT * FROM {BARS.revisions} WHERE {where} ORDER BY replaced_at, symbol, timeframe, timestamp"
+            return connection.execute(query, parameters).fetchdf()
+
+    def read(
+        self,
+        symbol: str,
+        timeframe: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the bars that open in [start, end), oldest first; of these the newest ``limit``, if given.
+
+        Where the store has none, the table is empty. A ``start`` or ``end`` without a zone is UTC.
+        """
+        where, parameters = _selection(_series(symbol, timeframe), start, end)
+        newest = f"ORDER BY timestamp DESC LIMIT {int(limit)}" if limit is not None else ""
+        query = f"SELECT * FROM (SELECT timestamp, {_COLUMNS} FROM bars WHERE {where} {newest}) ORDER BY timestamp"
+        with self._connected() as connection:
+            columns = connection.execute(query, parameters).fetchnumpy()
+        values = {name: np.asarray(columns[name], dtype=np.float64) for name in BAR_COLUMNS}
+        return pd.DataFrame(values, index=_index(columns["timestamp"]))
+
+    def sources(
+        self, symbol: str, timeframe: str, start: datetime | None = None, end: datetime | None = None
+    ) -> list[str]:
+        """Return where the bars that open in [start, end) are from."""
+        where, parameters = _selection(_series(symbol, timeframe), start, end)
+        return self._distinct_sources(f"bars WHERE {where}", parameters)
+
+    def _distinct_sources(self, rows: str, parameters: dict[str, object]) -> list[str]:
+        with self._connected() as connection:
+            found = connection.execute(f"SELECT DISTINCT source FROM {rows} ORDER BY source", parameters).fetchall()
+        return [source for (source,) in found]
+
+    def span(self, symbol: str, timeframe: str) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        """Return the open times of the first and last bar, or None if the store has none."""
+        where, parameters = _selection(_series(symbol, timeframe), None, None)
+        query = f"SELECT min(timestamp), max(timestamp) FROM bars WHERE {where}"
+        with self._connected() as connection:
+            first, last = connection.execute(query, parameters).fetchall()[0]
+        return None if first is None else (pd.Timestamp(first, tz="UTC"), pd.Timestamp(last, tz="UTC"))
+
+    def open_times(self, symbol: str, timeframe: str, start: datetime, end: datetime) -> NDArray[np.int64]:
+        """Return the open times in [start, end) of the bars there are, in microseconds, ascending."""
+        where, parameters = _selection(_series(symbol, timeframe), start, end)
+        query = f"SELECT epoch_us(timestamp) AS time FROM bars WHERE {where} ORDER BY timestamp"
+        with self._connected() as connection:
+            return np.asarray(connection.execute(query, parameters).fetchnumpy()["time"], dtype=np.int64)
+
+    def taken(self, symbol: str, series: str, source: str) -> dict[str, str]:
+        """Return the parts (files) taken from ``source`` so far and their checksums, '' for a part it does not have.
+
+        ``series`` is a timeframe or ``funding``.
+        """
+        query = "SELECT part, checksum FROM taken WHERE symbol = ? AND series = ? AND source = ?"
+        with self._connected() as connection:
+            return dict(connection.execute(query, [symbol, series, source]).fetchall())
+
+    def note_taken(self, symbol: str, series: str, source: str, parts: Mapping[str, str]) -> None:
+        """Note what ``taken`` returns; called once what was in the parts is stored."""
+        if not parts:
+            return
+        rows = [(symbol, series, source, part, checksum) for part, checksum in parts.items()]
+        with self.transaction(), self._connected() as connection:
+            connection.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?)", rows)
+
+    def coverage(self) -> pd.DataFrame:
+        """Return a row per symbol and timeframe: symbol, timeframe, bars, first, last (open times), sources."""
+        query = (
+            "SELECT symbol, timeframe, count(*), min(timestamp), max(timestamp), "
+            "string_agg(DISTINCT source, ', ' ORDER BY source) FROM bars GROUP BY symbol, timeframe"
+        )
+        with self._connected() as connection:
+            rows = connection.execute(query).fetchall()
+        rows.sort(key=lambda row: (row[0], Timeframe.parse(row[1])))
+        table = pd.DataFrame(rows, columns=["symbol", "timeframe", "bars", "first", "last", "sources"])
+        for column in ("first", "last"):
+            table[column] = pd.to_datetime(table[column], utc=True)
+        return table
+
+    @contextmanager
+    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend the open connection; what DuckDB cannot do with the file becomes a DataError."""
+        if self._connection is None:
+            raise DataError(f"{self.path} is not open: use it inside `with BarStore(path) as store:`")
+        try:
+            yield self._connection
+        except duckdb.Error as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: duckdb.Error) -> DataError:
+        if any(sign in str(error) for sign in _FULL):
+            return DataError(
+                f"the disk of {self.path} is full: nothing of this import was stored; free some space (or move the "
+                f"data with FORGE_HOME) and run it again ({error})"
+            )
+        return DataError(
+            f"{self.path} cannot be used as a store ({error}); if it is damaged, move it away and import the bars again"
+        )
+
+    def _merge(
+        self, table: Table, key: dict[str, str], offered: pa.Table | Path, source: str, revise: bool
+    ) -> UpsertReport:
+        safe_name(key["symbol"], "symbol")
+        with self.transaction(), self._connected() as connection:
+            if isinstance(offered, Path):
+                relation = connection.read_parquet(str(offered))
+                relation.create_view("offered", replace=True)
+            else:
+                connection.register("offered", offered)
+            try:
+                return merge_offered(connection, table, key, source, revise=revise)
+            finally:
+                with suppress(duckdb.Error):
+                    connection.execute("DROP VIEW IF EXISTS offered")
+
+
+def _series(symbol: str, timeframe: str) -> dict[str, str]:
+    return {"symbol": symbol, "timeframe": Timeframe.parse(timeframe).label}
+
+
+def _index(times: Any) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(np.asarray(times, dtype="datetime64[us]"), tz="UTC", name="timestamp")
+
+
+def _selection(series: dict[str, str], start: datetime | None, end: datetime | None) -> tuple[str, dict[str, object]]:
+    """Return the WHERE clause of a read and its parameters."""
+    where = " AND ".join(f"{name} = ${name}" for name in series)
+    parameters: dict[str, object] = dict(series)
+    for name, comparison, moment in (("start", ">=", start), ("end", "<", end)):
+        if moment is not None:
+            time_ = pd.Timestamp(moment)
+            utc = time_ if time_.tzinfo is None else time_.tz_convert("UTC").tz_localize(None)
+            where += f" AND timestamp {comparison} ${name}"
+            parameters[name] = utc.to_pydatetime()
+    return where, parameters
+
+
+def _held_elsewhere(error: duckdb.Error) -> bool:
+    """Whether the file could not be opened because another process has it (worded so on POSIX, and on Windows)."""
+    text = str(error)
+    return "Could not set lock" in text or "being used by another process" in text

@@ -1,0 +1,236 @@
+"""A block of words at a time: what rules say on 512 bars, compared by codes and combined, each in a few instructions.
+
+A block of results is ``BLOCK`` words of 64 bits in memory, a bit a bar. All functions take addresses; those of codes
+must have ``BLOCK * WORD`` of them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from forge_core.simd.lanes64 import VALUE_BYTES, WORD, as_bits, ask_for, repeated
+
+BLOCK = 8  # words
+BLOCK_SHIFT = 3  # word >> BLOCK_SHIFT is its block
+CODE_BYTES = 2
+_LINE_BYTES = 64  # of a processor's cache
+
+_INT16 = ir.IntType(16)
+_INT32 = ir.IntType(32)
+_INT64 = ir.IntType(64)
+_DIGITS = 8  # binary ones of a count
+MAX_COUNT = 2**_DIGITS - 1  # bitsets that `count_into` can add up
+_CODES = ir.VectorType(_INT16, WORD)
+_WORDS = ir.VectorType(_INT64, BLOCK)
+_ALL = 2**64 - 1
+
+
+def _same(word: int) -> Any:
+    """Return a block of one word again and again."""
+    return ir.Constant(_WORDS, [word] * BLOCK)
+
+
+def _codes_at(builder: Any, address: Any, word: int) -> Any:
+    place = builder.add(address, _INT64(word * WORD * CODE_BYTES))
+    return builder.load(builder.inttoptr(place, _CODES.as_pointer()), align=CODE_BYTES)
+
+
+def _store_word(builder: Any, block: Any, word: int, bits: Any) -> None:
+    place = builder.add(block, _INT64(word * VALUE_BYTES))
+    builder.store(bits, builder.inttoptr(place, _INT64.as_pointer()), align=VALUE_BYTES)
+
+
+def _compare(builder: Any, block: Any, pairs: list[tuple[Any, Any]]) -> Any:
+    """Fill a block with where the codes of its words are above others; return whether any are equal."""
+    least = None  # difference: 0 where codes are equal
+    for word, (x, y) in enumerate(pairs):
+        _store_word(builder, block, word, as_bits(builder, builder.icmp_unsigned(">", x, y)))
+        difference = builder.xor(x, y)
+        if least is None:
+            least = difference
+        else:
+            least = builder.select(builder.icmp_unsigned("<", least, difference), least, difference)
+    equal = as_bits(builder, builder.icmp_unsigned("==", least, ir.Constant(_CODES, [0] * WORD)))
+    return builder.icmp_unsigned("!=", equal, _INT64(0))
+
+
+@intrinsic
+def above(typing_context: Any, block: Any, left: Any, right: Any) -> Any:
+    """Fill a block with where the codes at ``left`` are above those at ``right``; return whether any are equal."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block, left, right = args
+        pairs = [tuple(_codes_at(builder, codes, word) for codes in (left, right)) for word in range(BLOCK)]
+        return _compare(builder, block, pairs)
+
+    return types.boolean(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def above_number(typing_context: Any, block: Any, codes: Any, number: Any) -> Any:
+    """Fill a block with where codes are above that of a number; return whether any are equal to it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block, codes, number = args
+        other = repeated(builder, builder.trunc(number, _INT16), _CODES)
+        return _compare(builder, block, [(_codes_at(builder, codes, word), other) for word in range(BLOCK)])
+
+    return types.boolean(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def prefetch_codes(typing_context: Any, codes: Any) -> Any:
+    """Ask for the codes of a block, to be read soon: so many columns are read in turn that no processor would know."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        for line in range(0, BLOCK * WORD * CODE_BYTES, _LINE_BYTES):
+            ask_for(builder, builder.add(args[0], _INT64(line)))
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+def _equality(*, with_number: bool) -> Callable[..., Any]:
+    @intrinsic
+    def equal(typing_context: Any, block: Any, left: Any, right: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            block, left, right = args
+            number = repeated(builder, builder.trunc(right, _INT16), _CODES) if with_number else None
+            for word in range(BLOCK):
+                y = number if with_number else _codes_at(builder, right, word)
+                true = builder.icmp_unsigned("==", _codes_at(builder, left, word), y)
+                _store_word(builder, block, word, as_bits(builder, true))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, types.int64), codegen
+
+    return equal
+
+
+def _block_at(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, _WORDS.as_pointer())
+
+
+def _words_of(builder: Any, block: Any) -> Any:
+    return builder.load(_block_at(builder, block), align=VALUE_BYTES)
+
+
+def _set_words(builder: Any, block: Any, words: Any) -> None:
+    builder.store(words, _block_at(builder, block), align=VALUE_BYTES)
+
+
+def _combination(operation: str) -> Callable[..., Any]:
+    @intrinsic
+    def combine(typing_context: Any, block: Any, other: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            both = (_words_of(builder, address) for address in args)
+            _set_words(builder, args[0], getattr(builder, operation)(*both))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), codegen
+
+    return combine
+
+
+def _is_filled(word: int) -> Callable[..., Any]:
+    @intrinsic
+    def is_filled(typing_context: Any, block: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            different = builder.icmp_unsigned("!=", _words_of(builder, args[0]), _same(word))
+            mask = ir.IntType(BLOCK)
+            return builder.icmp_unsigned("==", builder.bitcast(different, mask), mask(0))
+
+        return types.boolean(types.int64), codegen
+
+    return is_filled
+
+
+equal = _equality(with_number=False)
+equal_number = _equality(with_number=True)
+
+and_into = _combination("and_")
+"""block &= other"""
+or_into = _combination("or_")
+"""block |= other"""
+is_none = _is_filled(0)
+is_all = _is_filled(_ALL)
+
+
+@intrinsic
+def turn(typing_context: Any, block: Any, other: Any, word: Any) -> Any:
+    """block = other ^ word"""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block, other, word = args
+        _set_words(builder, block, builder.xor(_words_of(builder, other), repeated(builder, word, _WORDS)))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.uint64), codegen
+
+
+@contextmanager
+def _for_each(builder: Any, members: Any, count: Any) -> Iterator[Any]:
+    """Loop over the words of the ``count`` blocks whose addresses stand at ``members``."""
+    with cgutils.for_range(builder, count) as each:
+        place = builder.add(members, builder.mul(each.index, _INT64(VALUE_BYTES)))
+        yield _words_of(builder, builder.load(builder.inttoptr(place, _INT64.as_pointer())))
+
+
+def _joined(operation: str, beginning: int) -> Callable[..., Any]:
+    """Return a function that joins the ``count`` blocks whose addresses stand at ``members``."""
+
+    @intrinsic
+    def join(typing_context: Any, block: Any, members: Any, count: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            block, members, count = args
+            found = cgutils.alloca_once(builder, _WORDS)
+            builder.store(_same(beginning), found)
+            with _for_each(builder, members, count) as words:
+                builder.store(getattr(builder, operation)(builder.load(found), words), found)
+            _set_words(builder, block, builder.load(found))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, types.int64), codegen
+
+    return join
+
+
+all_into = _joined("and_", _ALL)
+any_into = _joined("or_", 0)
+
+
+@intrinsic
+def count_into(typing_context: Any, block: Any, members: Any, count: Any, needed: Any) -> Any:
+    """Set the bits that at least ``needed`` of ``count`` blocks have, whose addresses stand at ``members``.
+
+    Bits are counted in binary digits, one vector a digit: adding a bit to a digit is an exclusive or, what is carried
+    an and. Then the number is compared digit by digit, the lowest first.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block, members, count, needed = args
+        digits = [cgutils.alloca_once(builder, _WORDS) for _ in range(_DIGITS)]
+        for digit in digits:
+            builder.store(_same(0), digit)
+        with _for_each(builder, members, count) as words:
+            carry = words
+            for digit in digits:
+                old = builder.load(digit)
+                builder.store(builder.xor(old, carry), digit)
+                carry = builder.and_(old, carry)
+        enough = _same(_ALL)
+        for number, digit in enumerate(digits):
+            asked = builder.trunc(builder.lshr(needed, _INT64(number)), ir.IntType(1))
+            mask = repeated(builder, builder.sext(asked, _INT64), _WORDS)
+            value = builder.load(digit)
+            both, either = builder.and_(value, enough), builder.or_(value, enough)
+            enough = builder.or_(both, builder.and_(either, builder.not_(mask)))
+        _set_words(builder, block, enough)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, types.int64), codegen

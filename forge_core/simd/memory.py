@@ -1,0 +1,102 @@
+"""Arrays by address.
+
+Kernels get the bars and feature columns as addresses. Columns stay where they are, often memory-mapped and of any
+number, and numba cannot index a varying number of separate arrays without copying them. An array made from an address
+has no owner, so that passing it on costs no (atomic) reference count, which took most of the time of the kernel's inner
+calls; and read-only and writable arrays need no second compilation. Whoever takes an address keeps the array alive.
+"""
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numba import carray, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from forge_core.simd.compiled import compiled
+
+LINE = 8  # numbers of 8 bytes in a line of a processor's cache
+
+
+def address(array: NDArray[Any], dtype: Any) -> int:
+    """Return where the data of a C-contiguous array of ``dtype`` begin; raises ValueError for another array."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise ValueError(f"a contiguous {np.dtype(dtype)} array is needed, got {array.dtype}, strides {array.strides}")
+    return int(array.__array_interface__["data"][0])
+
+
+def line_aligned(size: int, dtype: Any, *, offset: int = 0) -> NDArray[Any]:
+    """Return an array of ``size`` numbers of 8 bytes, not set, of which number ``offset`` is at a line of the cache.
+
+    Vectors that lie across two lines are read at half the speed.
+    """
+    block = np.empty(size + LINE, dtype)
+    shift = -(block.ctypes.data // block.itemsize + offset) % LINE
+    return block[shift : shift + size]
+
+
+class RemembersAddresses:
+    """A dataclass that caches where its arrays are: what is copied or pickled are its fields, never an address."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+@intrinsic
+def _pointer(typing_context: Any, number: Any) -> Any:
+    """Turn an integer address into a pointer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(number), codegen
+
+
+@compiled
+def float64_at(number, size):
+    """Return the ``size`` float64 values at an address."""
+    return carray(_pointer(number), (size,), np.float64)
+
+
+@compiled
+def int64_at(number, size):
+    """Return the ``size`` int64 values at an address."""
+    return carray(_pointer(number), (size,), np.int64)
+
+
+@compiled
+def uint64_at(number, size):
+    """Return the ``size`` uint64 values at an address."""
+    return carray(_pointer(number), (size,), np.uint64)
+
+
+@compiled
+def int32_at(number, size):
+    """Return the ``size`` int32 values at an address."""
+    return carray(_pointer(number), (size,), np.int32)
+
+
+@compiled
+def uint16_at(number, size):
+    """Return the ``size`` uint16 values at an address."""
+    return carray(_pointer(number), (size,), np.uint16)
+
+
+@compiled
+def uint8_at(number, size):
+    """Return the ``size`` uint8 values at an address."""
+    return carray(_pointer(number), (size,), np.uint8)
+
+
+@compiled
+def address_of(array):
+    """Return where the data of an array begin."""
+    return array.ctypes.data
+
+
+@compiled
+def borrowed(array):
+    """Return ``array`` without an owner; the caller of the kernel holds it."""
+    return carray(_pointer(array.ctypes.data), array.shape, array.dtype)

@@ -1,0 +1,93 @@
+"""Checks of fronts and champions: what was found is worth a look."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from forge_core.evolution.run.status import study_status
+from forge_pipelines.defs.evolution.assets import champion, pareto_front
+from forge_pipelines.lib.asset_checks import check_result, checked_partitions, requested
+from forge_pipelines.lib.errors import user_errors
+from forge_pipelines.lib.partitions import STUDIES
+
+_FEW_TRADES = 10
+
+_FRONT_NOT_EMPTY = dg.AssetCheckSpec(
+    "not_empty", asset=pareto_front, description="At least one Play met every constraint of the study."
+)
+_HOLDOUT_PROFIT = dg.AssetCheckSpec(
+    "profit_on_holdout", asset=champion, description="The champion earned something on every holdout dataset."
+)
+_HOLDOUT_BETTER = dg.AssetCheckSpec(
+    "better_than_holding",
+    asset=champion,
+    description="On every holdout dataset the champion earned more than buying once and holding did.",
+)
+_HOLDOUT_TRADES = dg.AssetCheckSpec(
+    "trades_on_holdout",
+    asset=champion,
+    description=f"The champion closed at least {_FEW_TRADES} trades on every holdout dataset: fewer say little.",
+)
+
+
+@dg.multi_asset_check(name="pareto_front_checks", specs=[_FRONT_NOT_EMPTY])
+def pareto_front_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Look at the fronts of the studies."""
+    yield _front_result(_reports(context))
+
+
+@dg.multi_asset_check(
+    name="champion_checks", specs=[_HOLDOUT_PROFIT, _HOLDOUT_BETTER, _HOLDOUT_TRADES], can_subset=True
+)
+def champion_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Look at what the champions did on their holdouts."""
+    yield from requested(context, _champion_results(_reports(context)))
+
+
+def study_evaluations(report: Mapping[str, Any]) -> Iterator[dg.AssetCheckEvaluation]:
+    """Return the checks of one study's front and champion as the events that an op logs."""
+    reports = {report["study"]: report}
+    for result in (_front_result(reports), *_champion_results(reports)):
+        yield dg.AssetCheckEvaluation(
+            asset_key=result.asset_key,  # type: ignore[arg-type]  # _result gives both
+            check_name=result.check_name,  # type: ignore[arg-type]
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
+            description=result.description,
+        )
+
+
+def _front_result(reports: Mapping[str, Mapping[str, Any]]) -> dg.AssetCheckResult:
+    return check_result(
+        _FRONT_NOT_EMPTY,
+        {study: None if report["front_size"] else report["reason"] for study, report in reports.items()},
+    )
+
+
+def _champion_results(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[dg.AssetCheckResult]:
+    profit: dict[str, str | None] = {}
+    better: dict[str, str | None] = {}
+    trades: dict[str, str | None] = {}
+    for study, report in reports.items():
+        for dataset, figures in report.get("holdout", {}).items():
+            metrics, subject = figures["metrics"], f"{study} on {dataset}"
+            lost = metrics["total_return"] is None or metrics["total_return"] <= 0
+            profit[subject] = f"total return {metrics['total_return']}" if lost else None
+            held = figures["buy_and_hold"]
+            less = (metrics["total_return"] or 0.0) <= held
+            better[subject] = f"total return {metrics['total_return']}, of holding {held}" if less else None
+            few = metrics["total_trades"] < _FEW_TRADES
+            trades[subject] = f"{metrics['total_trades']} trades" if few else None
+    yield check_result(_HOLDOUT_PROFIT, profit, dg.AssetCheckSeverity.WARN)
+    yield check_result(_HOLDOUT_BETTER, better, dg.AssetCheckSeverity.WARN)
+    yield check_result(_HOLDOUT_TRADES, trades, dg.AssetCheckSeverity.WARN)
+
+
+def _reports(context: dg.AssetCheckExecutionContext) -> dict[str, Mapping[str, Any]]:
+    """Return the champion's report of each study that is complete."""
+    studies = checked_partitions(context, list(STUDIES.get_partition_keys(dynamic_partitions_store=context.instance)))
+    with user_errors():
+        found = {study: study_status(study)["champion"] for study in studies}
+    return {study: report for study, report in found.items() if report is not None}

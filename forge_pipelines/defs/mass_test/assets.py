@@ -1,0 +1,161 @@
+"""Mass tests: the results of each month, and the ranking of a sweep's strategies over all of them."""
+
+import os
+import warnings
+from functools import cache, partial
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from forge_core.errors import DataError
+from forge_core.files import content_hash
+from forge_core.sweeps.loading import month_hashes
+from forge_core.sweeps.plan import SweepPlan, read_plan
+from forge_core.sweeps.ranking import rank_strategies
+from forge_core.sweeps.report import heat_maps, month_figures, ranking_folder, write_ranking
+from forge_core.sweeps.results import shelf_folder
+from forge_core.sweeps.steps import load_sweep, plan_sweep, run_sweep_task
+from forge_pipelines.defs.market.assets import WRITES_STORE, raw_ohlcv
+from forge_pipelines.lib.errors import user_errors
+from forge_pipelines.lib.materialization import Content
+from forge_pipelines.lib.metadata import Metadata, figure, markdown_table, picture
+from forge_pipelines.lib.partitions import MONTHS, SWEEPS
+
+_SHOWN = 25
+
+
+class SweepConfig(dg.Config):
+    """What to sweep."""
+
+    sweep: str = Field(
+        default=os.environ.get("FORGE_SWEEP") or "mass_test",
+        description="A sweep's name, as in `forge sweep list`, or the path of its YAML file.",
+    )
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)  # a backfill over months in one run: Dagster may change it yet
+    _asset_of_months = dg.asset(
+        partitions_def=MONTHS,
+        deps=[dg.AssetDep(raw_ohlcv, partition_mapping=dg.AllPartitionMapping())],
+        group_name="mass_test",
+        kinds={"parquet"},
+        op_tags=WRITES_STORE,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+
+
+@_asset_of_months
+def mass_test_results(context: dg.AssetExecutionContext, config: SweepConfig) -> dg.MaterializeResult:
+    """Results of every strategy of a sweep in one month, on all its symbols and intervals, one row a test.
+
+    The `mass_test` job does all months, symbols and intervals side by side and records each month here. Materialized
+    from here, or by a backfill over months, it does the months asked for, one series after the other. What is there
+    already is not done again, whatever sweep it was for.
+    """
+    with user_errors():
+        document = plan_sweep(load_sweep(config.sweep), log=context.log)
+        plan, months = SweepPlan.read(document), list(context.partition_keys)
+        lacking = [month for month in months if month not in plan.months]
+        if len(lacking) == len(months):
+            raise DataError(f"sweep {plan.spec.name} has no bars to test on in {', '.join(months[:5])}")
+        for month in lacking:
+            context.log.warning(f"sweep {plan.spec.name} has no bars to test on in {month}")
+        reports = [run_sweep_task(document, task.symbol, task.interval, months, context.log) for task in plan.tasks]
+        contents = {content.partition: content for content in month_contents(plan)}
+    for month in months:
+        if month in contents:
+            context.add_asset_metadata(contents[month].describe(), partition_key=month)
+    found = [contents[month].version for month in months if month in contents]
+    version = found[0] if len(months) == 1 and found else content_hash(*found)
+    return dg.MaterializeResult(
+        metadata={"sweep": plan.spec.name, "tests_run_now": sum(report["run"] for report in reports)},
+        data_version=dg.DataVersion(version),
+    )
+
+
+@dg.asset(
+    partitions_def=SWEEPS,
+    deps=[dg.AssetDep(mass_test_results, partition_mapping=dg.AllPartitionMapping())],
+    group_name="mass_test",
+    kinds={"parquet"},
+)
+def strategy_ranking(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """The strategies of a sweep by their pooled returns over all months, symbols and intervals.
+
+    Beside each: how many trades and days it comes from, how steady it is over months, and whether the parameter sets
+    next to it are good too. Recorded by `mass_test` at its end; materialize it to rank anew what is there.
+    """
+    with user_errors():
+        plan = read_plan(context.partition_key)
+        return ranking_content(plan, write_ranking(plan)).result()
+
+
+def month_contents(plan: SweepPlan) -> list[Content]:
+    """Return the content of ``mass_test_results`` for each month that has results of ``plan``."""
+    figures = cache(partial(month_figures, plan))  # computed once, and only if a month's page is to be written
+    return [
+        Content("mass_test_results", month, version, partial(_describe_month, plan, month, figures))
+        for month, version in month_hashes(plan).items()
+    ]
+
+
+def _describe_month(plan: SweepPlan, month: str, figures: Any) -> Metadata:
+    found = figures()[month]
+    columns = ("strategy", "tests", "trades", "days", "profitable tests", "mean return")
+    rows = [
+        (
+            name,
+            f"{of['tests']:,}",
+            f"{of['total_trades']:,}",
+            f"{of['days']:,}",
+            f"{of['profitable']:.0%}",
+            f"{of['mean_return']:.3%}",
+        )
+        for name, of in found["strategies"].items()
+    ]
+    return {
+        "dagster/row_count": found["tests"],
+        "dagster/uri": dg.MetadataValue.path(str(shelf_folder(plan.home, "results"))),
+        "sweep": plan.spec.name,
+        "failed": found["failed"],
+        "total_trades": found["total_trades"],
+        "symbols": ", ".join(found["symbols"]),
+        "intervals": ", ".join(found["intervals"]),
+        "strategies": markdown_table(columns, rows),
+    }
+
+
+def ranking_content(plan: SweepPlan, ranking: pd.DataFrame) -> Content:
+    """Return the content of ``strategy_ranking``; ``ranking`` is what ``write_ranking`` wrote."""
+    version = content_hash(plan.spec.fingerprint, *month_hashes(plan).values())
+    return Content("strategy_ranking", plan.spec.name, version, partial(_describe_ranking, plan, ranking))
+
+
+def _describe_ranking(plan: SweepPlan, ranking: pd.DataFrame) -> Metadata:
+    shown = ("tests", "total_trades", "days", "sharpe", "profit_factor", "positive_months", "neighbour_sharpe")
+    families = ("parameter_sets", "sharpe_median", "positive_sets", "best_sharpe", "best_total_trades", "best_days")
+    return {
+        "dagster/row_count": len(ranking),
+        "dagster/uri": dg.MetadataValue.path(str(ranking_folder(plan.spec.name, plan.home))),
+        "symbols": ", ".join(plan.spec.symbols),
+        "months": len(plan.months),
+        "tests": plan.tests,
+        "ranking": _table(ranking.head(_SHOWN), ("strategy", "parameters", *shown)),
+        "strategies": _table(rank_strategies(ranking), ("strategy", *families, "best_parameters", "neighbour_sharpe")),
+        **{f"{name} map": picture(png, f"{name}: Sharpe ratio") for name, png in heat_maps(ranking).items()},
+    }
+
+
+def _table(frame: pd.DataFrame, columns: tuple[str, ...]) -> dg.MarkdownMetadataValue:
+    rows = [[_cell(row[name]) for name in columns] for row in frame.to_dict("records")]
+    return markdown_table(columns, rows)
+
+
+def _cell(value: Any) -> str:
+    """Write a number as ``figure`` does, and JSON of parameters as people write it."""
+    if isinstance(value, str):
+        return value.strip("{}").replace('"', "").replace(",", " ")
+    return figure(None if pd.isna(value) else value)

@@ -1,0 +1,118 @@
+"""The ``mass_test`` job: plan a sweep, test each symbol and interval side by side, record the months, rank.
+
+Nothing keeps two runs apart: each series is written by one of them at a time, and what one has done the other finds.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.paths import Home
+from forge_core.sweeps.plan import SweepPlan
+from forge_core.sweeps.steps import finish_sweep, load_sweep, pending_tasks, plan_sweep, run_sweep_task
+from forge_pipelines.defs.market.assets import WRITES_STORE, open_store, raw_content
+from forge_pipelines.defs.mass_test.assets import SweepConfig, month_contents, ranking_content
+from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
+from forge_pipelines.lib.errors import user_errors
+from forge_pipelines.lib.executor import TRY_AGAIN, executor
+from forge_pipelines.lib.materialization import log_lacking
+from forge_pipelines.lib.partitions import SWEEPS
+from forge_pipelines.lib.processes import die_with_run, is_running, report_killed, run_process_id, start_time
+
+_PROCESS, _STARTED = "forge/process", "forge/process_started"
+
+
+@dg.op(
+    out={"plan": dg.Out(dict), "tasks": dg.DynamicOut(dict, is_required=False)},
+    tags=WRITES_STORE,
+    retry_policy=TRY_AGAIN,
+)
+def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[dg.Output | dg.DynamicOutput]:
+    """Read the sweep, take in its bars, and send each symbol and interval on its way."""
+    die_with_run()
+    home = Home.current()
+    with user_errors():
+        spec = load_sweep(config.sweep)
+        note_process(context)
+        plan = plan_sweep(spec, home, context.log)
+        log_bars(context, spec.symbols, home)
+        pending = pending_tasks(plan)
+    series = f"{len(plan['tasks'])} series, {len(pending)} of them not complete yet"
+    context.log.info(f"sweep {spec.name}: {plan['tests']:,} tests on {series}")
+    yield dg.Output(plan, "plan")
+    for number, task in enumerate(pending or plan["tasks"][:1]):  # without any, what follows would be skipped
+        yield dg.DynamicOutput({**plan, "tasks": [task]}, mapping_key=str(number), output_name="tasks")
+
+
+@dg.op(retry_policy=TRY_AGAIN)
+def sweep_series(context: dg.OpExecutionContext, task: dict) -> dict:
+    """Test every strategy on every month of one symbol and interval, but for what is there already."""
+    die_with_run()
+    (series,) = task["tasks"]
+    with user_errors():
+        return run_sweep_task(task, series["symbol"], series["interval"], log=context.log)
+
+
+@dg.op(retry_policy=TRY_AGAIN)
+def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dict[str, Any]:
+    """Record the months, rank the strategies, and say what was done."""
+    die_with_run()
+    with user_errors():
+        report = finish_sweep(plan, reports)
+        read = SweepPlan.read(plan)
+        log_lacking(context, month_contents(read))
+        context.instance.add_dynamic_partitions(str(SWEEPS.name), [read.spec.name])
+        log_lacking(context, [ranking_content(read, pd.read_parquet(report["ranking"]))])
+    counts = f"{report['asked']:,} tests, {report['run']:,} of them now, {report['failed']:,} failed"
+    context.log.info(f"sweep {report['sweep']}: {counts}")
+    if report["best"] is not None:
+        context.log.info(f"best: {report['best']}; `forge sweep top {report['sweep']}` shows more")
+    return report
+
+
+def log_bars(context: dg.OpExecutionContext, symbols: list[str], home: Home) -> None:
+    """Log the bars of ``symbols`` that the instance does not know as they are."""
+    with open_store(home) as store:
+        for symbol in symbols:
+            log_lacking(context, [raw_content(get_instrument(symbol), store, home)])
+
+
+def note_process(context: dg.OpExecutionContext) -> None:
+    """Note in which process this run is, and report runs failed whose process is gone: killed, they could not."""
+    instance = context.instance
+    for run in instance.get_runs(
+        dg.RunsFilter(job_name="mass_test", statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    ):
+        process, started = run.tags.get(_PROCESS), run.tags.get(_STARTED)
+        if run.run_id != context.run_id and process and started and not is_running(int(process), float(started)):
+            report_killed(instance, run, int(process))
+    pid = run_process_id()
+    instance.add_run_tags(context.run_id, {_PROCESS: str(pid), _STARTED: str(start_time(pid) or 0.0)})
+
+
+@dg.config_mapping
+def mass_test_config(config: SweepConfig) -> dict:
+    """Show one flat set of values in the launchpad."""
+    return {"ops": {"plan_tests": {"config": config.model_dump()}}, "loggers": CONSOLE_CONFIG}
+
+
+@dg.graph
+def mass_test_graph() -> None:
+    """Plan, then all series side by side, then the ranking."""
+    plan, tasks = plan_tests()
+    rank_tests(plan, tasks.map(sweep_series).collect())
+
+
+mass_test = mass_test_graph.to_job(
+    name="mass_test",
+    config=mass_test_config,
+    executor_def=executor,
+    logger_defs={"console": console_logger},
+    description=(
+        "Sweep strategies over months, symbols and intervals: every combination of their parameters, each result kept "
+        "once. Run again, it does what is missing. `FORGE_WORKERS` says how many series at a time."
+    ),
+)
