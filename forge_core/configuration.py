@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from forge_core.errors import ConfigError, suggest
@@ -13,6 +13,17 @@ from forge_core.errors import ConfigError, suggest
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
 Fault = tuple[Location, str, Any]  # location in the model, message, the wrong value
+
+
+def _in_key_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_key_order(value[key]) for key in sorted(value)}
+    return [_in_key_order(entry) for entry in value] if isinstance(value, list) else value
+
+
+InKeyOrder = AfterValidator(_in_key_order)
+"""Annotates the mappings of a spec: sorted by key at every depth, so that a JSON file with sorted keys, which is how
+manifests and hashes are written, restores the same order."""
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

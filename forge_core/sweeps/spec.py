@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from forge_core.configuration import Fault, raise_faults, validate_model
+from forge_core.configuration import Fault, InKeyOrder, raise_faults, validate_model
 from forge_core.engine.costs import Costs
 from forge_core.engine.kernel.params import RollMode
 from forge_core.errors import ConfigError
@@ -132,8 +132,8 @@ class SweepSpec(_Spec):
     months: Annotated[
         All | Annotated[MonthRange, Tag("range")] | Annotated[list[Month], Tag("list")], Discriminator(_shape)
     ] = "all"
-    strategies: dict[str, list[dict[str, Any]]] = Field(min_length=1)
-    options: dict[str, Any] = {}
+    strategies: Annotated[dict[str, list[dict[str, Any]]], InKeyOrder] = Field(min_length=1)
+    options: Annotated[dict[str, Any], InKeyOrder] = {}
     costs: CostChanges = CostChanges()
     cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     policy: Literal["pessimistic", "ohlc_path"] = "pessimistic"

@@ -69,8 +69,8 @@ def test_goals_of_a_study() -> None:
     spec = small_spec("goals", constraints={"min_trades": 5, "max_drawdown": {"value": 0.5, "aggregate": "median"}})
     constraints = Goals.of(spec).constraints
     assert [(c.name, c.metric, c.direction, c.aggregate, c.bound) for c in constraints] == [
-        ("min_trades", "total_trades", "maximize", "worst", 5.0),
         ("max_drawdown", "max_drawdown", "minimize", "median", 0.5),
+        ("min_trades", "total_trades", "maximize", "worst", 5.0),
     ]
 
 

@@ -70,7 +70,7 @@ def test_an_own_space() -> None:
     )
     space = build_space(spec, timeframe="1h", sides="long")
     assert len(space.slots) == 3
-    rsi, ema = space.slots[0].columns
+    ema, rsi = space.slots[0].columns  # in the order of their names
     assert rsi.choices == ((("timeperiod", 7),), (("timeperiod", 21),))
     assert len(ema.choices) == 4
     assert ema.comparisons == ("close", "partner")

@@ -23,9 +23,9 @@ def labels(spec: SweepSpec) -> list[str]:
 def test_every_combination_of_a_grid_is_a_variant():
     spec = read("strategies:\n  rsi: {period: [7, 14], lower: 30, upper: [70, 80]}\n  macd:\n")
     assert labels(spec) == [
-        "rsi_7_30_70_sma", "rsi_7_30_80_sma", "rsi_14_30_70_sma", "rsi_14_30_80_sma", "macd_12_26_9",
+        "macd_12_26_9", "rsi_7_30_70_sma", "rsi_7_30_80_sma", "rsi_14_30_70_sma", "rsi_14_30_80_sma",
     ]  # fmt: skip
-    assert json.loads(spec.variants[0].parameters_json) == {"period": 7, "lower": 30, "upper": 70, "smoothing": "sma"}
+    assert json.loads(spec.variants[1].parameters_json) == {"period": 7, "lower": 30, "upper": 70, "smoothing": "sma"}
 
 
 def test_several_grids_of_a_strategy_and_options_multiply_and_nothing_is_there_twice():

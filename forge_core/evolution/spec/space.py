@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from forge_core.configuration import Fault, raise_faults
+from forge_core.configuration import Fault, InKeyOrder, raise_faults
 from forge_core.errors import unknown
 from forge_core.features.definition import FeatureDefinition
 from forge_core.features.reference import Number
@@ -86,7 +86,7 @@ def _timeframe(label: str) -> str:
 FeatureName = Annotated[str, AfterValidator(_known_feature)]
 TimeframeLabel = Annotated[str, AfterValidator(_timeframe)]
 Grids = dict[str, list[int | float]]  # of a feature's parameters
-FeatureList = dict[FeatureName, Grids]
+FeatureList = Annotated[dict[FeatureName, Grids], InKeyOrder]
 Choices = tuple[tuple[tuple[str, Number], ...], ...]  # parameter choices, each fully resolved
 
 

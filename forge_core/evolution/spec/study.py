@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from forge_core.configuration import Fault, Location, line_of, raise_faults, validate_model
+from forge_core.configuration import Fault, InKeyOrder, Location, line_of, raise_faults, validate_model
 from forge_core.engine.costs import Costs
 from forge_core.errors import ConfigError, PlayError, unknown
 from forge_core.evolution.search.encoding import encode
@@ -53,7 +53,7 @@ class StudySpec(Spec):
     space: SpaceSpec
     sides: Sides = "both"
     objectives: list[ObjectiveSpec] = Field(min_length=1, max_length=4)
-    constraints: dict[Annotated[str, AfterValidator(known_constraint)], ConstraintSpec] = Field(
+    constraints: Annotated[dict[Annotated[str, AfterValidator(known_constraint)], ConstraintSpec], InKeyOrder] = Field(
         default={}, validate_default=True
     )
     population: int = Field(ge=2, le=10_000)
@@ -69,7 +69,9 @@ class StudySpec(Spec):
     mutation: MutationSpec = MutationSpec()
     champion: str = "knee"
     stall: StallSpec | None = None
-    seeds: list[dict[str, Any]] = Field(default=[])  # documents of known Plays; in the file as paths
+    seeds: Annotated[list[dict[str, Any]], InKeyOrder] = Field(
+        default=[]
+    )  # documents of known Plays; in the file as paths
 
     @field_validator("name")
     @classmethod
@@ -92,7 +94,7 @@ class StudySpec(Spec):
     @field_validator("constraints", mode="after")
     @classmethod
     def _default_constraints(cls, value: dict[str, ConstraintSpec]) -> dict[str, ConstraintSpec]:
-        return {"min_trades": ConstraintSpec(value=30.0), **value}
+        return dict(sorted(({"min_trades": ConstraintSpec(value=30.0)} | value).items()))
 
     @model_validator(mode="after")
     def _consistent(self) -> "StudySpec":
