@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
 
-.PHONY: help setup evolve ui test test-long lint bench constraints clean
+.PHONY: help setup evolve ui test test-extras test-long lint bench constraints clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ evolve: $(VENV)/.compiled ## Evolve a study: make evolve STUDY=quickstart
 ui: $(VENV)/.compiled ## Open the Dagster UI on port 3000
 	$(BIN)/dagster dev
 
-test: $(VENV)/.compiled ## Run the tests, but for those that take minutes
+test: $(VENV)/.compiled ## Run the tests, except those that take minutes
 	$(PYTEST) -n 2 --dist loadfile -m 'not long'
+
+test-extras: $(VENV)/.extras ## Install the extras bench, ccxt and yahoo, and run the tests that need them
+	FORGE_TEST_EXTRAS=1 $(PYTEST) -n 2 --dist loadfile -m extras
 
 test-long: $(VENV)/.compiled ## Run the tests that take minutes
 	$(PYTEST) -m long
@@ -41,10 +44,11 @@ lint: $(VENV)/.installed ## Check style, format and types
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.bench ## Measure against other engines
-	$(BIN)/python -m benchmarks
+# `make bench BENCH='engine --quick'` runs one suite for about a minute.
+bench: $(VENV)/.extras ## Measure against other engines
+	$(BIN)/python -m benchmarks $(BENCH)
 
-constraints: $(VENV)/.bench ## Write constraints.txt anew from what .venv holds
+constraints: $(VENV)/.extras ## Write constraints.txt from the packages in .venv
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable; } > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 
@@ -69,6 +73,6 @@ $(VENV)/.compiled: $(VENV)/.installed
 ACTIVATE := DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME
 export ACTIVATE_NOTE := \# Forge: makes `dagster job execute -j evolve` work as written
 
-$(VENV)/.bench: $(VENV)/.compiled
+$(VENV)/.extras: $(VENV)/.compiled
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench,ccxt,yahoo]'
 	@touch $@

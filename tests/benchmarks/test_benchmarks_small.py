@@ -13,6 +13,7 @@ from forge_core.features.registry import get_feature
 from forge_core.market.bars.model import validate_bars
 from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.parser import parse_play
+from tests.extras import import_extra
 
 BARS = 4_200  # no position is open at their end
 ENGINES = ("forge", "vectorbt_rust", "vectorbt_numba", "backtesting_py")
@@ -28,7 +29,7 @@ TRADES = {
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     for peer in ("vectorbt", "vectorbt_rust", "backtesting"):
-        pytest.importorskip(peer, reason="the extra `bench` is not installed")
+        import_extra(peer, extra="bench")
     from benchmarks.options import Options
     from benchmarks.suites import engine
 
@@ -38,6 +39,7 @@ def result(tmp_path_factory):
     )
 
 
+@pytest.mark.extras
 def test_the_row_of_level_5_has_a_time_for_every_engine(result):
     names = [f"{name}_ms" for name in (*ENGINES, "floor")]
     assert all(result[name] > 0 and math.isfinite(result[name]) for name in names)
@@ -45,22 +47,26 @@ def test_the_row_of_level_5_has_a_time_for_every_engine(result):
     assert all(result[f"{name}_cold_bank_ms"] > 0 for name in ENGINES)
 
 
+@pytest.mark.extras
 def test_all_engines_make_the_same_trades(result):
     assert result["trades"] > 10
     assert result["trades_equal"] is True, result["agreement"]
 
 
+@pytest.mark.extras
 def test_their_metrics_are_the_same(result):
     for name, found in result["agreement"].items():
         assert found["open_at_end"] == 0, "choose a length at whose end no position is open"
         assert found["by_share"] < 1e-9, (name, found)
 
 
+@pytest.mark.extras
 def test_the_data_says_that_it_is_simulated(result):
     assert result["bars"] == BARS
     assert "SIM" in result["data"]
 
 
+@pytest.mark.extras
 def test_a_level_stands_beside_the_missions_own_figures(result):
     (level,) = result["levels"]
     assert (level["mission_mb"], level["mission_seconds"]) == (20, 0.5)

@@ -8,6 +8,7 @@ import pytest
 from forge_core.evolution.nsga import nsga2
 from forge_core.evolution.nsga.nsga2 import FastNsga2, Operators, PublicNsga2, make_nsga2
 from forge_core.evolution.search.genes import Gene
+from tests.extras import import_extra
 
 from .benchmarks import Point, dtlz2, run_forge, run_islands, run_optuna, run_pymoo, volume, zdt1, zdt2
 
@@ -152,12 +153,13 @@ def test_as_good_as_plain_optuna_over_ten_seeds(problem, variables: int, objecti
 
 
 @pytest.mark.long
+@pytest.mark.extras
 @pytest.mark.parametrize(
     ("problem", "variables", "objectives", "reference"), [(zdt1, 30, 2, 1.1), (zdt2, 30, 2, 1.1), (dtlz2, 12, 3, 1.1)]
 )
 def test_islands_beside_one_population_and_pymoo(problem, variables: int, objectives: int, reference: float) -> None:
     """With pymoo's operators Forge comes near pymoo, whose genes are not steps; two islands lose little to one."""
-    pytest.importorskip("pymoo")
+    import_extra("pymoo", extra="bench")
     budget = {"population": 100, "generations": 100}
     operators = Operators(crossover="sbx", crossover_eta=15.0, mutation="polynomial", mutation_eta=20.0)
     ways = {

@@ -19,6 +19,7 @@ from forge_core.market.sources.providers.ccxt import CcxtSource, rows_to_bars
 from forge_core.market.sources.providers.yahoo import YahooSource, history_to_bars
 from forge_core.market.sources.refresh import refresh_bars
 from forge_core.market.store.bar_store import BarStore
+from tests.extras import import_extra
 from tests.market.bar_tables import same_bars, walk
 
 BARS = walk(2_500, "1h", "2024-01-01").round(2)
@@ -91,7 +92,7 @@ def exchange_server():
 @pytest.fixture
 def exchange(home, exchange_server, monkeypatch):
     """Source ccxt whose exchange is the server above, its markets known already."""
-    pytest.importorskip("ccxt", reason="the extra ccxt is not installed")
+    import_extra("ccxt", extra="ccxt")
     options = {**KRAKEN, "source_options": {"exchange": "binance"}}
     source = CcxtSource(get_instrument("BTCUSDT").model_copy(update=options), home)
     url, asked = exchange_server
@@ -106,6 +107,7 @@ def exchange(home, exchange_server, monkeypatch):
     return source, asked
 
 
+@pytest.mark.extras
 def test_ccxt_itself_is_asked_page_by_page_and_again_after_a_rate_limit(exchange):
     source, asked = exchange
     assert {"1m", "1h", "1d"} <= set(source.timeframes())
@@ -119,6 +121,7 @@ def test_ccxt_itself_is_asked_page_by_page_and_again_after_a_rate_limit(exchange
     assert fetched.origin.startswith("binance by ccxt ")
 
 
+@pytest.mark.extras
 def test_ccxt_is_asked_only_for_what_lacks_at_the_ends(exchange):
     source, asked = exchange
     now = BARS.index[-1].tz_localize(None) + pd.Timedelta(minutes=90)
@@ -129,8 +132,9 @@ def test_ccxt_is_asked_only_for_what_lacks_at_the_ends(exchange):
     assert list(source.fetch(request("1h", "2024-01-01", now, BARS.index.tz_localize(None)), print)) == []
 
 
+@pytest.mark.extras
 def test_an_exchange_that_ccxt_does_not_know_is_told(home):
-    pytest.importorskip("ccxt", reason="the extra ccxt is not installed")
+    import_extra("ccxt", extra="ccxt")
     options = {**KRAKEN, "source_options": {"exchange": "kraaken"}}
     with pytest.raises(ConfigError, match=r"BTCUSDT: unknown exchange 'kraaken' \(did you mean 'kraken'\?\)"):
         CcxtSource(get_instrument("BTCUSDT").model_copy(update=options), home)
@@ -187,8 +191,9 @@ class RecordedTicker:
         return history(bars, "America/New_York", "Date")
 
 
+@pytest.mark.extras
 def test_yahoo_is_asked_by_its_own_name_for_raw_prices_as_far_back_as_it_goes(home, monkeypatch):
-    yfinance = pytest.importorskip("yfinance", reason="the extra yahoo is not installed")
+    yfinance = import_extra("yfinance", extra="yahoo")
     monkeypatch.setattr(yfinance, "Ticker", RecordedTicker)
     RecordedTicker.asked.clear()
     soybeans = get_instrument("ZS").model_copy(update={"source": "yahoo", "source_symbol": "ZS=F"})
@@ -206,8 +211,9 @@ def test_yahoo_is_asked_by_its_own_name_for_raw_prices_as_far_back_as_it_goes(ho
     assert RecordedTicker.asked[-1]["start"] == now - pd.Timedelta(days=59)
 
 
+@pytest.mark.extras
 def test_yahoo_that_fails_is_told_and_its_settings_are_put_back(home, monkeypatch):
-    yfinance = pytest.importorskip("yfinance", reason="the extra yahoo is not installed")
+    yfinance = import_extra("yfinance", extra="yahoo")
 
     class Failing(RecordedTicker):
         def history(self, **options):
