@@ -142,10 +142,10 @@ def compute_columns(reference: FeatureRef, bars: BarArrays, index: Integers | No
 def first_value(reference: FeatureRef, bars: BarArrays, execution: BarArrays) -> int:
     """Return the first execution bar at which the column's own warm-up has passed, ``len(execution)`` if it never has.
 
-    That is the bar at which as many native bars as the feature's lookback, and one more, have closed; a streak needs
-    one further bar, the predecessor of its first value.
+    That is the bar at which as many native bars as the feature's lookback, and one more, have closed. A streak warms up
+    as its column does: where it has no value yet, ``rising n`` is false.
     """
-    before = get_feature(reference.name).lookback(dict(reference.params)) + (reference.transform == "streak")
+    before = get_feature(reference.name).lookback(dict(reference.params))
     if before >= len(bars):
         return len(execution)
     closes = int(bars.time[before]) + bars.timeframe.microseconds

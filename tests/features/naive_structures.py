@@ -78,8 +78,10 @@ def fibonacci(bars, i, left, right):
     both = {at for at, each, _ in known if each == "high"} & {at for at, each, _ in known if each == "low"}
     for at, each, price in known:
         if at in both:
-            if each == "low" or tip is None or bars["high"][at] == bars["low"][at]:
+            if each == "low" or bars["high"][at] == bars["low"][at]:
                 continue
+            if kind is None:
+                kind = "high" if bars["close"][at] >= bars["open"][at] else "low"
             ends = {"high": bars["high"][at], "low": bars["low"][at]}
             start, tip = ends["low" if kind == "high" else "high"], ends[kind]
         elif each == kind:
@@ -99,7 +101,7 @@ def zone(bars, i, kind, *, lookback, strength, tolerance, atr):
     settled, before = i, None
     for bar in range(i, -1, -1):
         now = [swing for swing in swings_known(bars, bar, strength, strength) if swing[1] == kind]
-        now = [swing for swing in now if swing[0] >= bar - lookback]
+        now = [swing for swing in now if swing[0] > bar - lookback]  # ``lookback`` bars, this one among them
         if before is not None and now != before:
             break
         if math.isnan(atr[bar]):

@@ -130,13 +130,19 @@ def test_streak_counts_consecutive_steps(values):
     np.testing.assert_array_equal(streak(np.array(values)), expected)
 
 
-@pytest.mark.parametrize("reference", [EMA, EMA_1H, EMA.streak(), EMA_1H.streak(), UPPER, *REFERENCES[2:4]], ids=str)
+@pytest.mark.parametrize("reference", [EMA, EMA_1H, UPPER, *REFERENCES[2:4]], ids=str)
 @pytest.mark.parametrize("execution", ["15m", "1h"])
 def test_warm_up_ends_at_the_first_value(reference, execution, version, home):
     if Timeframe.parse(reference.timeframe) < Timeframe.parse(execution):
         reference = replace(reference, timeframe=execution)
     bank = make_bank(version, home, execution)
     assert bank.warmup(reference) == np.flatnonzero(~np.isnan(bank.column(reference)))[0] > 0
+
+
+@pytest.mark.parametrize("reference", [EMA, EMA_1H, make_reference("close", {}, timeframe="15m")], ids=str)
+def test_a_rule_on_rises_waits_for_its_column_and_no_longer(reference, version, home):
+    bank = make_bank(version, home)
+    assert bank.warmup(reference.streak()) == bank.warmup(reference)
 
 
 def test_warm_up_that_never_ends_is_the_number_of_bars(version, home):

@@ -9,6 +9,7 @@ import talib
 from talib import abstract
 
 from forge_core.features.catalogue.talib import EXCLUDED
+from forge_core.features.catalogue.undefined import UNDEFINED
 from forge_core.features.registry import all_features, get_feature
 from tests.features.sample_bars import choices, hostile, same, ticks, walk
 
@@ -69,7 +70,7 @@ def test_values_are_talibs_own(definition):
                 values = np.array(column, dtype=np.float64)
                 values[:lookback] = np.nan
                 values[np.isinf(values)] = np.nan
-                if definition.name in ("vwma", "cmf", "rvol"):  # see test_no_volume_means_no_value
+                if definition.name in UNDEFINED and bars["close"][210] == bars["close"][211]:  # where nothing moves
                     values[np.isnan(got[output.name])] = np.nan
                 assert same(got[output.name], values)
 
@@ -196,9 +197,115 @@ def test_rsi_sma_is_the_rolling_mean_rsi(timeperiod):
     assert np.nanmax(np.abs(got - wilder)) > 1.0
 
 
-def test_rsi_sma_is_50_where_nothing_moves():
-    bars = {name: np.full(50, 7.7) for name in ("open", "high", "low", "close", "volume")}
-    assert (get_feature("rsi_sma").compute(bars, {})["real"][14:] == 50.0).all()
+NEUTRAL = {
+    "aroon": 100.0,  # the newest bar is as high and as low as any
+    "aroonosc": 0.0,
+    "percentrank": 0.0,  # no value is below the present one
+    "rocr": 1.0,
+    "rocr100": 100.0,
+    "fractal": 0.0,
+    "nvi": 1000.0,  # counted from there
+    "pvi": 1000.0,
+    "obv": 8.0,
+    **dict.fromkeys(("ad", "pvt", "wad"), 0.0),
+    **dict.fromkeys(("avgdev", "stddev", "var", "atr", "natr", "trange", "adr", "plus_dm", "minus_dm"), 0.0),
+    **dict.fromkeys(("marketfi",), 0.0),  # range by volume
+    **dict.fromkeys(("rvol",), 1.0),
+    "cmf": 0.0,
+}
+"""What is defined where no price moves, on every bar, prices and the centred outputs (0) apart."""
+
+
+@pytest.mark.parametrize("definition", INDICATORS, ids=by_name)
+def test_a_flat_market_is_neither_high_nor_low(definition):
+    bars = {name: np.full(200, 100.0) for name in ("open", "high", "low", "close")}
+    bars["volume"] = np.full(200, 8.0)
+    for params in choices(definition):
+        columns = definition.compute(bars, params)
+        for output in definition.outputs:
+            values = columns[output.name][definition.lookback(params) :]
+            if definition.name in ("mama", "sarext", "supertrend") or definition.name.startswith("cdl"):
+                continue  # seeded with other than prices; a sign, not a level
+            if output.scale.kind == "price":
+                np.testing.assert_allclose(values, 100.0, rtol=1e-12)
+            elif np.isnan(values).all():
+                assert definition.name in UNDEFINED
+            else:
+                np.testing.assert_allclose(values, NEUTRAL.get(definition.name, 0.0), rtol=0.0, atol=1e-9)
+                assert definition.name in NEUTRAL or output.scale.kind == "centred"
+
+
+FLAT_FROM, FLAT_TO = 200, 330
+WINDOWS = {
+    "cmou": {"timeperiod": 9},
+    "rsi_sma": {"timeperiod": 9},
+    "er": {"timeperiod": 9},
+    "vhf": {"timeperiod": 10},
+    "willr": {"timeperiod": 10},
+    "cci": {"timeperiod": 10},
+    "imi": {"timeperiod": 10},
+    "mfi": {"timeperiod": 9},
+    "vortex": {"timeperiod": 9},
+    "ultosc": {"timeperiod1": 9},
+    "stochf": {"fastk_period": 10, "fastd_period": 1},
+    "stoch": {"fastk_period": 6, "slowk_period": 3, "slowd_period": 3},
+    "kdj": {"fastk_period": 10, "slowk_period": 1, "slowd_period": 1},
+    "stochrsi": {"fastk_period": 10, "fastd_period": 1},
+    "correl": {"timeperiod": 10},
+    "beta": {"timeperiod": 9},
+    "ht_sine": {},
+    "ht_trendmode": {},
+    "ht_dcperiod": {},
+    "ht_dcphase": {},
+}
+"""Parameters with which these look at the last ten bars (the stochastic less, its cycles more)."""
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_window_in_which_nothing_moves_has_no_value_and_its_neighbours_have_talibs(name):
+    bars = walk()
+    for field in ("open", "high", "low", "close"):
+        bars[field][FLAT_FROM:FLAT_TO] = bars["close"][FLAT_FROM]
+    definition = get_feature(name)
+    columns = definition.compute(bars, WINDOWS[name])
+    for output, column in columns.items():
+        empty = np.flatnonzero(np.isnan(column[definition.lookback(WINDOWS[name]) :])) + definition.lookback(
+            WINDOWS[name]
+        )
+        if name.startswith("ht_"):
+            assert empty.tolist() == list(range(FLAT_FROM + 63, FLAT_TO))
+        elif name == "stoch":
+            assert empty[0] == FLAT_FROM + 5
+            assert empty[-1] == FLAT_TO - 1 + (2 if output == "slowk" else 4)
+        else:
+            assert empty.tolist() == list(range(FLAT_FROM + 9, FLAT_TO))
+
+
+@pytest.mark.parametrize("name", ["rsi", "cmo", "tsi", "rvi", "smi", "plus_di", "dx", "adx", "adxr", "massi"])
+def test_before_the_first_move_there_is_no_strength_and_after_it_talibs_own(name):
+    bars = walk()
+    for field in ("open", "high", "low", "close"):
+        bars[field][:150] = bars["close"][149]
+        bars[field][250:] = bars["close"][250]
+    definition = get_feature(name)
+    expected = abstract.Function(name.upper())(bars)
+    expected = expected if isinstance(expected, list) else [expected]
+    for column, talibs in zip(definition.compute(bars, {}).values(), expected, strict=True):
+        assert np.isnan(column[:150]).all()
+        assert same(column[150:], talibs[150:])  # long after the last move too: their averages remember
+
+
+def test_a_strength_that_cannot_rise_further_is_not_oversold():
+    bars = walk()
+    bars["close"] = np.linspace(100.0, 200.0, bars["close"].size)
+    assert np.isnan(get_feature("stochrsi").compute(bars, {})["fastk"]).all()
+
+
+@pytest.mark.parametrize("name", ["mfi", "pvo", "vwap", "marketfi"])
+def test_bars_that_never_trade_give_no_volume_indicator(name):
+    bars = walk()
+    bars["volume"][:] = 0.0
+    assert np.isnan(get_feature(name).compute(bars, {})["real"]).all()
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,15 @@ from tests.features.sample_bars import same, ticks, walk
 
 @st.composite
 def small_bars(draw, most=60):
-    """Bars on a coarse tick (step of the low, low to high, low to close): equal prices, gaps, outside bars."""
+    """Bars on a coarse tick (step of the low, low to high, to close, to open): equal prices, gaps, outside bars."""
     size = draw(st.integers(0, most))  # drawn first, or lists come out short
-    row = st.tuples(st.integers(-2, 2), st.sampled_from([0, 1, 2, 3, 9]), st.integers(0, 4))
+    offset = st.integers(0, 4)
+    row = st.tuples(st.integers(-2, 2), st.sampled_from([0, 1, 2, 3, 9]), offset, offset)
     rows = draw(st.lists(row, min_size=size, max_size=size))
     low = 200.0 + np.cumsum([row[0] for row in rows])
     high = low + np.array([row[1] for row in rows], dtype=np.float64)
-    close = np.minimum(low + np.array([row[2] for row in rows], dtype=np.float64), high)
-    return {"open": close, "high": high, "low": low, "close": close, "volume": np.ones(low.size)}
+    close, open_ = (np.minimum(low + np.array([row[k] for row in rows], dtype=np.float64), high) for k in (2, 3))
+    return {"open": open_, "high": high, "low": low, "close": close, "volume": np.ones(low.size)}
 
 
 strengths = st.integers(1, 3)
@@ -164,6 +165,28 @@ def test_a_bar_that_is_swing_high_and_low_at_once_makes_a_leg_of_its_own():
     assert columns["direction"][5] == -1.0  # from the high of bar 2 down to the low of bar 4
     assert columns["direction"][7] == -1.0  # ends in a low as before: up to 120 first, then down to 90
     assert columns["level_500"][7] == 105.0
+
+
+@pytest.mark.parametrize(("close", "direction"), [(110.0, 1.0), (100.0, 1.0), (95.0, -1.0)])
+def test_a_first_swing_that_is_high_and_low_at_once_makes_the_first_leg(close, direction):
+    middle = np.full(5, 100.0)
+    bars = {"open": middle, "high": middle + 1.0, "low": middle - 1.0, "close": middle.copy(), "volume": np.ones(5)}
+    bars["high"][2], bars["low"][2], bars["close"][2] = 120.0, 90.0, close
+    definition = get_feature("fibonacci")
+    columns = definition.compute(bars, {"left": 1, "right": 1})
+    assert np.isnan(columns["direction"][:3]).all()
+    assert (columns["direction"][3:] == direction).all()
+    assert (columns["level_500"][3:] == 105.0).all()
+    assert definition.lookback({"left": 1, "right": 1}) == 2
+
+
+def test_a_zone_counts_the_swings_of_lookback_bars_and_no_more():
+    size, lookback, bottom = 60, 20, 30
+    low = np.full(size, 100.0)
+    low[bottom] = 90.0
+    bars = {"open": low, "high": low + 1.0, "low": low, "close": low, "volume": np.ones(size)}
+    support = get_feature("zones").compute(bars, {"lookback": lookback, "strength": 2})["support"]
+    assert np.flatnonzero(support == 90.0).tolist() == list(range(bottom + 2, bottom + lookback))
 
 
 def test_a_double_top_to_the_tick_counts_once_though_talib_passes_it_over():

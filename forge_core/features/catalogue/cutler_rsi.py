@@ -3,19 +3,20 @@
 import talib
 
 from forge_core.features.catalogue.talib.entry import OSCILLATOR_PERIODS, steps
+from forge_core.features.catalogue.undefined import blank
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Parameter, Params
 from forge_core.features.scale import Scale
 
 
 def _rsi_sma(bars: Bars, params: Params) -> tuple[Floats, ...]:
     # With U and D the sums of rises and falls, RSI = 100 U / (U + D) and TA-Lib's CMOU = 100 (U - D) / (U + D).
-    return (50.0 + 0.5 * talib.CMOU(bars["close"], params["timeperiod"]),)
+    return blank("rsi_sma", (50.0 + 0.5 * talib.CMOU(bars["close"], params["timeperiod"]),), bars, params)
 
 
 RSI_SMA = FeatureDefinition(
     name="rsi_sma",
     kind="indicator",
-    description="Relative Strength Index of plain rolling means (Cutler); 50 where the close did not move at all.",
+    description="Relative Strength Index of plain rolling means (Cutler).",
     parameters=(Parameter("timeperiod", 14, True, 2, 100_000, OSCILLATOR_PERIODS),),
     outputs=(Output("real", Scale("bounded", 0.0, 100.0), steps(10, 90, 5)),),
     default_output="real",

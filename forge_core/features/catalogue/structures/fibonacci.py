@@ -4,6 +4,7 @@ import numpy as np
 
 from forge_core.features.catalogue.structures.pivots import LEFT, RIGHT, confirmed_swings
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Params
+from forge_core.features.reference import PRICE_FIELDS
 from forge_core.features.scale import Scale
 from forge_core.simd.compiled import compiled
 
@@ -11,12 +12,16 @@ RATIOS = (0.236, 0.382, 0.5, 0.618, 0.786)
 
 
 @compiled
-def last_leg(high: Floats, low: Floats, left: int, right: int) -> tuple[Floats, Floats, Floats]:
+def last_leg(
+    open_: Floats, high: Floats, low: Floats, close: Floats, left: int, right: int
+) -> tuple[Floats, Floats, Floats]:
     """Return start price, end price and direction (1 up, -1 down) of the last leg known at each bar.
 
     A leg runs from a swing low up to a swing high or from a swing high down to a swing low. A second swing of the same
     kind takes the place of the leg's end if it is beyond it; any other swing that would not make a leg is passed over.
-    A bar that is swing high and swing low at once ends two legs, first the one against the present leg.
+    A bar that is swing high and swing low at once ends two legs, first the one against the present leg. As the first
+    swing of all it makes the first leg: up where it closed at or above its open, as the fill contract's ``ohlc_path``
+    has it, else down.
     """
     n = high.size
     start, end, direction = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
@@ -24,15 +29,17 @@ def last_leg(high: Floats, low: Floats, left: int, right: int) -> tuple[Floats, 
     begin, tip, way = np.nan, np.nan, 0.0  # way: 1 if the tip is a swing high, -1 if it is a swing low
     for i in range(left + right, n):
         top, bottom = high[i - right], low[i - right]
-        if is_high[i] and is_low[i] and way != 0.0:
+        if is_high[i] and is_low[i]:
             if top > bottom:
+                if way == 0.0:
+                    way = 1.0 if close[i - right] >= open_[i - right] else -1.0
                 begin, tip = (bottom, top) if way > 0.0 else (top, bottom)
-        elif is_high[i] and not is_low[i]:
+        elif is_high[i]:
             if way > 0.0:
                 tip = max(tip, top)
             elif not top <= tip:  # true as well before the first swing, when there is no tip
                 begin, tip, way = tip, top, 1.0
-        elif is_low[i] and not is_high[i]:
+        elif is_low[i]:
             if way < 0.0:
                 tip = min(tip, bottom)
             elif not bottom >= tip:
@@ -43,7 +50,7 @@ def last_leg(high: Floats, low: Floats, left: int, right: int) -> tuple[Floats, 
 
 
 def _fibonacci(bars: Bars, params: Params) -> tuple[Floats, ...]:
-    start, end, direction = last_leg(bars["high"], bars["low"], params["left"], params["right"])
+    start, end, direction = last_leg(*(bars[field] for field in PRICE_FIELDS[:4]), params["left"], params["right"])
     length = end - start
     with np.errstate(divide="ignore", invalid="ignore"):
         retracement = (end - bars["close"]) / length
@@ -64,6 +71,6 @@ FIBONACCI = FeatureDefinition(
     ),
     default_output="level_618",
     function=_fibonacci,
-    bars_needed=lambda params: int(params["left"] + params["right"]) + 1,
+    bars_needed=lambda params: int(params["left"] + params["right"]),
     search=True,
 )

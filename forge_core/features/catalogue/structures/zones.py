@@ -36,7 +36,7 @@ def zone_levels(
             swings[last] = i - delay
             _insert(by_price, last - first, prices, i - delay)
             last, changed = last + 1, True
-        while first < last and swings[first] < i - lookback:
+        while first < last and swings[first] <= i - lookback:
             _remove(by_price, last - first, swings[first])
             first, changed = first + 1, True
         if np.isnan(atr[i]):

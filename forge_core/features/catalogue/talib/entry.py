@@ -38,8 +38,7 @@ class Entry:
 
     ``scale`` and ``thresholds`` hold for every output, or are given by output. ``grids`` are by parameter; an entry
     that has any is searched, one without parameters if ``search`` says so. ``ascending`` and ``tied`` are those of
-    FeatureDefinition. ``volume_window_end``: the value has no meaning where ``timeperiod`` bars without volume end
-    this many bars ago (TA-Lib then divides the rounding residue of its running sums by itself).
+    FeatureDefinition.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Entry:
     tied: tuple[tuple[str, str], ...] = ()
     default_output: str | None = None
     search: bool = False
-    volume_window_end: int | None = None
 
     def scale_of(self, output: str) -> Scale:
         """The scale of one output."""

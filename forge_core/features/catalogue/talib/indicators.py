@@ -12,9 +12,9 @@ from talib import abstract
 
 from forge_core.features.catalogue.talib import CATALOGUE
 from forge_core.features.catalogue.talib.entry import Entry
+from forge_core.features.catalogue.undefined import blank
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Parameter, Params
 from forge_core.features.reference import Number
-from forge_core.simd.compiled import compiled
 
 _HIGHEST_PERIOD = 100_000  # TA-Lib's own limit
 _HIGHEST_AVERAGE_TYPE = 13
@@ -64,7 +64,7 @@ def _definition(entry: Entry) -> FeatureDefinition:
         parameters=parameters,
         outputs=outputs,
         default_output=entry.default_output or outputs[0].name,
-        function=_computation(getattr(talib, name), _input_fields(info), bars_needed, entry.volume_window_end),
+        function=_computation(entry.name, getattr(talib, name), _input_fields(info), bars_needed),
         bars_needed=bars_needed,
         ascending=entry.ascending,
         tied=entry.tied,
@@ -79,20 +79,14 @@ def _input_fields(info: Any) -> tuple[str, ...]:
 
 
 def _computation(
-    call: Callable[..., Any],
-    fields: tuple[str, ...],
-    bars_needed: Callable[[Params], int],
-    volume_window_end: int | None,
+    name: str, call: Callable[..., Any], fields: tuple[str, ...], bars_needed: Callable[[Params], int]
 ) -> Callable[[Bars, Params], tuple[Floats, ...]]:
     def compute(bars: Bars, params: Params) -> tuple[Floats, ...]:
         inputs = [bars[field] for field in fields]
         result = call(*inputs, **params)
         columns = result if isinstance(result, tuple) else (result,)
         columns = tuple(c if c.dtype == np.float64 else _floats(c, inputs, bars_needed(params)) for c in columns)
-        if volume_window_end is not None:
-            for column in columns:
-                _blank_without_volume(column, bars["volume"], params["timeperiod"], volume_window_end)
-        return columns
+        return blank(name, columns, bars, params)
 
     return compute
 
@@ -103,16 +97,6 @@ def _floats(column: Any, inputs: list[Floats], lookback: int) -> Floats:
     missing = np.isnan(np.sum(inputs, axis=0))
     values[: missing.argmin() + lookback if not missing.all() else values.size] = np.nan
     return values
-
-
-@compiled
-def _blank_without_volume(column: Floats, volume: Floats, window: int, end: int) -> None:
-    """Set ``column`` to NaN wherever the last ``window`` bars, ``end`` bars ago, had no volume at all."""
-    idle = 0
-    for i in range(end, column.size):
-        idle = idle + 1 if volume[i - end] == 0.0 else 0
-        if idle >= window:
-            column[i] = np.nan
 
 
 INDICATORS = tuple(_definition(entry) for entry in CATALOGUE)

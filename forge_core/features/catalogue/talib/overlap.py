@@ -23,7 +23,7 @@ OVERLAP = (
     Entry("kama", PRICE, grids=AVERAGES),
     Entry("hma", PRICE, grids=AVERAGES),
     Entry("zlema", PRICE, grids=AVERAGES),
-    Entry("vwma", PRICE, grids=AVERAGES, volume_window_end=0),
+    Entry("vwma", PRICE, grids=AVERAGES),
     Entry("t3", PRICE, grids={"timeperiod": (3, 5, 8, 13, 21, 34, 55), "vfactor": (0.5, 0.7, 0.9)}),
     Entry("ma", PRICE),
     Entry("mama", PRICE, grids={"fastlimit": (0.3, 0.4, 0.5, 0.6, 0.7), "slowlimit": (0.02, 0.05, 0.1)}),

@@ -37,7 +37,7 @@ VOLUME = (
     Entry("vwap", PRICE),
     Entry("marketfi", UNBOUNDED),
     Entry("adosc", CENTRED, ZERO, {"fastperiod": (3, 5, 8), "slowperiod": (10, 20, 34)}, ascending=FAST_SLOW),
-    Entry("cmf", SIGNED_UNIT, steps(-0.3, 0.3, 0.05), OSCILLATORS, volume_window_end=0),
+    Entry("cmf", SIGNED_UNIT, steps(-0.3, 0.3, 0.05), OSCILLATORS),
     Entry("efi", CENTRED, ZERO, OSCILLATORS),
     Entry(
         "pvo",
@@ -46,5 +46,5 @@ VOLUME = (
         {"fastperiod": (5, 8, 12), "slowperiod": (21, 26, 50)},
         ascending=FAST_SLOW,
     ),
-    Entry("rvol", UNBOUNDED, (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0), OSCILLATORS, volume_window_end=1),
+    Entry("rvol", UNBOUNDED, (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0), OSCILLATORS),
 )
