@@ -14,11 +14,11 @@ from forge_core.errors import ConfigError, DataError
 from forge_core.feeds.feed import BARS_SIZE, Feed, Floats, Integers
 from forge_core.metrics.accumulators import TALLY_SIZE
 from forge_core.metrics.catalog import METRICS
-from forge_core.metrics.summary import daily_returns, summarize
+from forge_core.metrics.summary import daily_returns, periods_a_year, summarize
 from forge_core.plays.model import Play
 
 DEFAULT_CASH = 100_000.0
-ENGINE_VERSION = "2"  # raised whenever a change may alter a trade or a metric
+ENGINE_VERSION = "3"  # raised whenever a change may alter a trade or a metric
 
 _NO_FLOATS = np.zeros(0)
 _NO_BARS = np.zeros(BARS_SIZE, np.int64)
@@ -78,7 +78,9 @@ def simulate(
     returns = np.empty(day_equity.size)
     daily_returns(day_equity, cash, returns)
     metrics = np.empty(len(METRICS))
-    summarize(tally, returns, feed.years, feed.instrument.annualization, metrics)
+    years, annualization = feed.years, float(feed.instrument.annualization)
+    annualization = periods_a_year(returns.size, years, feed.bar_microseconds, annualization)
+    summarize(tally, returns, years, annualization, metrics)
     if not record:
         return Simulation(metrics, returns)
     # The first run has counted the trades; the second writes them down

@@ -22,7 +22,7 @@ from forge_core.feeds.feed import BARS_SIZE, TIME, Feed, Floats, Integers
 from forge_core.metrics import accumulators as tl
 from forge_core.metrics.accumulators import TALLY_SIZE
 from forge_core.metrics.catalog import METRICS
-from forge_core.metrics.summary import daily_returns, summarize
+from forge_core.metrics.summary import daily_returns, periods_a_year, summarize
 from forge_core.plays.model import Play
 from forge_core.simd.compiled import compiled
 from forge_core.simd.memory import int64_at
@@ -104,6 +104,7 @@ def _run_spans(
         daily = returns[offsets[k] : offsets[k + 1]]
         daily_returns(day_equity[day_index[start] : day_index[end - 1] + 1], cfg[st.CASH], daily)
         years = (time[end - 1] + cfg[st.BAR_MICROSECONDS] - time[start]) / _YEAR_MICROSECONDS
-        summarize(tally, daily, years, annualization, metrics[k])
+        periods = periods_a_year(daily.size, years, int(cfg[st.BAR_MICROSECONDS]), annualization)
+        summarize(tally, daily, years, periods, metrics[k])
         gross[k, 0] = tally[tl.GROSS_PROFIT]
         gross[k, 1] = tally[tl.GROSS_LOSS]

@@ -11,8 +11,10 @@ Written from `forge_core/metrics/catalog.py` by `python -m forge_core.metrics.do
 when the two differ.
 
 Every backtest ends in these numbers, in this order. Fractions are not percent: 0.05 is 5 %. Daily returns are of trade
-dates of the instrument's session, simple, never below -1; the annualization is the instrument's (365 for crypto, 252
-for shares and futures). What is undefined is null in every table, with a reason; NaN and infinity reach none.
+dates of the instrument's session, simple, never below -1; bars longer than a day give one return per bar. The
+annualization is the instrument's number of trade dates a year (365 for crypto, 252 for shares and futures); for bars
+longer than a day it is the number of returns divided by the calendar years of 365.25 days that they cover (52.18 for
+weekly bars). What is undefined is null in every table, with a reason; NaN and infinity reach none.
 
 As an objective a metric is a finite number between *worst* and *cap*: an evaluation that failed, or in which the
 metric is undefined, counts as worst; one in which it is undefined because there was a gain and nothing to divide it by

@@ -54,6 +54,8 @@ Floats = NDArray[np.float64]
 ) = range(33)
 
 _TAIL = 0.05
+_DAY_MICROSECONDS = 86_400_000_000
+YEAR_MICROSECONDS = 365.25 * _DAY_MICROSECONDS
 # A return is a ratio less one, so what differs by less than a few units in the last place of one is rounding.
 _ROUNDING = 4 * np.finfo(np.float64).eps
 
@@ -154,6 +156,34 @@ def growth_a_year(total_return, years):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def periods_a_year(returns, years, bar_microseconds, annualization):  # type: ignore[no-untyped-def]
+    """Return the number of returns in a year, whose square root annualizes a deviation or a Sharpe ratio.
+
+    Bars of up to a day give one return per trade date: the instrument's own number of trade dates a year. Longer bars
+    give one return per bar: ``returns / years``, the periods that the data have (52.18 for weekly bars).
+
+    Parameters
+    ----------
+    returns : int
+        Number of returns.
+    years : float
+        Calendar years of 365.25 days that the returns cover, from the open of the first bar to the close of the last.
+    bar_microseconds : int
+        Length of a bar.
+    annualization : float
+        Trade dates in a year (252 for shares and futures, 365 for crypto).
+
+    References
+    ----------
+    Lo, The Statistics of Sharpe Ratios, Financial Analysts Journal 58(4), 2002: ``SR(q) = sqrt(q) SR`` for ``q``
+    independent periods.
+    """
+    if bar_microseconds <= _DAY_MICROSECONDS or years <= 0.0:
+        return annualization
+    return returns / years
+
+
+@compiled
 def ratio(numerator, denominator):  # type: ignore[no-untyped-def]
     """Return ``numerator / denominator``, NaN where the denominator is zero."""
     return numerator / denominator if denominator != 0.0 else math.nan
@@ -174,7 +204,7 @@ def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyp
     years : float
         Calendar years from the open of the first bar to the close of the last.
     annualization : float
-        Daily returns in a year.
+        Returns in a year (``periods_a_year``).
     out : float64 array, shape (len(METRICS),)
         Receives the metrics.
     """

@@ -61,7 +61,7 @@ def rank(
     for name in split:
         if name not in SPLITS:
             raise ConfigError(unknown("split", name, SPLITS))
-    results = load_results(plan, filters, _NEEDED)
+    results = load_results(plan, filters, (*_NEEDED, "annualization"))
     table = _with_neighbours(_table(results, split), split)
     table = table[table["total_trades"] >= filters.min_trades]
     if sort not in table.columns or sort in _IDENTITY:
@@ -157,7 +157,7 @@ def _summary(results: Results, tests: NDArray[np.int64], columns: Mapping[str, F
     tasks = [results.tasks[k] for k in np.unique(results.task[tests])]
     daily = _pooled(results, tests)
     days = np.diff(results.offsets)[tests]
-    annualization = np.array([task.instrument.annualization for task in results.tasks])[results.task[tests]]
+    years = (days / columns["annualization"]).sum()  # of all tests together: as many periods a year as they have
     trades, wins = columns["total_trades"].sum(), columns["wins"].sum()
     profit, loss = columns["gross_profit"].sum(), columns["gross_loss"].sum()
     month = results.month[tests]
@@ -174,7 +174,7 @@ def _summary(results: Results, tests: NDArray[np.int64], columns: Mapping[str, F
         "net_profit": float(columns["net_profit"].sum()),
         "expectancy": ratio(profit + loss, trades),
         "profit_factor": ratio(profit, -loss),
-        **_pooled_ratios(daily, float(np.average(annualization, weights=days))),
+        **_pooled_ratios(daily, float(days.sum() / years)),
         "positive_months": float((returns > 0).mean()),
         "month_return_mean": float(returns.mean()),
         "month_return_median": float(np.median(returns)),

@@ -59,7 +59,7 @@ RESULT_SCHEMA = pa.schema(
         ("test", _TEXT),
         *((name, _TEXT) for name in _FACTS),
         ("cash", pa.float64()),
-        ("annualization", pa.int16()),
+        ("annualization", pa.float64()),
         ("tested_at", pa.timestamp("us", "UTC")),
         ("error", pa.string()),
         *((metric.name, pa.int32() if metric.integer else pa.float64()) for metric in METRICS),
@@ -157,19 +157,22 @@ class ResultBuffer:
     _cell: list[NDArray[np.int32]] = field(default_factory=list)
     _metrics: list[NDArray[np.float64]] = field(default_factory=list)
     _gross: list[NDArray[np.float64]] = field(default_factory=list)
+    _annualization: list[NDArray[np.float64]] = field(default_factory=list)
     _returns: list[NDArray[np.float32]] = field(default_factory=list)
     _days: list[NDArray[np.int64]] = field(default_factory=list)
     _errors: list[str | None] = field(default_factory=list)
     _times: list[datetime] = field(default_factory=list)
 
-    def add(self, test: int, cells: NDArray[np.int64], found: SpanResults) -> None:
-        """Take the results of one variant on ``cells``."""
-        self._take(test, cells, found.metrics, found.gross, found.returns, np.diff(found.offsets), None)
+    def add(self, test: int, cells: NDArray[np.int64], found: SpanResults, annualization: NDArray[np.float64]) -> None:
+        """Add the results of one variant on ``cells``; ``annualization`` is the returns a year of each."""
+        days = np.diff(found.offsets)
+        self._take(test, cells, found.metrics, found.gross, annualization, found.returns, days, None)
 
     def add_failure(self, test: int, cells: NDArray[np.int64], error: str) -> None:
         """Take what kept one variant from being tested on ``cells``."""
         nothing = np.full((cells.size, len(METRICS)), np.nan)
-        self._take(test, cells, nothing, nothing[:, :2], np.empty(0), np.zeros(cells.size, np.int64), error)
+        days = np.zeros(cells.size, np.int64)
+        self._take(test, cells, nothing, nothing[:, :2], nothing[:, 0], np.empty(0), days, error)
 
     def _take(
         self,
@@ -177,6 +180,7 @@ class ResultBuffer:
         cells: NDArray[np.int64],
         metrics: NDArray[np.float64],
         gross: NDArray[np.float64],
+        annualization: NDArray[np.float64],
         returns: NDArray[np.float64],
         days: NDArray[np.int64],
         error: str | None,
@@ -185,6 +189,7 @@ class ResultBuffer:
         self._cell.append(cells.astype(np.int32))
         self._metrics.append(metrics)
         self._gross.append(gross)
+        self._annualization.append(annualization)
         self._returns.append(returns.astype(np.float32))
         self._days.append(days)
         self._errors += [error] * cells.size
@@ -199,7 +204,7 @@ class ResultBuffer:
         columns = identity(self.plan, self.task, self.tests, test, cell)
         columns |= {
             "cash": _constant(pa.scalar(self.plan.spec.cash, pa.float64()), test.size),
-            "annualization": _constant(pa.scalar(self.task.instrument.annualization, pa.int16()), test.size),
+            "annualization": _numbers(np.concatenate(self._annualization)),
             "tested_at": pa.array(self._times, pa.timestamp("us", "UTC")),
             "error": pa.array(self._errors, pa.string()),
             **{metric.name: _numbers(metrics[:, k], metric.integer) for k, metric in enumerate(METRICS)},

@@ -14,6 +14,7 @@ from forge_core.engine.windows import simulate_spans
 from forge_core.errors import DataError, ForgeError, StudyError
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
+from forge_core.metrics.summary import YEAR_MICROSECONDS, periods_a_year
 from forge_core.plays.model import Play
 from forge_core.plays.validation import check_play
 from forge_core.sweeps import plan as planning
@@ -160,8 +161,12 @@ class _Worker:
         return play
 
     def simulate(self, test: int, cells: NDArray[np.int64], play: Play, feed: Feed, months: Months) -> None:
-        found = simulate_spans(play, feed, months.starts[cells], months.ends[cells], **self.settings(test))
-        self.buffer.add(test, cells, found)
+        starts, ends = months.starts[cells], months.ends[cells]
+        found = simulate_spans(play, feed, starts, ends, **self.settings(test))
+        years = (feed.time[ends - 1] + feed.bar_microseconds - feed.time[starts]) / YEAR_MICROSECONDS
+        days, usual = np.diff(found.offsets), float(feed.instrument.annualization)
+        periods = [periods_a_year(*each, feed.bar_microseconds, usual) for each in zip(days, years, strict=True)]
+        self.buffer.add(test, cells, found, np.array(periods))
         self.report.run += cells.size
 
     def keep_trades(self, test: int, cell: int, play: Play, feed: Feed) -> None:
