@@ -12,6 +12,7 @@ from forge_core.evolution.search.encoding import encode
 from forge_core.evolution.search.genome import Genome
 from forge_core.evolution.search.search_space import SearchSpace, build_space
 from forge_core.evolution.spec.algorithm import CrossoverSpec, MutationSpec, StallSpec
+from forge_core.evolution.spec.evidence import EvidenceSpec
 from forge_core.evolution.spec.objectives import (
     BOUNDS,
     NAMED_OBJECTIVES,
@@ -69,6 +70,7 @@ class StudySpec(Spec):
     mutation: MutationSpec = MutationSpec()
     champion: str = "knee"
     stall: StallSpec | None = None
+    evidence: EvidenceSpec = EvidenceSpec()  # no part of the manifest
     seeds: Annotated[list[dict[str, Any]], InKeyOrder] = Field(
         default=[]
     )  # documents of known Plays; in the file as paths

@@ -1,0 +1,97 @@
+"""The bars of one dataset in memory, as a search sees them: to be mirrored, cut into windows, or disturbed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from forge_core.errors import DataError
+from forge_core.feeds.build import feed_from_bars
+from forge_core.feeds.feed import Feed
+from forge_core.market.bars.model import trade_days
+from forge_core.market.datasets.versions import DatasetVersion
+from forge_core.market.reference.instruments import Instrument
+from forge_core.market.reference.timeframes import Timeframe
+
+
+@dataclass(frozen=True)
+class Market:
+    """Bars of one symbol: ``bars`` of the execution ``timeframe`` and ``higher`` ones by label, all with lead-in.
+
+    Trading begins at ``start``. ``switches``: contract switches of a dated future; ``adjust``: whether its features
+    see prices without their gaps. ``funding``: rates of a perpetual.
+    """
+
+    instrument: Instrument
+    timeframe: str
+    bars: pd.DataFrame = field(repr=False)
+    higher: Mapping[str, pd.DataFrame] = field(repr=False)
+    start: pd.Timestamp
+    switches: pd.DatetimeIndex | None = field(default=None, repr=False)
+    adjust: bool = False
+    funding: "pd.Series[float] | None" = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, version: DatasetVersion, timeframe: str) -> "Market":
+        """Read a dataset version's bars for one execution timeframe."""
+        execution = Timeframe.parse(timeframe)
+        coarser = [
+            label for label in version.timeframes if Timeframe.parse(label).microseconds > execution.microseconds
+        ]
+        return cls(
+            instrument=version.instrument,
+            timeframe=timeframe,
+            bars=version.bars(timeframe),
+            higher={label: version.bars(label) for label in coarser},
+            start=version.start,
+            switches=version.switches,
+            adjust=version.adjusts,
+            funding=version.funding(),
+        )
+
+    @property
+    def first(self) -> int:
+        """The position of the first bar at or after ``start``."""
+        return int(self.bars.index.searchsorted(self.start))
+
+    @property
+    def days(self) -> np.ndarray:
+        """The trade dates (days since 1970-01-01) from ``start`` on, each once, ascending."""
+        return np.unique(trade_days(pd.DatetimeIndex(self.bars.index[self.first :]), self.instrument.session))
+
+    def feed(self) -> Feed:
+        """Return the feed of these bars, its columns computed in memory; raises DataError without a bar to trade."""
+        first = self.first
+        if first >= len(self.bars):
+            raise DataError(f"{self.instrument.symbol}: no {self.timeframe} bar at or after {self.start}")
+        feed = feed_from_bars(
+            self.bars,
+            instrument=self.instrument,
+            timeframe=self.timeframe,
+            higher=self.higher,
+            start=first,
+            switches=self.switches,
+            adjust="forward" if self.adjust else "none",
+        )
+        return feed if self.funding is None else feed.with_funding(self.funding)
+
+    def window(self, first_day: int | None = None, last_day: int | None = None) -> "Market":
+        """Return this market with trading from trade date ``first_day`` to ``last_day``, both included.
+
+        Bars after ``last_day`` are gone, those before ``first_day`` become lead-in. Raises DataError for a window
+        without bars.
+        """
+        days = trade_days(pd.DatetimeIndex(self.bars.index), self.instrument.session)
+        begin = self.first if first_day is None else max(self.first, int(np.searchsorted(days, first_day, "left")))
+        end = len(days) if last_day is None else int(np.searchsorted(days, last_day, "right"))
+        if begin >= end:
+            raise DataError(f"{self.instrument.symbol}: no bar between trade dates {first_day} and {last_day}")
+        cut = self.bars.iloc[:end]
+        closes = cut.index[-1] + self._length(self.timeframe)
+        higher = {label: bars[bars.index <= closes - self._length(label)] for label, bars in self.higher.items()}
+        return replace(self, bars=cut, higher=higher, start=cut.index[begin])
+
+    @staticmethod
+    def _length(label: str) -> pd.Timedelta:
+        return pd.Timedelta(Timeframe.parse(label).microseconds, unit="us")

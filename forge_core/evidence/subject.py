@@ -1,0 +1,137 @@
+"""The study whose champion is examined: its search, its markets and the score its luck searches are compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from forge_core.errors import StudyError
+from forge_core.evidence.market import Market
+from forge_core.evolution.nsga.front import hypervolume, losses
+from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.status import study_status
+from forge_core.evolution.search.evaluation import Constraint, Evaluator, Goals
+from forge_core.evolution.search.loop import Search
+from forge_core.evolution.spec.evidence import EvidenceSpec
+from forge_core.evolution.spec.study import StudySpec, list_studies, load_study
+from forge_core.evolution.storage.manifest import check_unchanged, make_manifest
+from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.files import read_json, read_table
+from forge_core.market.datasets.build import open_version
+from forge_core.paths import Home
+from forge_core.plays.model import Play
+from forge_core.plays.parser import parse_play
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A complete study, and what evidence is wanted of it."""
+
+    plan: StudyPlan
+    evidence: EvidenceSpec
+
+    @classmethod
+    def of(cls, study: str, home: Home | None = None) -> "Subject":
+        """Open a complete study; ``evidence`` is what its file says now, or the defaults where it has no file.
+
+        Raises StudyError for a study that is not complete, or whose numbers today's engine or libraries would not
+        reproduce: luck searches by another engine are no comparison.
+        """
+        home = home or Home.current()
+        state = study_status(study, home)["state"]
+        if state != "complete":
+            raise StudyError(f"study {study!r} is {state}: run `make evolve STUDY={study}` first, then `make prove`")
+        plan = StudyPlan.begun(study, home)
+        datasets = {name: open_version(name, entry["hash"], home) for name, entry in plan.manifest["datasets"].items()}
+        check_unchanged(study, plan.manifest, make_manifest(plan.spec, plan.genome.space, datasets))
+        listed = study in list_studies()
+        return cls(plan, load_study(study).evidence if listed else plan.spec.evidence)
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study as it was begun."""
+        return self.plan.spec
+
+    @cached_property
+    def report(self) -> Mapping[str, Any]:
+        """The champion's report, ``champion.json``."""
+        report: Mapping[str, Any] = read_json(self.plan.folder.champion)
+        return report
+
+    @cached_property
+    def champion(self) -> Play | None:
+        """The champion; None where no Play met every constraint."""
+        return None if self.report["play"] is None else parse_play(self.report["yaml"])
+
+    @cached_property
+    def search(self) -> Search:
+        """The study's search."""
+        return search_of(self.plan)
+
+    @cached_property
+    def markets(self) -> dict[str, Market]:
+        """The bars of the train datasets, by name."""
+        return {name: self.market(name) for name in self.spec.train}
+
+    def market(self, dataset: str) -> Market:
+        """Read the bars of one of the study's datasets, in the version the study was begun with."""
+        pinned = self.plan.manifest["datasets"][dataset]["hash"]
+        return Market.of(open_version(dataset, pinned, self.plan.home), self.spec.timeframe)
+
+    @cached_property
+    def score(self) -> float | None:
+        """The score of the study's own search, as ``search.loop.score_of`` counts it; None without a champion."""
+        table = read_table(self.plan.folder.pareto_front)
+        if table.num_rows == 0:
+            return None
+        values = np.column_stack([table[name].to_numpy() for name in self.plan.tables.objectives])
+        points = losses(values, self.plan.goals.objectives)
+        return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, self.search.reference)
+
+    def evaluator(self, markets: Mapping[str, Market], *, goals: Goals | None = None, threads: int = 1) -> Evaluator:
+        """Return what backtests Plays on ``markets`` with the study's costs, cash and policy."""
+        spec = self.spec
+        return Evaluator(
+            {name: market.feed() for name, market in markets.items()},
+            goals or self.plan.goals,
+            costs=spec.costs,
+            cash=spec.cash,
+            policy=spec.policy,
+            threads=threads,
+        )
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The study's folder."""
+        return self.plan.folder
+
+
+def search_of(plan: StudyPlan) -> Search:
+    """Return the search of a study, ready to be run in memory."""
+    spec, objectives = plan.spec, plan.goals.objectives
+    point = np.array([[plan.manifest["reference_point"][objective.name] for objective in objectives]])
+    return Search(
+        genome=plan.genome,
+        algorithm=plan.algorithm,
+        goals=plan.goals,
+        seed=spec.seed,
+        sizes=tuple(spec.island_sizes),
+        epochs=tuple(spec.epoch_generations),
+        migrants=spec.migrant_count,
+        reference=losses(point, objectives)[0],
+        champion=spec.champion,
+        stall=spec.stall,
+        seeds=tuple(plan.seeds),
+    )
+
+
+def shortened(goals: Goals, share: float) -> Goals:
+    """Return ``goals`` for a period of ``share`` of the study's own: bounds on counts of trades shrink with it."""
+    counts = ("total_trades", "wins", "losses")
+    constraints = tuple(
+        Constraint(c.name, c.metric, c.direction, c.aggregate, c.bound * share) if c.metric in counts else c
+        for c in goals.constraints
+    )
+    return Goals(goals.objectives, constraints)
