@@ -13,7 +13,7 @@ from forge_core.errors import ConfigError, DataError
 from forge_core.feeds.build import feed_from_bars, open_feed
 from forge_core.feeds.feed import Feed
 from forge_core.market.datasets.build import DatasetVersion, ensure_dataset
-from forge_core.market.futures.rolls import Adjustment
+from forge_core.market.futures.adjustment import Adjustment
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.plays.model import Play
 from forge_core.plays.parser import load_play, parse_play

@@ -11,9 +11,9 @@ from forge_core.features.bank.bank import Bank
 from forge_core.features.bank.lazy_columns import MemoryColumns
 from forge_core.features.bank.lru import RecentArrays
 from forge_core.features.column import BarArrays, ColumnSource, read_only
-from forge_core.feeds.feed import Feed, Integers
+from forge_core.feeds.feed import Feed, Floats, Integers
 from forge_core.market.bars.model import trade_days
-from forge_core.market.futures.rolls import Adjustment, forward_adjusted
+from forge_core.market.futures.adjustment import Adjustment, RollAdjustment
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
@@ -36,7 +36,9 @@ def open_feed(version: "DatasetVersion", *, timeframe: str | None = None, home: 
     start = int(np.searchsorted(bars.time, _microseconds(version.start), side="left"))
     if start == len(bars):
         raise DataError(f"dataset {version.name} has no {bank.execution} bar at or after its start {version.start}")
-    feed = _feed(version.instrument, bars, bank.trade_days(), start, bank)
+    adjustment = version.adjustment
+    scale = None if adjustment is None else adjustment.price_scale(bars.time)
+    feed = _feed(version.instrument, bars, bank.trade_days(), start, bank, scale)
     if (switches := version.switches) is not None:
         feed = feed.with_rolls(switches)
     rates = version.funding()
@@ -58,8 +60,9 @@ def feed_from_bars(
     ``bars`` are those of the execution ``timeframe``, of which the first ``start`` are lead-in; ``higher`` holds bars
     of coarser timeframes by label, and one that a feature needs and ``higher`` lacks is resampled from ``bars``.
     ``switches`` are the contract switches of a dated future: the feed rolls there, and its columns (the bar fields
-    in rules among them) see a forward-adjusted series unless ``adjust`` is ``none``; fills always see the bars as they
-    are. The frames are copied, not changed. Raises DataError for a frame that is not bars or a ``start`` outside them,
+    in rules among them) see prices without the gaps between contracts (``futures.adjustment``, anchored at bar
+    ``start``, one level for all timeframes) unless ``adjust`` is ``none``; fills always see the bars as they are. The
+    frames are copied, not changed. Raises DataError for a frame that is not bars or a ``start`` outside them,
     ConfigError for an unknown ``adjust``.
     """
     if not 0 <= start < len(bars):
@@ -67,10 +70,17 @@ def feed_from_bars(
     if adjust not in get_args(Adjustment):
         raise ConfigError(unknown("adjustment", adjust, get_args(Adjustment)))
     execution = Timeframe.parse(timeframe)
-    seen, higher = bars, dict(higher or {})
+    traded, seen, higher, scale = BarArrays.of(bars, execution), bars, dict(higher or {}), None
     if switches is not None and adjust == "forward":
-        seen = forward_adjusted(bars, switches)
-        higher = {label: forward_adjusted(frame, switches) for label, frame in higher.items()}
+        adjustment = RollAdjustment.measure(
+            {timeframe: bars, **higher}, switches, anchor=bars.index[start], instrument=instrument
+        )
+        seen = adjustment.adjusted(bars, execution)
+        higher = {
+            label: adjustment.adjusted(frame, Timeframe.parse(label), (bars, execution))
+            for label, frame in higher.items()
+        }
+        scale = adjustment.price_scale(traded.time)
     columns = MemoryColumns(
         seen,
         execution,
@@ -78,12 +88,18 @@ def feed_from_bars(
         higher=higher,
         recent=RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=10_000),
     )
-    traded = columns.bars(execution) if seen is bars else BarArrays.of(bars, execution)
-    feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns)
+    feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns, scale)
     return feed if switches is None else feed.with_rolls(switches)
 
 
-def _feed(instrument: Instrument, bars: BarArrays, days: Integers, start: int, columns: ColumnSource) -> Feed:
+def _feed(
+    instrument: Instrument,
+    bars: BarArrays,
+    days: Integers,
+    start: int,
+    columns: ColumnSource,
+    price_scale: Floats | None,
+) -> Feed:
     return Feed(
         instrument=instrument,
         timeframe=bars.timeframe.label,
@@ -97,6 +113,7 @@ def _feed(instrument: Instrument, bars: BarArrays, days: Integers, start: int, c
         day=read_only(days),
         start=start,
         columns=columns,
+        price_scale=price_scale,
     )
 
 

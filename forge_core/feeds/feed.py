@@ -32,7 +32,8 @@ class Feed(RemembersAddresses):
     1970-01-01) of the instrument's session and never decreases. Prices are in quote currency per unit. All arrays
     are C-contiguous, may be read-only and shared, and have one entry a bar. ``rolls`` is True at the first bar at
     or after a contract switch. ``funding`` is the sum of the funding rates whose timestamps lie in ``(t_i, t_i+1]``,
-    or None when the instrument pays none.
+    or None when the instrument pays none. ``price_scale`` is the price that features see over the traded one, or None
+    where it is 1 everywhere: an ATR divided by it is a distance in traded prices.
     """
 
     instrument: Instrument
@@ -49,6 +50,7 @@ class Feed(RemembersAddresses):
     columns: ColumnSource
     rolls: NDArray[np.bool_] | None = None
     funding: Floats | None = None
+    price_scale: Floats | None = None
 
     def __len__(self) -> int:
         return self.time.size

@@ -91,4 +91,5 @@ def month_feed(feed: Feed, start: int, end: int) -> Feed:
         columns=_Head(feed.columns, end),
         rolls=None if feed.rolls is None else head(feed.rolls),
         funding=None if feed.funding is None else head(feed.funding),
+        price_scale=None if feed.price_scale is None else head(feed.price_scale),
     )

@@ -25,7 +25,7 @@ from forge_core.engine.costs import Costs
 from forge_core.engine.kernel.params import RollMode
 from forge_core.errors import ConfigError
 from forge_core.files import canonical_json, content_hash
-from forge_core.market.futures.rolls import Adjustment
+from forge_core.market.futures.adjustment import Adjustment
 from forge_core.market.reference.instruments import Instrument, NonNegative, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import safe_name

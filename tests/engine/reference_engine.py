@@ -256,7 +256,9 @@ class Reference:
         )
 
     def atr(self, timeperiod: int, i: int) -> float:
-        return self.column(FeatureRef("atr", (("timeperiod", timeperiod),), "real", self.feed.timeframe))[i]
+        """The ATR as a distance in traded prices: features may see those of a future at another level."""
+        atr = self.column(FeatureRef("atr", (("timeperiod", timeperiod),), "real", self.feed.timeframe))[i]
+        return atr if self.feed.price_scale is None else atr / float(self.feed.price_scale[i])
 
     def quantity(self, price: float, atrs: dict[int, float]) -> float:
         """The size in whole lots, from the equity of a flat account: its balance."""

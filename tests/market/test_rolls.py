@@ -1,17 +1,10 @@
-"""Rolls: their gaps, a series without them that never looks ahead, and dates that do not fit."""
+"""Rolls: their positions, their gaps, and dates that do not fit."""
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from forge_core.features.reference import price_field
-from forge_core.features.registry import make_reference
-from forge_core.feeds.build import feed_from_bars
-from forge_core.market.futures.rolls import first_bars, fitting_share, forward_adjusted, roll_gaps
+from forge_core.market.futures.rolls import first_bars, fitting_share, roll_gaps
 from forge_core.market.importing.importer import read_bars_file
-from forge_core.market.reference.instruments import get_instrument
 from tests.market.bar_tables import REAL, needs_real_bars, walk
 
 PRICES = ["open", "high", "low", "close"]
@@ -50,47 +43,6 @@ def test_switches_outside_the_bars_and_two_at_one_bar_count_as_what_they_are():
     assert first_bars(bars, outside).size == 0
     assert list(first_bars(bars, switches_at(bars, [7, 7], early="3min"))) == [7]
     assert fitting_share(bars, outside) is None
-
-
-def test_the_adjusted_series_opens_where_it_closed_and_moves_as_before():
-    bars = with_gaps(walk(60), {20: 9.0, 45: -30.0})
-    adjusted = forward_adjusted(bars, switches_at(bars, [20, 45]))
-    for position in (20, 45):
-        assert adjusted["open"].iloc[position] == pytest.approx(adjusted["close"].iloc[position - 1])
-    pd.testing.assert_frame_equal(adjusted.iloc[:20], bars.iloc[:20])
-    for part in (slice(20, 45), slice(45, None)):
-        moved = bars[PRICES].iloc[part] - adjusted[PRICES].iloc[part]
-        assert np.ptp(moved.to_numpy()) == pytest.approx(0.0, abs=1e-9)
-    pd.testing.assert_series_equal(adjusted["volume"], bars["volume"])
-
-
-@given(st.sets(st.integers(1, 79), max_size=5), st.integers(1, 80))
-def test_bars_to_come_change_nothing(positions, cut):
-    bars = walk(80)
-    switches = switches_at(bars, sorted(positions))
-    pd.testing.assert_frame_equal(
-        forward_adjusted(bars.iloc[:cut], switches), forward_adjusted(bars, switches).iloc[:cut], check_freq=False
-    )
-
-
-def test_rules_and_features_see_the_adjusted_series_and_fills_the_real_one():
-    bars = with_gaps(walk(300, "1h"), {150: 40.0})
-    switches, gc = switches_at(bars, [150]), get_instrument("GC")
-    feed = feed_from_bars(bars, instrument=gc, timeframe="1h", switches=switches)
-    adjusted = forward_adjusted(bars, switches)
-    same = feed_from_bars(adjusted, instrument=gc, timeframe="1h")
-    for reference in (
-        price_field("close", "1h"),
-        price_field("high", "4h"),
-        make_reference("ema", {"timeperiod": 20}, timeframe="1h"),
-        make_reference("atr", {}, timeframe="2h"),
-    ):
-        np.testing.assert_array_equal(feed.columns.column(reference), same.columns.column(reference))
-    np.testing.assert_array_equal(feed.close, bars["close"].to_numpy())
-    assert np.flatnonzero(feed.rolls).tolist() == [150]
-    raw = feed_from_bars(bars, instrument=gc, timeframe="1h", switches=switches, adjust="none")
-    np.testing.assert_array_equal(raw.columns.column(price_field("close", "1h")), bars["close"].to_numpy())
-    assert np.flatnonzero(raw.rolls).tolist() == [150]
 
 
 @needs_real_bars

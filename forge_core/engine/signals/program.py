@@ -7,7 +7,7 @@ import numpy as np
 from forge_core.engine.signals.bytecode import bytecode_of
 from forge_core.engine.signals.linker import link, program_size
 from forge_core.errors import PlayError
-from forge_core.features.column import Column
+from forge_core.features.column import Column, read_only
 from forge_core.feeds.feed import Feed, Integers
 from forge_core.plays.model import Play
 
@@ -16,8 +16,8 @@ from forge_core.plays.model import Play
 class Program:
     """What the kernel runs: ``plan`` of ``engine.signals.evaluator``, with all that its addresses lead to.
 
-    ``atr`` holds the addresses of the ATR columns of stop, target and trail (0 where none is needed); ``columns`` are
-    kept alive as long as the program is. One run at a time: results of rules are kept in the program itself.
+    ``atr`` holds the addresses of the ATR columns of stop, target and trail in traded prices (0 where none is needed);
+    ``columns`` are kept alive as long as the program is. One run at a time: results of rules are kept in the program.
     """
 
     plan: Integers
@@ -42,9 +42,16 @@ def link_play(play: Play, feed: Feed) -> Program:
     memory = np.empty(program_size(bytecode.code.size, bytecode.groups), np.int64)
     packed = np.frombuffer(b"".join([column.packed for column in columns]), np.int64)
     begin = link(bytecode.code, bytecode.constants, packed, memory, size, bytecode.groups)
+    traded = {place: _in_traded_prices(columns[place], feed) for place in bytecode.atr if place >= 0}
+    columns.extend(traded.values())
     return Program(
         memory[begin:],
-        np.array([columns[place].address if place >= 0 else 0 for place in bytecode.atr], np.int64),
+        np.array([traded[place].address if place >= 0 else 0 for place in bytecode.atr], np.int64),
         max(feed.start, play.warmup_bars, *map(source.warmup, bytecode.columns)),
         columns,
     )
+
+
+def _in_traded_prices(atr: Column, feed: Feed) -> Column:
+    """Return an ATR that features see as a distance in traded prices."""
+    return atr if feed.price_scale is None else Column(read_only(atr.data / feed.price_scale))

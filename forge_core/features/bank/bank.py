@@ -31,7 +31,6 @@ from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import REGISTRY_VERSION, get_feature
 from forge_core.files import canonical_json, content_hash
 from forge_core.market.bars.model import resample_bars, trade_days
-from forge_core.market.futures.rolls import forward_adjusted
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
 
@@ -52,7 +51,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_REVISION = 3  # raise it whenever alignment, streaks, codes or the stored bars change: all is then computed anew
+_REVISION = 4  # raise it whenever alignment, streaks, codes or the stored bars change: all is then computed anew
 _PROGRESS_SECONDS = 2.0
 
 OPEN_MAPS = RecentArrays(max_bytes=2**30, max_arrays=768)
@@ -99,7 +98,7 @@ class Bank(OnDemandColumns):
         self.version = version
         self.folder = bank_folder(home or Home.current(), version.content_hash)
         self._session = version.instrument.session
-        self._adjusts = version.adjusts
+        self._adjustment = version.adjustment
         super().__init__(
             Timeframe.parse(execution), recent, owner=f"{self.folder} {execution} {self._session.model_dump_json()}"
         )
@@ -156,7 +155,7 @@ class Bank(OnDemandColumns):
 
     def traded_bars(self) -> BarArrays:
         """Return the execution bars at the prices that were there; those features see may lack gaps of contracts."""
-        if not self._adjusts:
+        if self._adjustment is None:
             return self.bars(self.execution)
         return self._arrays("traded ", self.execution, lambda: self._frame(self.execution, self.version.bars))
 
@@ -191,8 +190,12 @@ class Bank(OnDemandColumns):
 
     def _seen(self, label: str) -> pd.DataFrame:
         """Return the dataset's own bars as features see them."""
-        bars, switches = self.version.bars(label), self.version.switches
-        return forward_adjusted(bars, switches) if self._adjusts and switches is not None else bars
+        bars, timeframe = self.version.bars(label), Timeframe.parse(label)
+        if self._adjustment is None:
+            return bars
+        finest = self._native[min(self._native)]
+        finer = None if label == finest else (self.version.bars(finest), Timeframe.parse(finest))
+        return self._adjustment.adjusted(bars, timeframe, finer)
 
     def _column_entry(self, reference: FeatureRef) -> _Entry:
         used = {self.execution.microseconds, Timeframe.parse(reference.timeframe).microseconds}

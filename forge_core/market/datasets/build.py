@@ -23,6 +23,7 @@ from forge_core.market.datasets.versions import (
     open_version,
     record_version,
 )
+from forge_core.market.futures.adjustment import RollAdjustment
 from forge_core.market.futures.roll_dates import SwitchDates, load_switch_dates
 from forge_core.market.futures.rolls import roll_doubt
 from forge_core.market.reference.catalog import LEAD_IN, DatasetSpec, get_dataset_spec
@@ -174,11 +175,17 @@ def _rolls(spec: DatasetSpec, bars: dict[str, pd.DataFrame], dates: SwitchDates)
     first = min(frame.index[0] for frame in bars.values())
     within = switches[(switches > first) & (switches < pd.Timestamp(spec.end))]
     origin = dates.origin(spec.symbol)
+    traded = bars[spec.timeframes[0]]
+    levels = None
+    if spec.adjust != "none":
+        anchor = traded.index[int(traded.index.searchsorted(pd.Timestamp(spec.start)))]
+        levels = RollAdjustment.measure(bars, within, anchor=anchor, instrument=get_instrument(spec.symbol)).document()
     return {
         "adjust": spec.adjust,
+        "levels": levels,
         "times": [time.isoformat() for time in within],
         "origin": origin,
-        "doubt": roll_doubt(bars[spec.timeframes[0]], within, spec.name, origin),
+        "doubt": roll_doubt(traded, within, spec.name, origin),
     }
 
 

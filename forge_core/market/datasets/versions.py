@@ -13,6 +13,7 @@ from forge_core.errors import DataError
 from forge_core.files import canonical_json, content_hash, read_json, read_table, write_json
 from forge_core.market.bars.funding import FUNDING_FILE, funding_hash, to_rates
 from forge_core.market.bars.model import BAR_COLUMNS, bars_hash
+from forge_core.market.futures.adjustment import RollAdjustment, adjustment_method
 from forge_core.market.reference.catalog import DatasetSpec, load_catalog
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
@@ -67,6 +68,22 @@ class DatasetVersion:
         """Whether features see prices without the gaps between contracts."""
         return bool(self.manifest.get("rolls", {}).get("adjust") == "forward")
 
+    @property
+    def adjustment(self) -> RollAdjustment | None:
+        """What takes the gaps between contracts out of the prices that features see; None where nothing does.
+
+        Raises DataError for a version that was built without the levels of its contracts.
+        """
+        if not self.adjusts:
+            return None
+        rolls = self.manifest["rolls"]
+        if "levels" not in rolls:
+            raise DataError(
+                f"dataset {self.name}, version {self.content_hash}, was built by an older Forge, which adjusted each "
+                f"timeframe on its own; delete the folder {self.path}, and the dataset is built again when next used"
+            )
+        return RollAdjustment.read(rolls["levels"])
+
     def bars(self, timeframe: str) -> pd.DataFrame:
         """Read the bars of one timeframe, lead-in included. Raises DataError if the file is damaged or was changed."""
         entries = self.manifest["timeframes"]
@@ -108,7 +125,9 @@ def manifest_hash(manifest: Mapping[str, Any]) -> str:
     if "funding" in manifest:
         parts.append(manifest["funding"]["hash"])
     if "rolls" in manifest:
-        parts.append([manifest["rolls"]["times"], manifest["rolls"]["adjust"]])
+        rolls = manifest["rolls"]
+        levels = rolls.get("levels") or {}
+        parts.append([rolls["times"], rolls["adjust"], *(levels[key] for key in ("method", "tick") if key in levels)])
     return content_hash(canonical_json(parts))
 
 
@@ -155,11 +174,13 @@ def latest_version(name: str, home: Home | None = None) -> DatasetVersion | None
 
 def follows(manifest: Mapping[str, Any], spec: DatasetSpec) -> bool:
     """Whether a version was built from ``spec`` as far as its bars go, a future's with its contract switches."""
-    rolls = manifest.get("rolls")
-    if (None if rolls is None else rolls["adjust"]) != (
-        spec.adjust if get_instrument(spec.symbol).kind == "future" else None
-    ):
+    rolls, instrument = manifest.get("rolls"), get_instrument(spec.symbol)
+    if (None if rolls is None else rolls["adjust"]) != (spec.adjust if instrument.kind == "future" else None):
         return False
+    if rolls is not None and rolls["adjust"] != "none":
+        levels = rolls.get("levels") or {}
+        if (levels.get("method"), levels.get("tick")) != (adjustment_method(instrument), instrument.tick):
+            return False
     return (manifest["symbol"], manifest["start"], manifest["end"], _labels(manifest)) == (
         spec.symbol,
         spec.start.isoformat(),

@@ -1,10 +1,8 @@
-"""Contract rolls in a continuous futures series: where they lie, how wide their gaps are, and prices without them.
+"""Contract rolls in a continuous futures series: their positions, their gaps, and roll dates that do not fit.
 
-An unadjusted continuous series jumps where it passes from one contract to the next. The jump is nobody's profit and no
-move of the market, so features look at a series without it; fills happen at the prices that were really there.
+An unadjusted continuous series jumps where it passes from one contract to the next. Features see a series without these
+jumps (``futures.adjustment``); fills are at the traded prices.
 """
-
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,8 +10,6 @@ from numpy.typing import NDArray
 
 from forge_core.market.reference.sessions import microseconds
 
-Adjustment = Literal["forward", "none"]
-_PRICES = ("open", "high", "low", "close")
 _FITTING = 0.75  # share of rolls that lie at a jump of the prices, below which their dates are doubted
 _ENOUGH_ROLLS = 4
 _NEIGHBOURS = 5  # session openings before and after a switch that its gap is compared with
@@ -35,22 +31,6 @@ def roll_gaps(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> pd.DataFrame:
     first = first_bars(bars, switches)
     before, opened = bars["close"].to_numpy()[first - 1], bars["open"].to_numpy()[first]
     return pd.DataFrame({"time": bars.index[first], "previous_close": before, "open": opened, "gap": opened - before})
-
-
-def forward_adjusted(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> pd.DataFrame:
-    """Return ``bars`` with the gap of each roll taken out of every later price; volume stays.
-
-    The adjusted price of bar i is its own less the gaps of all rolls up to bar i, a gap being the first open on the new
-    contract less the last close on the old one. It is known when bar i opens, and bars to come do not change it: no
-    look-ahead, where the usual back-adjustment rewrites the past at each roll. Differences of prices within a contract
-    stay as they are, which ratios would not leave them, and prices may be below zero. A roll's gap holds whatever else
-    happened between that close and that open: the series does not tell the two apart.
-    """
-    gaps = roll_gaps(bars, switches)
-    offset = np.zeros(len(bars))
-    offset[first_bars(bars, switches)] = gaps["gap"].to_numpy()
-    offset = np.cumsum(offset)
-    return bars.assign(**{name: bars[name].to_numpy() - offset for name in _PRICES})
 
 
 def fitting_share(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> float | None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from forge_core.configuration import load_yaml_model
 from forge_core.errors import ConfigError, unknown
-from forge_core.market.futures.rolls import Adjustment
+from forge_core.market.futures.adjustment import Adjustment
 from forge_core.market.reference.instruments import load_instruments
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import project_root, safe_name
