@@ -18,6 +18,8 @@ GENES = [
     Gene("period", 12),
     Gene("operand", 60),
     Gene("mirror", 2, ordered=False),
+    Gene("timeframe", 1, ordered=False),
+    Gene("a_constant", 1),
     Gene("stop", 9),
 ]
 OPERATORS = [
@@ -92,9 +94,11 @@ def test_both_ways_select_the_same_survivors(objectives: int, feasible: float, s
 
 def test_the_best_come_first() -> None:
     """The best of a selection cut inside the first rank are its extremes; the dominated and infeasible go."""
-    front = [Point((0, 0, 0, 0, 0, i), (float(i), float(i))) for i in range(5)]  # maximize, minimize: all on one front
-    dominated = Point((0, 0, 0, 0, 1, 0), (0.0, 5.0))
-    broken = Point((0, 0, 0, 0, 1, 1), (9.0, 0.0), violation=0.1)
+    front = [
+        Point((0, 0, 0, 0, 0, 0, 0, i), (float(i), float(i))) for i in range(5)
+    ]  # maximize, minimize: all on one front
+    dominated = Point((0, 0, 0, 0, 0, 0, 1, 0), (0.0, 5.0))
+    broken = Point((0, 0, 0, 0, 0, 0, 1, 1), (9.0, 0.0), violation=0.1)
     algorithm = make_nsga2(GENES, ["maximize", "minimize"])
     candidates = [broken, dominated, *front]
     assert {candidates[i].objectives for i in algorithm.select(candidates, 2)} == {(0.0, 0.0), (4.0, 4.0)}
@@ -120,7 +124,7 @@ def test_children_depend_on_seed_and_order_alone() -> None:
 
 def test_the_public_way_stands_in_when_a_private_name_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_nsga2(GENES, ["maximize"]), FastNsga2)
-    monkeypatch.setattr(nsga2, "_PRIVATE", ("_child_generation_strategy", "_gone_in_this_version"))
+    monkeypatch.setattr(nsga2, "_PRIVATE", ("_elite_population_selection_strategy", "_gone_in_this_version"))
     assert isinstance(make_nsga2(GENES, ["maximize"]), PublicNsga2)
 
 

@@ -1,9 +1,9 @@
-"""NSGA-II by Optuna's sampler: the only module that touches Optuna.
+"""NSGA-II by Optuna's sampler.
 
 ``PublicNsga2`` uses Optuna's public names: a study holding the parents is asked for children, and the sampler's
-``select_parent`` says who survives. Its trial objects are the largest cost of a small backtest, so ``FastNsga2`` calls
-the same sampler's own crossover, mutation and elite selection on plain frozen trials. Both give the same children and
-the same survivors (a test holds them together); ``make_nsga2`` takes the public way where a private name is missing.
+``select_parent`` says who survives. Its trial objects cost more than a small backtest, so ``FastNsga2`` breeds on
+arrays (``breeding``) and calls the sampler's own elite selection on plain frozen trials. Both give the same children
+and the same survivors (a test compares them); ``make_nsga2`` returns the public way where a private name is missing.
 
 Source of the algorithm: Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm:
 NSGA-II, IEEE Transactions on Evolutionary Computation 6(2), 2002.
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import NSGAIISampler
@@ -32,6 +33,7 @@ from optuna.samplers.nsgaii import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from forge_core.evolution.nsga.breeding import Breeder, GeneLayout, dominance
 from forge_core.evolution.search.genes import Gene, Genes
 
 Ask = Callable[[], Genes]
@@ -39,7 +41,7 @@ Direction = Literal["maximize", "minimize"]
 Crossover = Literal["uniform", "sbx", "vsbx", "blx_alpha", "spx", "undx"]
 
 _GENERATION = "NSGAIISampler:generation"  # where the sampler finds a stored trial's generation
-_PRIVATE = ("_child_generation_strategy", "_elite_population_selection_strategy")
+_PRIVATE = ("_elite_population_selection_strategy",)
 _VIOLATION = "violation"
 
 
@@ -75,7 +77,8 @@ class Operators:
     mutation_probability: float | None = None
     mutation_eta: float = 20.0
 
-    def _crossover(self) -> BaseCrossover:
+    def make_crossover(self) -> BaseCrossover:
+        """Return Optuna's crossover operator."""
         match self.crossover:
             case "uniform":
                 return UniformCrossover(self.swapping)
@@ -90,19 +93,22 @@ class Operators:
             case "undx":
                 return UNDXCrossover()
 
+    def make_mutation(self) -> BaseMutation | None:
+        """Return Optuna's mutation operator; None means that a mutated gene is drawn at random."""
+        return PolynomialMutation(self.mutation_eta) if self.mutation == "polynomial" else None
+
     @property
     def parents(self) -> int:
         """How many parents a child has."""
-        return self._crossover().n_parents
+        return self.make_crossover().n_parents
 
     def sampler(self, population: int, seed: int, **strategies: Any) -> NSGAIISampler:
         """Return Optuna's sampler with these operators."""
-        mutation: BaseMutation | None = PolynomialMutation(self.mutation_eta) if self.mutation == "polynomial" else None
         return NSGAIISampler(
             population_size=population,
-            mutation=mutation,
+            mutation=self.make_mutation(),
             mutation_prob=self.mutation_probability,
-            crossover=self._crossover(),
+            crossover=self.make_crossover(),
             crossover_prob=self.crossover_probability,
             swapping_prob=self.swapping,
             seed=seed,
@@ -196,7 +202,7 @@ class PublicNsga2(Nsga2):
 
 
 class FastNsga2(Nsga2):
-    """The same sampler's own operators, called without a study's bookkeeping; see ``supported``."""
+    """The same algorithm without a study's bookkeeping; see ``supported``."""
 
     def __init__(
         self, genes: Sequence[Gene], directions: Sequence[Direction], operators: Operators | None = None
@@ -204,8 +210,7 @@ class FastNsga2(Nsga2):
         super().__init__(genes, directions, operators)
         with _quiet():
             self._empty = self._study(Operators().sampler(2, seed=0))
-        # Optuna crosses the genes in the order of their names, and leaves out those without a choice
-        self._crossed = {k: d for k, d in sorted(self.distributions.items()) if not d.single()}
+        self._layout = GeneLayout(genes)
 
     @staticmethod
     def supported() -> bool:
@@ -214,20 +219,22 @@ class FastNsga2(Nsga2):
         return all(callable(getattr(sampler, name, None)) for name in _PRIVATE)
 
     def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
-        sampler = self.operators.sampler(max(len(parents), self.operators.parents), seed)
-        trials = [self._frozen(number, parent) for number, parent in enumerate(parents)]
-        make_child = sampler._child_generation_strategy
-
-        def draw(name: str, distribution: BaseDistribution) -> Any:
-            return sampler.sample_independent(self._empty, None, name, distribution)  # type: ignore[arg-type]
-
-        def ask() -> Genes:
-            child = make_child(self._empty, self._crossed, trials) if trials else {}
-            return self._genes(
-                {name: child[name] if name in child else draw(name, d) for name, d in self.distributions.items()}
-            )
-
-        return ask
+        operators = self.operators
+        signs = np.array([-1.0 if direction == "maximize" else 1.0 for direction in self.directions])
+        losses = signs * np.array([parent.objectives for parent in parents]).reshape(len(parents), signs.size)
+        breeder = Breeder(
+            self._layout,
+            np.array([parent.genes for parent in parents], np.int64).reshape(len(parents), self._layout.sizes.size),
+            dominance(losses, np.array([parent.violation for parent in parents], np.float64)),
+            crossover=operators.make_crossover(),
+            crossover_probability=operators.crossover_probability,
+            swapping=operators.swapping,
+            mutation=operators.make_mutation(),
+            mutation_probability=operators.mutation_probability,
+            study=self._empty,
+            seed=seed,
+        )
+        return breeder.child
 
     def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
         select_elite = Operators().sampler(size, seed=0)._elite_population_selection_strategy
