@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
 
-.PHONY: help setup evolve ui test test-extras test-long lint bench constraints clean
+.PHONY: help setup evolve ui test test-extras test-long lint bench bench-check constraints clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lint: $(VENV)/.installed ## Check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-check: $(VENV)/.compiled ## Fail if the engine is 25 % slower than its baseline (ratio to the floor)
+	$(BIN)/python -m benchmarks.check
 
 # `make bench BENCH='engine --quick'` runs one suite for about a minute.
 bench: $(VENV)/.extras ## Measure against other engines

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [SUITE ...] [--quick] [--bars N]``: run suites, print their tables, write their JSON files."""
+"""``python -m benchmarks [SUITE ...] [--quick] [--bars N]``: run suites, print tables, write JSON files."""
 
 import argparse
 import pkgutil
@@ -12,12 +12,12 @@ from forge_core.files import write_json
 
 
 def main() -> None:
-    """Run the suites that were named, or all of them."""
+    """Run the named suites, or all."""
     known = sorted(module.name for module in pkgutil.iter_modules(suites.__path__))
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Forge beside other engines.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"what to run, all by default: {', '.join(known)}")
-    parser.add_argument("--quick", action="store_true", help="few rounds and sizes: a minute, not seven")
-    parser.add_argument("--bars", type=int, help="take so many SIM bars, not the usual ones")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Forge and other engines.")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"suites to run (default: all): {', '.join(known)}")
+    parser.add_argument("--quick", action="store_true", help="few rounds and sizes: about a minute for the engine")
+    parser.add_argument("--bars", type=int, help="number of SIM bars that replace the default data")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the JSON files (%(default)s)")
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - set(known)

@@ -1,10 +1,10 @@
-"""Whether two engines made the same trades: computed, and what differs is named and counted."""
+"""Comparison of two engines' trades and metrics."""
 
 from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants import Trades
+from benchmarks.engines import Trades
 
 _FIELDS = ("entry_time", "exit_time", "side", "entry_price", "exit_price")
 
@@ -12,8 +12,8 @@ _FIELDS = ("entry_time", "exit_time", "side", "entry_price", "exit_price")
 def compare_trades(ours: Trades, theirs: Trades) -> dict[str, Any]:
     """Compare trades to the last bit: entry and exit times and prices, and sides.
 
-    Trades belong together that were entered at the same time on the same side. The result says how many each engine
-    has, how many only one has, in how many each field differs, and whether there is no difference at all.
+    Trades are matched by entry time and side. The result holds the number of trades of each engine, the number that
+    only one engine has, the number of matched trades that differ by field, and whether all are equal.
     """
     left, right = _by_entry(ours), _by_entry(theirs)
     shared = left.keys() & right.keys()
@@ -34,7 +34,7 @@ def compare_trades(ours: Trades, theirs: Trades) -> dict[str, Any]:
 
 
 def largest_difference(ours: dict[str, float], theirs: dict[str, float]) -> tuple[str, float]:
-    """Return the metric both have that differs most, and by how much of its own size."""
+    """Return the shared metric with the largest relative difference, and that difference."""
     shared = [name for name in ours if name in theirs and np.isfinite(theirs[name])]
     differences = {name: abs(ours[name] - theirs[name]) / max(abs(ours[name]), 1e-12) for name in shared}
     worst = max(differences, key=lambda name: differences[name])

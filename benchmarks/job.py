@@ -1,4 +1,4 @@
-"""What a worker is asked to run, as JSON can carry it."""
+"""One unit of work for a worker, JSON-serializable."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,20 @@ from forge_core.engine.costs import Costs
 from forge_core.plays.model import Play
 from forge_core.plays.parser import parse_play
 
-CASH = 1_000_000.0  # one bitcoin is always affordable, so that no order is ever cut or refused
+CASH = 1_000_000.0  # one bitcoin is always affordable: no order is cut or refused
 
 
 @dataclass(frozen=True)
 class Job:
-    """One contestant, one Play, one dataset.
+    """One engine, one Play, one dataset.
 
-    ``play`` is YAML. ``commission_bps`` is paid per side; None means the instrument's own costs (Forge alone).
-    ``metrics``: "all" (those that Forge has, as far as a peer has them), "own" (the peer's own standard report) or
-    "none" (the trades and the equity they lead to). ``new_play``: a Play that has never run, each time (Forge alone).
+    ``play`` is YAML. ``commission_bps`` is paid per side; None means the instrument's own costs (Forge only).
+    ``metrics``: "all" (Forge's metrics, as far as the engine has them), "own" (the engine's standard report), "none"
+    (trades and equity only) or "columns" (floor only: reads the Play's columns as well). ``new_play``: every run gets a
+    Play without compiled bytecode (Forge only).
     """
 
-    contestant: str
+    engine: str
     dataset: str
     version: str
     play: str

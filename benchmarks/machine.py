@@ -1,4 +1,4 @@
-"""On what, with which versions and under which load was measured."""
+"""Description of the machine, the package versions and the load."""
 
 import os
 import platform
@@ -6,7 +6,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("forge-evolve", "vectorbt", "vectorbt-rust", "backtesting", "numba", "numpy", "pandas", "TA-Lib")
+_PACKAGES = (
+    "forge-evolve",
+    "vectorbt",
+    "vectorbt-rust",
+    "raptorbt",
+    "backtesting",
+    "numba",
+    "numpy",
+    "pandas",
+    "TA-Lib",
+)
 _CPU = Path("/proc/cpuinfo")
 
 

@@ -1,4 +1,4 @@
-"""How thoroughly the suites measure."""
+"""Options of the suites: data size and effort."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ OUT = Path(__file__).resolve().parent / "out"
 
 @dataclass(frozen=True)
 class Options:
-    """``length``: SIM bars to take, not the usual ones. ``rounds`` of ``seconds`` each are timed for each one."""
+    """``length``: number of SIM bars that replace the default data. Each job runs in ``rounds`` of ``seconds`` each."""
 
     out: Path = OUT
     length: int | None = None
@@ -20,5 +20,5 @@ class Options:
 
     @classmethod
     def quick(cls, out: Path = OUT) -> "Options":
-        """Few rounds, short growth, nothing compiled anew: a minute, not seven."""
+        """Return options for a run of about a minute: few rounds, little growth, no cold starts."""
         return cls(out=out, rounds=3, seconds=0.02, growth=(10_000, 100_000), levels=("5 standard",), cold=False)

@@ -1,10 +1,10 @@
-"""Plain tables, as wide as they need to be: they are read in a terminal, in a log, and pasted into documents."""
+"""Plain text tables for the terminal, logs and documents."""
 
 from collections.abc import Sequence
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
-    """Print a table, its first column left-aligned and the others right; ``note`` stands below it."""
+    """Print a table with the first column left-aligned and the others right-aligned; ``note`` is printed below it."""
     widths = [max(len(text) for text in column) for column in zip(columns, *rows, strict=True)]
     print(title)
     for cells in (columns, ["-" * width for width in widths], *rows):
@@ -27,5 +27,5 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def ratio(value: float, base: float) -> str:
-    """Return how many times ``base`` a value is."""
+    """Return ``value / base`` as text."""
     return f"{number(value / base)}x"

@@ -1,6 +1,6 @@
-"""One contestant's process: reads requests as JSON lines, answers with what it measured.
+"""The worker process of one engine: reads requests as JSON lines, writes results as JSON lines.
 
-Own processes keep the engines' memory and compilers apart; requests let the parent run them turn by turn.
+Separate processes isolate the engines' memory and compilers; requests let the parent run them in turn.
 """
 
 import ctypes
@@ -24,32 +24,32 @@ _REPETITIONS = 10_000  # at most, in one request
 
 
 class Worker:
-    """Holds the contestants of the jobs it was given, by the job's own name."""
+    """Holds the engines of the prepared jobs by job name."""
 
     def __init__(self) -> None:
-        self._contestants: dict[str, Any] = {}
+        self._engines: dict[str, Any] = {}
         self._process = psutil.Process()
 
     def prepare(self, name: str, job: dict[str, Any], compiles: bool = False) -> dict[str, float]:
-        """Make a contestant; ``compiles``: as if nothing had ever been compiled on this machine."""
+        """Construct an engine; ``compiles``: with no compiled kernels on disk."""
         if compiles:
             from forge_core.simd import compiled
 
-            compiled._cache_folder = lambda: None
-        from benchmarks.contestants import load_contestant
+            compiled._cache_folder = lambda: None  # type: ignore[assignment]
+        from benchmarks.engines import load_engine
 
-        self._contestants[name] = load_contestant(Job(**job))
+        self._engines[name] = load_engine(Job(**job))
         return {"seconds_since_start": time.time() - self._process.create_time()}
 
     def run(self, name: str, seconds: float, indicators: bool = False) -> list[float]:
-        """Run once or more, until ``seconds`` are over; return what each run took, seconds."""
-        contestant = self._contestants[name]
-        action: Callable[[], None] = contestant.run_with_indicators if indicators else contestant.run
+        """Run at least once, until ``seconds`` have passed; return the seconds of each run."""
+        engine = self._engines[name]
+        action: Callable[[], None] = engine.run_with_indicators if indicators else engine.run
         times: list[float] = []
         end = time.perf_counter() + seconds
         while len(times) < _REPETITIONS:
             if indicators:
-                contestant.before_indicators()
+                engine.reset_indicators()
             begin = time.perf_counter()
             action()
             now = time.perf_counter()
@@ -59,12 +59,11 @@ class Worker:
         return times
 
     def memory(self, name: str, runs: int) -> dict[str, float]:
-        """Return MB: held by this process alone after ``runs`` runs, its growth over them, and the peak of one run.
+        """Return MB: unique set size after ``runs`` runs, its growth over them, and the peak of one run.
 
-        The peak is that of resident memory over what was resident before, the highest of three runs (Linux), NaN
-        elsewhere.
+        The peak is the rise of resident memory during a run, the highest of three runs (Linux; NaN elsewhere).
         """
-        run = self._contestants[name].run
+        run = self._engines[name].run
         run()
         gc.collect()
         before = self._unique()
@@ -77,10 +76,10 @@ class Worker:
         return {"unique_mb": after * scale, "growth_mb": (after - before) * scale, "run_mb": peak * scale}
 
     def _peak_of(self, run: Callable[[], None]) -> float:
-        """Return how far resident memory rises while ``run`` runs, bytes."""
+        """Return the rise of resident memory during ``run``, bytes."""
         _give_back()
         try:
-            _CLEAR.write_text("5")  # the kernel counts the peak anew
+            _CLEAR.write_text("5")  # resets the kernel's peak counter
         except OSError:
             return float("nan")
         before = self._process.memory_info().rss
@@ -88,23 +87,23 @@ class Worker:
         return max(0, _peak() - before)
 
     def trades(self, name: str) -> Any:
-        """Return the contestant's closed trades."""
-        return self._contestants[name].trades()
+        """Return the engine's closed trades."""
+        return self._engines[name].trades()
 
     def figures(self, name: str) -> dict[str, float]:
-        """Return some of its metrics."""
-        return {key: float(value) for key, value in self._contestants[name].figures().items()}
+        """Return metrics of the engine for the comparison."""
+        return {key: float(value) for key, value in self._engines[name].figures().items()}
 
     def drop(self, name: str) -> None:
-        """Forget a contestant."""
-        self._contestants.pop(name, None)
+        """Drop an engine."""
+        self._engines.pop(name, None)
 
     def _unique(self) -> int:
         return int(self._process.memory_full_info().uss)
 
 
 def _give_back() -> None:
-    """Have the C library return free memory to the system: what a run takes would else be hidden in it."""
+    """Return free memory of the C library to the system, so that it does not hide the memory of a run."""
     with suppress(OSError, AttributeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -118,7 +117,7 @@ def _peak() -> int:
 
 
 def main() -> None:
-    """Answer requests until the parent closes the pipe; what libraries print goes to the error stream."""
+    """Serve requests until the parent closes the pipe; output of libraries goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     worker = Worker()
@@ -126,11 +125,11 @@ def main() -> None:
         request = json.loads(line)
         try:
             answer = {"result": getattr(worker, request["method"])(**request["arguments"])}
-        except Exception as error:  # told to the parent, which stops
+        except Exception as error:  # reported to the parent, which raises it
             answer = {"error": f"{request}: {type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
-    os._exit(0)  # taking vectorbt's modules down in order would take seconds
+    os._exit(0)  # an orderly shutdown of vectorbt's modules takes seconds
 
 
 if __name__ == "__main__":

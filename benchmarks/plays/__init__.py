@@ -1,7 +1,7 @@
-"""The Plays that are measured: level 5 written out in YAML, the other levels and presets made to the same pattern.
+"""The measured Plays: level 5 as YAML, the other levels and presets generated to the same pattern.
 
-The numbers of indicator columns, structure columns and timeframes are those of the mission's complexity table
-(``evolution.spec.space`` has the same). Every column stands in a rule of both entries.
+The numbers of indicator columns, structure columns and timeframes are those of the search-space levels in
+``evolution.spec.space``. Every column is used by a rule of both entries.
 """
 
 import math
@@ -17,14 +17,14 @@ _FOLDER = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Level:
-    """A row of the mission's tables: its columns by kind, its timeframes, and the mission's own estimate of a run."""
+    """A search-space level: columns by kind, timeframes, and the design budget of a run that computes its columns."""
 
     name: str
     indicators: int
     structures: int
     timeframes: int
-    mission_mb: float
-    mission_seconds: float
+    budget_mb: float
+    budget_seconds: float
 
 
 LEVELS = (
@@ -40,7 +40,7 @@ LEVELS = (
     Level("mtf_full", 60, 4, 4, 700, 30.0),
 )
 
-# name, parameters of which the first takes several values, output, what a long entry votes for, what a short one
+# name, parameter, its values, output, rule of a long entry, rule of a short entry
 _INDICATORS: tuple[tuple[str, str, tuple[int, ...], str | None, str, str], ...] = (
     ("ema", "timeperiod", (50, 100, 200), None, "close > {}", "close < {}"),
     ("rsi", "timeperiod", (14, 21, 28), None, "{} > 55", "{} < 45"),
@@ -64,7 +64,7 @@ _INDICATORS: tuple[tuple[str, str, tuple[int, ...], str | None, str, str], ...] 
     ("wma", "timeperiod", (34, 55, 89), None, "close > {}", "close < {}"),
 )
 
-# name, output, long vote, short vote
+# name, output, long rule, short rule
 _STRUCTURES = (
     ("range", "position", "{} > 0.6", "{} < 0.4"),
     ("trend", "state", "{} > 0.5", "{} < -0.5"),
@@ -97,15 +97,15 @@ def level_play(level: Level) -> str:
         features[name] = {"structure": name, "output": output, "timeframe": TIMEFRAMES[number % level.timeframes]}
         long.append(buys.format(name))
         short.append(sells.format(name))
-    most = math.ceil(0.8 * len(long))
-    half = math.ceil(0.5 * len(long))
+    entry_count = math.ceil(0.8 * len(long))
+    exit_count = math.ceil(0.5 * len(long))
     return yaml.safe_dump(
         {
             "name": "level_" + level.name.replace(" ", "_"),
             "timeframe": TIMEFRAMES[0],
             "features": features,
-            "entry": {"long": {"at_least": most, "of": long}, "short": {"at_least": most, "of": short}},
-            "exit": {"long": {"at_least": half, "of": short}, "short": {"at_least": half, "of": long}},
+            "entry": {"long": {"at_least": entry_count, "of": long}, "short": {"at_least": entry_count, "of": short}},
+            "exit": {"long": {"at_least": exit_count, "of": short}, "short": {"at_least": exit_count, "of": long}},
             "risk": {"size": {"contracts": 1}},
             "warmup_bars": 200,
         },
@@ -114,12 +114,12 @@ def level_play(level: Level) -> str:
 
 
 def level_5() -> str:
-    """Return the Play that is compared trade by trade: 12 indicator and 2 structure columns on 15m and 1h."""
+    """Return the level-5 Play as YAML: 12 indicator and 2 structure columns on 15m and 1h."""
     return (_FOLDER / "level_5.yaml").read_text(encoding="utf-8")
 
 
 def level_5_with_stops() -> str:
-    """Return the same rules with a stop, a target and a trailing stop, sized as a share of equity: Forge alone."""
+    """Return the level-5 Play with a stop, a target, a trailing stop and fractional size (Forge only)."""
     play = yaml.safe_load(level_5())
     play["risk"] = {
         "size": {"fraction": 1.0},

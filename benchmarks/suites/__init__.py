@@ -1,4 +1,4 @@
-"""One module a suite. A suite has ``run(options) -> dict``: it prints its tables and returns what its JSON file holds.
+"""Suites, one module each, with ``run(options) -> dict``: print tables and return the content of the JSON file.
 
-``python -m benchmarks`` finds the modules of this package by itself and writes ``benchmarks/out/<module>.json``.
+``python -m benchmarks`` discovers the modules of this package and writes ``benchmarks/out/<module>.json``.
 """

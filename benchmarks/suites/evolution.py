@@ -1,4 +1,4 @@
-"""Whole ``evolve`` runs of level 5, as a user starts them: cold bank, warm bank, and one worker beside two."""
+"""Complete ``evolve`` runs of level 5: cold bank, warm bank, one worker and two."""
 
 import json
 import os
@@ -15,8 +15,8 @@ import yaml
 
 from benchmarks.machine import describe, machine
 from benchmarks.options import Options
-from benchmarks.scene import TIMEFRAME, Bars, benchmark_bars
 from benchmarks.tables import number, show
+from benchmarks.workspace import TIMEFRAME, Bars, benchmark_bars
 from forge_core.files import read_json
 from forge_core.market.store.bar_store import BarStore
 
@@ -27,20 +27,20 @@ _POPULATION, _GENERATIONS = 200, 50
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Measure, print the table, and return what evolution.json holds."""
+    """Measure, print the table, and return the content of evolution.json."""
     generations = _GENERATIONS if options.cold else 5
     result: dict[str, Any] = {"machine": machine()}
     print(describe(result["machine"]))
     with tempfile.TemporaryDirectory(prefix="forge-benchmark-") as folder:
-        scene = _Scene(benchmark_bars(options.length), Path(folder))
-        print(scene.label + "\n")
-        scene.evolve("ready", generations=1)  # the dataset and what is compiled: setting up, not evolving
-        shutil.rmtree(scene.home / "features")
-        cold = scene.evolve("cold", generations=generations)
-        warm = scene.evolve("warm", generations=generations)
-        one = scene.evolve("one_worker", generations=max(generations // 5, 2), workers=1)
-        two = scene.evolve("two_workers", generations=max(generations // 5, 2), workers=2)
-        result |= {"data": scene.label, "population": _POPULATION, "generations": generations}
+        workspace = _Workspace(benchmark_bars(options.length), Path(folder))
+        print(workspace.label + "\n")
+        workspace.evolve("ready", generations=1)  # builds the dataset and compiles: set-up is not measured
+        shutil.rmtree(workspace.home / "features")
+        cold = workspace.evolve("cold", generations=generations)
+        warm = workspace.evolve("warm", generations=generations)
+        one = workspace.evolve("one_worker", generations=max(generations // 5, 2), workers=1)
+        two = workspace.evolve("two_workers", generations=max(generations // 5, 2), workers=2)
+        result |= {"data": workspace.label, "population": _POPULATION, "generations": generations}
     result |= cold.figures() | {"speedup_two_islands": round(one.evolving_s / two.evolving_s, 2)}
     result["warm"] = warm.figures()
     result["machine"]["load_at_end"] = machine()["load"]
@@ -50,24 +50,24 @@ def run(options: Options) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Evolved:
-    """One run: its wall time, and what its islands reported, by epoch."""
+    """One run: wall time and the islands' reports by epoch."""
 
     wall_s: float
     reports: list[list[dict[str, Any]]]
 
     @property
-    def every(self) -> list[dict[str, Any]]:
+    def all_reports(self) -> list[dict[str, Any]]:
         """The reports of all epochs."""
         return [report for epoch in self.reports for report in epoch]
 
     @property
     def evaluations(self) -> int:
-        """How many Plays were backtested."""
-        return sum(report["evaluations"] for report in self.every)
+        """Number of backtested Plays."""
+        return sum(report["evaluations"] for report in self.all_reports)
 
     @property
     def evolving_s(self) -> float:
-        """Wall time of the islands' work: of each epoch the slowest of those that ran at once, else their sum."""
+        """Wall time of the islands' work, summed over epochs."""
         seconds = 0.0
         for epoch in self.reports:
             spans = [(r["began"], r["began"] + r["seconds"]["total"]) for r in epoch]
@@ -75,14 +75,14 @@ class Evolved:
         return seconds
 
     def figures(self) -> dict[str, Any]:
-        """The run in numbers; seconds by part are summed over the islands, memory is that of the largest worker."""
-        parts = {part: sum(r["seconds"][part] for r in self.every) for part in self.every[0]["seconds"]}
-        own = max(r["memory_mb"]["own"] for r in self.every)
-        growth = max(r["memory_mb"]["own"] - r["memory_mb_after_first_generation"]["own"] for r in self.every)
+        """Return the figures of the run: seconds by part summed over islands, memory of the largest worker."""
+        parts = {part: sum(r["seconds"][part] for r in self.all_reports) for part in self.all_reports[0]["seconds"]}
+        own = max(r["memory_mb"]["own"] for r in self.all_reports)
+        growth = max(r["memory_mb"]["own"] - r["memory_mb_after_first_generation"]["own"] for r in self.all_reports)
         return {
             "evaluations": self.evaluations,
             "wall_s": round(self.wall_s, 2),
-            "island_cpu_s": round(sum(r["cpu_seconds"] for r in self.every), 2),
+            "island_cpu_s": round(sum(r["cpu_seconds"] for r in self.all_reports), 2),
             "setup_s": round(self.wall_s - self.evolving_s, 2),
             "evolving_s": round(self.evolving_s, 2),
             "backtest_s": round(parts["backtest"], 2),
@@ -90,16 +90,16 @@ class Evolved:
             "decode_s": round(parts["decode"], 2),
             "evaluations_per_s": round(self.evaluations / self.evolving_s, 1),
             "island_cpu_ms_per_evaluation": round(
-                1e3 * sum(r["cpu_seconds"] for r in self.every) / self.evaluations, 3
+                1e3 * sum(r["cpu_seconds"] for r in self.all_reports) / self.evaluations, 3
             ),
             "worker_peak_mb": round(own, 1),
             "worker_growth_mb": round(growth, 1),
-            "worker_mapped_mb": round(max(r["memory_mb"]["mapped"] for r in self.every), 1),
+            "worker_mapped_mb": round(max(r["memory_mb"]["mapped"] for r in self.all_reports), 1),
         }
 
 
-class _Scene:
-    """A project, home and Dagster instance of their own, with the bars stored."""
+class _Workspace:
+    """A temporary project, home and Dagster instance with stored bars."""
 
     def __init__(self, bars: Bars, folder: Path) -> None:
         self.label = bars.label
@@ -123,7 +123,7 @@ class _Scene:
             store.upsert(bars.symbol, TIMEFRAME, bars.frame, source=bars.label)
 
     def evolve(self, name: str, *, generations: int, workers: int = 2) -> Evolved:
-        """Run the job ``evolve`` on a study of its own; raises RuntimeError with its output when it fails."""
+        """Run the job ``evolve`` on a new study; raises RuntimeError with the output if it fails."""
         study = {
             "train": [_DATASET],
             "timeframe": TIMEFRAME,
@@ -153,7 +153,7 @@ class _Scene:
         return Evolved(wall, self._reports(name))
 
     def _reports(self, study: str) -> list[list[dict[str, Any]]]:
-        """Return the islands' reports by epoch: the outputs of the steps that evolved them."""
+        """Return the islands' reports by epoch, read from the step outputs."""
         epochs: dict[int, list[dict[str, Any]]] = {}
         for path in self.dagster.rglob("result*"):
             reports = [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
@@ -173,16 +173,16 @@ def _show(cold: Evolved, warm: Evolved, speedup: float) -> None:
         "evaluations": "evaluations (backtests of distinct Plays)",
         "wall_s": "wall time of the whole command, s",
         "island_cpu_s": "CPU time of both islands, s",
-        "setup_s": "of the wall time, all but the islands' work, s",
-        "evolving_s": "of the wall time, the islands' work, s",
+        "setup_s": "wall time outside the islands' work, s",
+        "evolving_s": "wall time of the islands' work, s",
         "backtest_s": "backtests, s of both islands",
         "ask_tell_s": "ask and select, s of both islands",
         "evaluations_per_s": "evaluations a second of the islands' work",
         "island_cpu_ms_per_evaluation": "CPU ms an evaluation on an island",
         "worker_peak_mb": "a worker's own memory, MB",
-        "worker_growth_mb": "of it grown since its first generation, MB",
-        "worker_mapped_mb": "mapped pages that it alone uses, MB",
+        "worker_growth_mb": "growth since its first generation, MB",
+        "worker_mapped_mb": "mapped pages that only it uses, MB",
     }
     rows = [(text, number(first[name]), number(second[name])) for name, text in names.items()]
     show("One evolve run of level 5 with two workers", ("", "bank cold", "bank warm"), rows)
-    print(f"Two workers do the islands' work {speedup} times as fast as one.\n")
+    print(f"Speedup of the islands' work with two workers: {speedup}\n")

@@ -1,4 +1,4 @@
-"""Importing as a user does it, ``forge import FILE``: four years of 15m bars, and ten million bars of one minute."""
+"""``forge import FILE``: four years of 15m bars and ten million 1m bars, in several formats."""
 
 import json
 import os
@@ -18,17 +18,17 @@ import pyarrow.csv as pa_csv
 
 from benchmarks.machine import describe, machine
 from benchmarks.options import Options
-from benchmarks.scene import benchmark_bars
 from benchmarks.tables import number, show
+from benchmarks.workspace import benchmark_bars
 
 _MINUTES, _FEWER_MINUTES = 10_000_000, 1_000_000
-_REACH = {"140k": "under 3 s", "10M": "under 60 s and 1,024 MB"}
+_GOALS = {"140k": "under 3 s", "10M": "under 60 s and 1,024 MB"}
 _IMPORT = """
 import json, sys
 from pathlib import Path
 from forge_core.cli.main import app
 app(sys.argv[1:], standalone_mode=False)
-status = Path("/proc/self/status").read_text()  # of this process alone; getrusage counts what it was started from too
+status = Path("/proc/self/status").read_text()  # of this process only; getrusage includes its parent's memory
 print(json.dumps({"peak_mb": int(status.split("VmHWM:")[1].split()[0]) / 1024}))
 """
 
@@ -41,7 +41,7 @@ class _Ran(NamedTuple):
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Measure, print the table, and return what import.json holds: the figures of the most bars, and all of them."""
+    """Measure, print the table, and return the content of import.json."""
     result: dict[str, Any] = {"machine": machine()}
     print(describe(result["machine"]))
     many = _minutes(_MINUTES if options.cold else _FEWER_MINUTES)
@@ -57,7 +57,7 @@ def run(options: Options) -> dict[str, Any]:
     }
     ran = {name: _import(*case) for name, case in cases.items()}
     largest = max(ran.values(), key=lambda one: (one.bars, one.wall_s))
-    result |= _figures(largest) | {"data": f"{largest.bars:,} SIM bars of 1m", "reach": _REACH}
+    result |= _figures(largest) | {"data": f"{largest.bars:,} SIM bars of 1m", "goals": _GOALS}
     result["files"] = {name: {**_figures(one), "file_mb": round(one.file_mb, 1)} for name, one in ran.items()}
     result["machine"]["load_at_end"] = machine()["load"]
     columns = ("file", "bars", "MB", "seconds", "bars a second", "peak MB")
@@ -73,10 +73,10 @@ def run(options: Options) -> dict[str, Any]:
         for name, one in ran.items()
     ]
     show(
-        "forge import, the start of Python included",
+        "forge import, including the start of Python",
         columns,
         rows,
-        "to reach: 140k bars under 3 s; 10M under 60 s and 1 GiB",
+        "goals: 140k bars under 3 s; 10M under 60 s and 1 GiB",
     )
     return result
 
@@ -91,7 +91,7 @@ def _figures(ran: _Ran) -> dict[str, Any]:
 
 
 def _import(bars: pd.DataFrame, timeframe: str, write: Callable[[pd.DataFrame, Path], Path]) -> _Ran:
-    """Write a file, and import it into an empty store in a process of its own."""
+    """Write a file and import it into an empty store in a new process."""
     with tempfile.TemporaryDirectory(prefix="forge-benchmark-") as folder:
         path = write(bars, Path(folder))
         size = path.stat().st_size / 2**20
@@ -107,7 +107,7 @@ def _import(bars: pd.DataFrame, timeframe: str, write: Callable[[pd.DataFrame, P
 
 
 def _minutes(rows: int) -> pd.DataFrame:
-    """Return bars of a random walk, a minute apart, priced in cents."""
+    """Return 1m bars of a random walk, priced in cents."""
     noise = np.random.default_rng(1)
     close = np.round(30_000 * np.exp(np.cumsum(2e-4 * noise.standard_normal(rows))), 2)
     opens = np.concatenate(([30_000.0], close[:-1]))
@@ -133,7 +133,7 @@ def _csv(bars: pd.DataFrame, folder: Path) -> Path:
 
 
 def _kline_csv(bars: pd.DataFrame, folder: Path) -> Path:
-    times = bars.index.asi8 // 1_000
+    times = pd.DatetimeIndex(bars.index).asi8 // 1_000
     step = int(np.diff(times[:2])[0])
     volume = bars["volume"].to_numpy()
     quote = volume * (bars["high"] + bars["low"]).to_numpy() / 2

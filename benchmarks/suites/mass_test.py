@@ -1,4 +1,4 @@
-"""A whole mass test as a user starts it, again when all is there, and the same in one process."""
+"""A complete mass test as a job, a second run with nothing to do, and the same tests in one process."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _REAL = _ROOT / ".." / "shared" / "data"
 _SWITCHES = _REAL / "raw_formats" / "contract_switch_dates.yaml"
 _MODULE = "forge_pipelines.definitions"
-_LOOK = 0.2  # seconds between two looks at the memory
+_SAMPLE_SECONDS = 0.2  # interval of memory samples
 
 _IN_PROCESS = """
 import json, logging, resource, sys, time
@@ -41,16 +41,16 @@ print(json.dumps({"tests": report["run"], "wall_s": seconds, "peak_mb": after / 
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Measure, print the table, and return what mass_test.json holds."""
+    """Measure, print the table, and return the content of mass_test.json."""
     result: dict[str, Any] = {"machine": machine()}
     print(describe(result["machine"]))
     with tempfile.TemporaryDirectory(prefix="forge-benchmark-") as folder:
-        scene = _Scene(Path(folder))
-        print(scene.label + "\n")
-        first, again = scene.command(), scene.command()
-        one, two = scene.in_process(workers=1), scene.in_process(workers=2)
+        workspace = _Workspace(Path(folder))
+        print(workspace.label + "\n")
+        first, again = workspace.command(), workspace.command()
+        one, two = workspace.in_process(workers=1), workspace.in_process(workers=2)
     result |= {
-        "data": scene.label,
+        "data": workspace.label,
         "tests": first.tests,
         "wall_s": round(first.wall_s, 2),
         "tests_per_s": round(first.tests / first.wall_s, 1),
@@ -69,8 +69,8 @@ class _Ran(NamedTuple):
     peak_mb: float
 
 
-class _Scene:
-    """A home with bars, and a Dagster instance, in a folder of their own."""
+class _Workspace:
+    """A temporary home with bars and a Dagster instance."""
 
     def __init__(self, folder: Path) -> None:
         self.home = Home(folder / "home")
@@ -88,13 +88,13 @@ class _Scene:
             "DAGSTER_HOME": str(folder / "dagster"),
             "FORGE_SWEEP": self.sweep,
         }
-        # what is compiled belongs to setting up, as `make` does it
+        # compile first, as `make setup` does: set-up is not measured
         subprocess.run(
             [sys.executable, "-m", "forge_pipelines.lib.preload"], cwd=_ROOT, env=self.environment, check=True
         )
 
     def command(self) -> _Ran:
-        """Run the job as its user does, and look at the memory of all its processes meanwhile."""
+        """Run the job as a command and sample the memory of its processes."""
         dagster = Path(sys.executable).parent / "dagster"
         began = time.perf_counter()
         process = subprocess.Popen(
@@ -113,7 +113,7 @@ class _Scene:
         return _Ran(int(said.split(": ")[-1].split()[0].replace(",", "")), wall, max(peaks))
 
     def in_process(self, workers: int) -> dict[str, float]:
-        """Forget all results and run the sweep in one process."""
+        """Delete all results and run the sweep in one process."""
         shutil.rmtree(self.home.mass_tests)
         command = [sys.executable, "-c", _IN_PROCESS, self.sweep, str(workers)]
         done = subprocess.run(command, cwd=_ROOT, env=self.environment, check=True, capture_output=True, text=True)
@@ -121,7 +121,7 @@ class _Scene:
 
 
 def _watch(process: psutil.Process, peaks: list[float]) -> None:
-    """Note the memory of a process and all it started (shared pages counted once), MB, until it ends."""
+    """Sample the memory of a process and its descendants (shared pages counted once), MB, until it ends."""
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         total = 0.0
         try:
@@ -131,7 +131,7 @@ def _watch(process: psutil.Process, peaks: list[float]) -> None:
         except psutil.Error:
             pass
         peaks.append(total)
-        time.sleep(_LOOK)
+        time.sleep(_SAMPLE_SECONDS)
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:
@@ -145,5 +145,5 @@ def _show(result: dict[str, Any]) -> None:
 
     rows = [row("dagster job execute -j mass_test", result)]
     rows += [row(f"in one process, {n} at a time", found) for n, found in result["in_process"].items()]
-    note = f"again, when all is there: {number(result['rerun_s'])} s; memory is of all processes, interpreters included"
-    show("Mass test, all results new", ("", "tests", "seconds", "tests a second", "peak MB"), rows, note)
+    note = f"second run with nothing to do: {number(result['rerun_s'])} s; memory: all processes, interpreters included"
+    show("Mass test, no results stored", ("", "tests", "seconds", "tests a second", "peak MB"), rows, note)

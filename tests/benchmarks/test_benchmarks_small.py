@@ -1,13 +1,14 @@
-"""The engine benchmark on a few simulated bars: what it writes, and that all engines make the same trades."""
+"""The engine benchmark on a few simulated bars: its results, and that all engines make the same trades."""
 
+import json
 import math
 
 import pytest
 
-from benchmarks import plays
+from benchmarks import history, plays
 from benchmarks.agreement import compare_trades
-from benchmarks.contestants.columns import play_references
-from benchmarks.scene import simulated_bars
+from benchmarks.engines.inputs import play_references
+from benchmarks.workspace import simulated_bars
 from forge_core.evolution.spec.space import LEVELS, MTF_PRESETS
 from forge_core.features.registry import get_feature
 from forge_core.market.bars.model import validate_bars
@@ -16,7 +17,7 @@ from forge_core.plays.parser import parse_play
 from tests.extras import import_extra
 
 BARS = 4_200  # no position is open at their end
-ENGINES = ("forge", "vectorbt_rust", "vectorbt_numba", "backtesting_py")
+ENGINES = ("forge", "vectorbt_rust", "vectorbt_numba", "backtesting_py")  # and raptorbt, where there is a wheel
 TRADES = {
     "entry_time": [1, 5],
     "exit_time": [4, 9],
@@ -48,6 +49,39 @@ def test_the_row_of_level_5_has_a_time_for_every_engine(result):
 
 
 @pytest.mark.extras
+def test_a_run_is_appended_to_the_history(result, tmp_path):
+    path = tmp_path / "out" / "history.jsonl"
+    for _ in range(2):
+        history.append(path, history.entry(result))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    ratio = pytest.approx(result["forge_ms"] / result["floor_ms"], 1e-3)
+    assert [line["ratios"]["forge"] for line in lines] == [ratio, ratio]
+    assert lines[0]["processor"] == result["machine"]["processor"]
+
+
+def test_a_ratio_25_percent_above_its_baseline_fails():
+    baseline = dict.fromkeys(history.ROWS, 4.0)
+    assert history.slower_rows(baseline, dict.fromkeys(history.ROWS, 4.99)) == []
+    (message,) = history.slower_rows(baseline, baseline | {"forge_stops": 5.2})
+    assert message == "forge_stops: 5.20 times the floor, baseline 4.00 (+30%, limit +25%)"
+
+
+def test_baselines_are_kept_per_processor(tmp_path):
+    path = tmp_path / "baseline.json"
+    assert history.read_baseline("A", path) is None
+    history.record_baseline("A", {"forge": 4.0}, path)
+    history.record_baseline("B", {"forge": 3.0}, path)
+    history.record_baseline("A", {"forge": 2.0}, path)
+    assert (history.read_baseline("A", path), history.read_baseline("B", path)) == ({"forge": 2.0}, {"forge": 3.0})
+
+
+def test_the_committed_baseline_has_every_row():
+    processors = json.loads(history.BASELINE.read_text())["processors"]
+    assert processors
+    assert all(set(ratios) == set(history.ROWS) for ratios in processors.values())
+
+
+@pytest.mark.extras
 def test_all_engines_make_the_same_trades(result):
     assert result["trades"] > 10
     assert result["trades_equal"] is True, result["agreement"]
@@ -67,9 +101,9 @@ def test_the_data_says_that_it_is_simulated(result):
 
 
 @pytest.mark.extras
-def test_a_level_stands_beside_the_missions_own_figures(result):
+def test_a_level_has_its_design_budget(result):
     (level,) = result["levels"]
-    assert (level["mission_mb"], level["mission_seconds"]) == (20, 0.5)
+    assert (level["budget_mb"], level["budget_seconds"]) == (20, 0.5)
     assert level["trades_equal"] is True, level["differing"]
     assert all(level[f"{name}_ms"] > 0 for name in ENGINES)
 
@@ -87,7 +121,7 @@ def test_a_trade_that_differs_is_named(field, value, differing):
     assert found["differing"] == differing
 
 
-def test_a_trade_that_one_engine_lacks_is_counted():
+def test_a_trade_missing_in_one_engine_is_counted():
     found = compare_trades(TRADES, {name: values[:1] for name, values in TRADES.items()})
     assert (found["equal"], found["only_forge"], found["only_theirs"]) == (False, 1, 0)
 
@@ -98,7 +132,7 @@ def test_no_trades_at_all_prove_nothing():
 
 
 @pytest.mark.parametrize("level", plays.LEVELS, ids=lambda level: level.name)
-def test_a_levels_play_reads_as_many_columns_as_the_missions_table_says(level):
+def test_a_levels_play_reads_the_number_of_columns_of_its_level(level):
     references = play_references(parse_play(plays.level_play(level)))
     kinds = [get_feature(reference.name).kind for reference in references]
     assert (kinds.count("indicator"), kinds.count("structure")) == (level.indicators, level.structures)

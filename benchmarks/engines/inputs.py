@@ -1,4 +1,4 @@
-"""The feature columns a Play reads, for contestants that want them as plain arrays."""
+"""Bars and feature columns of a Play as plain arrays."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ Columns = dict[FeatureRef, Floats]
 
 
 def play_references(play: Play) -> list[FeatureRef]:
-    """Return every column that a rule of ``play`` reads, each once, in the order of the rules."""
+    """Return the distinct columns that the rules of ``play`` read, in the order of the rules."""
     found: dict[FeatureRef, None] = {}
 
     def visit(rule: Rule) -> None:
@@ -41,22 +41,22 @@ def play_references(play: Play) -> list[FeatureRef]:
 
 
 @dataclass
-class Given:
-    """What every peer is given: bars, the columns of the Play, and the first bar at which a signal may count."""
+class Inputs:
+    """Inputs of every peer: bars, the Play's columns, and the first bar whose signal counts."""
 
     play: Play
-    index: pd.DatetimeIndex  # open times in UTC, without a time zone: vectorbt takes seconds to copy one with
+    index: pd.DatetimeIndex  # open times in UTC, without a time zone, which vectorbt needs seconds to copy
     open: Floats
     high: Floats
     low: Floats
     close: Floats
     columns: Columns
     first_signal: int
-    bars: dict[str, BarArrays]  # by timeframe, for the columns to be computed from
+    bars: dict[str, BarArrays]  # by timeframe: the source of ``compute_columns``
 
     @classmethod
-    def of(cls, job: Job) -> "Given":
-        """Copy everything out of the bank into memory of the process's own."""
+    def of(cls, job: Job) -> "Inputs":
+        """Copy bars and columns from the bank into private memory."""
         version = open_version(job.dataset, job.version)
         play = job.parsed_play()
         feed = open_feed(version, timeframe=play.timeframe)
@@ -78,7 +78,7 @@ class Given:
         )
 
     def compute_columns(self) -> Columns:
-        """Compute the columns anew: each indicator once, by TA-Lib or Forge's own kernel, as Forge does."""
+        """Compute the columns: each indicator once, with TA-Lib or Forge's kernel, as Forge does."""
         columns: Columns = {}
         indexes: dict[str, Integers | None] = {self.play.timeframe: None}
         execution = self.bars[self.play.timeframe]

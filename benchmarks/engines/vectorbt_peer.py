@@ -1,4 +1,4 @@
-"""vectorbt, its numba or its Rust engine: numpy signals, ``Portfolio.from_signals``, metrics by its own methods."""
+"""vectorbt with its numba or Rust backend: numpy signals, ``Portfolio.from_signals``, metrics by its own methods."""
 
 from typing import Any
 
@@ -6,39 +6,39 @@ import numpy as np
 import pandas as pd
 import vectorbt as vbt
 
-from benchmarks.contestants import Trades
-from benchmarks.contestants.columns import Columns, Given
-from benchmarks.contestants.numpy_signals import Mask, orders
+from benchmarks.engines import Trades
+from benchmarks.engines.inputs import Columns, Inputs
+from benchmarks.engines.signals import Mask, compute_signals
 from benchmarks.job import CASH, Job
 
 # pandas corrects skew and kurtosis for bias; vectorbt counts a year in returns and a drawdown in bars, Forge by the
 # calendar, which differs where bars are missing
-_OTHERWISE_DEFINED = ("skew", "kurtosis", "cagr", "calmar", "longest_drawdown")
+_DEFINED_DIFFERENTLY = ("skew", "kurtosis", "cagr", "calmar", "longest_drawdown")
 
 
 class Vectorbt:
-    """A signal of bar i is shifted to bar i + 1 and filled at its open, as vectorbt's documentation advises."""
+    """Shifts signals of bar i to bar i + 1 and fills at its open, as vectorbt's documentation advises."""
 
-    def __init__(self, job: Job, engine: str) -> None:
-        self._given = Given.of(job)
-        self._close = pd.Series(self._given.close, index=self._given.index)
+    def __init__(self, job: Job, backend: str) -> None:
+        self._inputs = Inputs.of(job)
+        self._close = pd.Series(self._inputs.close, index=self._inputs.index)
         self._fees = (job.commission_bps or 0.0) / 10_000
         self._measure = {"all": _metrics, "own": _own_report, "none": lambda _: {}}[job.metrics]
-        vbt.settings["engine"] = engine
+        vbt.settings["engine"] = backend
 
     def run(self) -> None:
-        self._measure(self._portfolio(self._given.columns))
+        self._measure(self._portfolio(self._inputs.columns))
 
     def run_with_indicators(self) -> None:
-        self._measure(self._portfolio(self._given.compute_columns()))
+        self._measure(self._portfolio(self._inputs.compute_columns()))
 
-    def before_indicators(self) -> None:
-        """Nothing is kept from run to run."""
+    def reset_indicators(self) -> None:
+        """Do nothing: no indicators are stored."""
 
     def trades(self) -> Trades:
-        records = self._portfolio(self._given.columns).trades.records
+        records = self._portfolio(self._inputs.columns).trades.records
         closed = records[records["status"] == vbt.portfolio.enums.TradeStatus.Closed]
-        times = self._given.index.asi8
+        times = self._inputs.index.asi8
         return {
             "entry_time": times[closed["entry_idx"].to_numpy()].tolist(),
             "exit_time": times[closed["exit_idx"].to_numpy()].tolist(),
@@ -48,23 +48,23 @@ class Vectorbt:
         }
 
     def figures(self) -> dict[str, float]:
-        metrics = _metrics(self._portfolio(self._given.columns))
-        return {name: value for name, value in metrics.items() if name not in _OTHERWISE_DEFINED}
+        metrics = _metrics(self._portfolio(self._inputs.columns))
+        return {name: value for name, value in metrics.items() if name not in _DEFINED_DIFFERENTLY}
 
     def _portfolio(self, columns: Columns) -> Any:
-        wanted = orders(self._given.play, columns, self._given.first_signal)
+        signals = compute_signals(self._inputs.play, columns, self._inputs.first_signal)
         return vbt.Portfolio.from_signals(
             self._close,
-            entries=_next_bar(wanted.enter_long),
-            exits=_next_bar(wanted.exit_long),
-            short_entries=_next_bar(wanted.enter_short),
-            short_exits=_next_bar(wanted.exit_short),
-            price=self._given.open,
-            size=self._given.play.risk.size.value,
+            entries=_next_bar(signals.enter_long),
+            exits=_next_bar(signals.exit_long),
+            short_entries=_next_bar(signals.enter_short),
+            short_exits=_next_bar(signals.exit_short),
+            price=self._inputs.open,
+            size=self._inputs.play.risk.size.value,
             fees=self._fees,
             init_cash=CASH,
             upon_opposite_entry="Reverse",
-            freq=self._given.play.timeframe.replace("m", "min"),
+            freq=self._inputs.play.timeframe.replace("m", "min"),
         )
 
 
@@ -76,9 +76,9 @@ def _next_bar(mask: Mask) -> Mask:
 
 
 def _metrics(portfolio: Any) -> dict[str, float]:
-    """Compute what Forge's vector holds, as far as vectorbt has it; ratios of daily returns, as in Forge.
+    """Compute the metrics that Forge computes, as far as vectorbt has them; ratios of daily returns, as in Forge.
 
-    Daily returns cost less than vectorbt's own bar by bar ones: each ratio then reads 1,461 numbers and not 139,361.
+    Daily returns are cheaper than vectorbt's default per-bar returns: 1,461 values per ratio instead of 139,361.
     """
     trades = portfolio.trades
     value = portfolio.value()

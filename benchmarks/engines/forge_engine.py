@@ -1,8 +1,8 @@
-"""Forge, as an evolution runs it: ``simulate`` on a feed whose columns lie in the bank."""
+"""Forge as an evolution runs it: ``simulate`` on a feed with columns from the bank."""
 
 from dataclasses import replace
 
-from benchmarks.contestants import Trades
+from benchmarks.engines import Trades
 from benchmarks.job import CASH, Job
 from forge_core.engine.kernel import exit_reasons
 from forge_core.engine.simulate import Simulation, simulate
@@ -16,25 +16,25 @@ from forge_core.metrics.summary import metrics_mapping
 
 
 class Forge:
-    """``run`` is one ``simulate``: link the Play to the feed, run it, all metrics."""
+    """Times ``simulate``: link the Play to the feed, run it, compute all metrics."""
 
     def __init__(self, job: Job) -> None:
         self._version = open_version(job.dataset, job.version)
         self._play = job.parsed_play()
         self._costs = job.costs()
-        self._forgets = job.new_play
+        self._copies_play = job.new_play
         self._feed = open_feed(self._version, timeframe=self._play.timeframe)
-        self._feed.day_index  # noqa: B018 - of the feed, not of a backtest
+        self._feed.day_index  # noqa: B018 - computed once per feed, not per backtest
 
     def run(self) -> None:
         self._simulate(self._feed)
 
     def run_with_indicators(self) -> None:
-        """As ``run``, but every column is computed and written to the bank on the way."""
+        """Run one backtest that computes every column and writes it to the bank."""
         self._simulate(self._cold_feed)
 
-    def before_indicators(self) -> None:
-        """Empty the bank of its columns; the bars stay, as peers have theirs in memory."""
+    def reset_indicators(self) -> None:
+        """Delete the bank's columns; the bars stay, as the peers have theirs in memory."""
         bank = self._feed.columns
         assert isinstance(bank, Bank)
         for path in bank.folder.glob("*.npy"):
@@ -58,5 +58,5 @@ class Forge:
         return {name: float(value) for name, value in metrics.items() if value is not None}
 
     def _simulate(self, feed: Feed, *, record: bool = False) -> Simulation:
-        play = replace(self._play) if self._forgets else self._play  # its bytecode is not copied
+        play = replace(self._play) if self._copies_play else self._play  # a copy has no bytecode
         return simulate(play, feed, costs=self._costs, cash=CASH, record=record)

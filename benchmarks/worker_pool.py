@@ -1,4 +1,4 @@
-"""Workers seen from the parent: asking them, timing them turn by turn, and summing up."""
+"""The parent's side of the worker processes: requests, interleaved timing, summaries."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 
 class Timing(NamedTuple):
-    """Runs of one contestant, milliseconds."""
+    """Runs of one engine, milliseconds."""
 
     best: float
     median: float
@@ -27,12 +27,12 @@ class Timing(NamedTuple):
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> "Timing":
-        """Sum up the runs."""
+        """Summarize the runs."""
         return cls(1e3 * min(seconds), 1e3 * statistics.median(seconds), len(seconds))
 
 
 class WorkerProcess:
-    """A worker's process, and requests to it."""
+    """A worker process and the requests sent to it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -54,31 +54,31 @@ class WorkerProcess:
         self._process.stdin.close()
         self._process.wait()
 
-    def ask(self, method: str, **arguments: Any) -> Any:
-        """Have ``method`` of ``worker.Worker`` called and return what it returned; raises RuntimeError if it failed."""
+    def call(self, method: str, **arguments: Any) -> Any:
+        """Call ``method`` of ``worker.Worker`` in the process; raises RuntimeError if it failed."""
         self.send(method, **arguments)
         return self.receive()
 
     def send(self, method: str, **arguments: Any) -> None:
-        """Have ``method`` called; its answer waits for ``receive``."""
+        """Send a request without waiting; ``receive`` returns its result."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")
         self._process.stdin.flush()
 
     def receive(self) -> Any:
-        """Return the answer to the oldest request that has not been answered; raises RuntimeError if it failed."""
+        """Return the result of the oldest open request; raises RuntimeError if it failed."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("a benchmark worker died; what it said stands above")
+            raise RuntimeError("a benchmark worker exited before it answered; its output is printed above")
         answer = json.loads(line)
         if "error" in answer:
             raise RuntimeError(f"a benchmark worker failed: {answer['error']}")
         return answer["result"]
 
 
-class Crew:
-    """One process for each contestant, all alive at once, run turn by turn so that a busy moment hits them alike."""
+class WorkerPool:
+    """One process per engine. All stay alive and run in turn, so that other load on the machine affects all alike."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -93,31 +93,31 @@ class Crew:
     ) -> None:
         self._stack.close()
 
-    def __getitem__(self, contestant: str) -> WorkerProcess:
-        if contestant not in self._workers:
-            self._workers[contestant] = self._stack.enter_context(WorkerProcess(self._environment))
-        return self._workers[contestant]
+    def __getitem__(self, engine: str) -> WorkerProcess:
+        if engine not in self._workers:
+            self._workers[engine] = self._stack.enter_context(WorkerProcess(self._environment))
+        return self._workers[engine]
 
     def prepare(self, jobs: Mapping[str, Job]) -> None:
-        """Make the contestants of ``jobs`` (name to job) in their processes and run each once, all at the same time."""
+        """Construct the engines of ``jobs`` (name to job) in their processes and run each once, in parallel."""
         for name, job in jobs.items():
-            self[job.contestant].send("prepare", name=name, job=asdict(job))
-            self[job.contestant].send("run", name=name, seconds=0.0)
+            self[job.engine].send("prepare", name=name, job=asdict(job))
+            self[job.engine].send("run", name=name, seconds=0.0)
         for job in jobs.values():
-            self[job.contestant].receive()
-            self[job.contestant].receive()
+            self[job.engine].receive()
+            self[job.engine].receive()
 
     def time(
         self, jobs: Mapping[str, Job], *, rounds: int, seconds: float, indicators: bool = False
     ) -> dict[str, Timing]:
-        """Time prepared jobs: in each of ``rounds`` every one runs for ``seconds``, at least once."""
+        """Time prepared jobs: each runs for ``seconds``, at least once, in each of ``rounds``."""
         times: dict[str, list[float]] = {name: [] for name in jobs}
         for _ in range(rounds):
             for name, job in jobs.items():
-                times[name] += self[job.contestant].ask("run", name=name, seconds=seconds, indicators=indicators)
+                times[name] += self[job.engine].call("run", name=name, seconds=seconds, indicators=indicators)
         return {name: Timing.of(taken) for name, taken in times.items()}
 
     def drop(self, jobs: Mapping[str, Job]) -> None:
-        """Forget prepared jobs."""
+        """Drop prepared jobs."""
         for name, job in jobs.items():
-            self[job.contestant].ask("drop", name=name)
+            self[job.engine].call("drop", name=name)

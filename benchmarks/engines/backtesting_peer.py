@@ -1,6 +1,6 @@
-"""backtesting.py: the rules in numpy when the strategy begins, one look at each bar's result after that.
+"""backtesting.py: rules in numpy in ``init``, one array lookup per bar in ``next``.
 
-Written so, it runs three times as fast as with the rules in ``next`` over ``Strategy.I`` arrays.
+This is three times as fast as rules in ``next`` over ``Strategy.I`` arrays.
 """
 
 import os
@@ -12,23 +12,23 @@ import numpy as np
 import pandas as pd
 from backtesting import Backtest, Strategy
 
-from benchmarks.contestants import Trades
-from benchmarks.contestants.columns import Columns, Given
-from benchmarks.contestants.numpy_signals import orders
+from benchmarks.engines import Trades
+from benchmarks.engines.inputs import Columns, Inputs
+from benchmarks.engines.signals import compute_signals
 from benchmarks.job import CASH, Job
 
 _ENTER_LONG, _ENTER_SHORT, _EXIT_LONG, _EXIT_SHORT = 1, 2, 4, 8
 
 
 class _Rules(Strategy):
-    contestant: "BacktestingPy"
+    engine: "BacktestingPy"
     size: float
 
     def init(self) -> None:
-        given = self.contestant.given
-        wanted = orders(given.play, self.contestant.columns(), given.first_signal)
-        bits = np.zeros(wanted.enter_long.size, np.uint8)
-        for mask, bit in zip(wanted, (_ENTER_LONG, _ENTER_SHORT, _EXIT_LONG, _EXIT_SHORT), strict=True):
+        inputs = self.engine.inputs
+        signals = compute_signals(inputs.play, self.engine.columns(), inputs.first_signal)
+        bits = np.zeros(signals.enter_long.size, np.uint8)
+        for mask, bit in zip(signals, (_ENTER_LONG, _ENTER_SHORT, _EXIT_LONG, _EXIT_SHORT), strict=True):
             bits |= mask.view(np.uint8) * np.uint8(bit)
         self.actions = bits.tolist()
 
@@ -48,22 +48,22 @@ class _Rules(Strategy):
 
 
 class BacktestingPy:
-    """``run`` is one ``Backtest.run``, which always computes the library's own report of some 30 figures."""
+    """Times ``Backtest.run``, which always computes the library's report of some 30 figures."""
 
     def __init__(self, job: Job) -> None:
-        self.given = Given.of(job)
+        self.inputs = Inputs.of(job)
         frame = pd.DataFrame(
-            {"Open": self.given.open, "High": self.given.high, "Low": self.given.low, "Close": self.given.close},
-            index=self.given.index,
+            {"Open": self.inputs.open, "High": self.inputs.high, "Low": self.inputs.low, "Close": self.inputs.close},
+            index=self.inputs.index,
         )
         self._with_indicators = False
-        contestant = self
-        strategy = type("Rules", (_Rules,), {"contestant": contestant, "size": self.given.play.risk.size.value})
+        engine = self
+        strategy = type("Rules", (_Rules,), {"engine": engine, "size": self.inputs.play.risk.size.value})
         commission = (job.commission_bps or 0.0) / 10_000
         self._backtest = Backtest(frame, strategy, cash=CASH, commission=commission, exclusive_orders=True)
 
     def columns(self) -> Columns:
-        return self.given.compute_columns() if self._with_indicators else self.given.columns
+        return self.inputs.compute_columns() if self._with_indicators else self.inputs.columns
 
     def run(self) -> None:
         self._report()
@@ -75,12 +75,12 @@ class BacktestingPy:
         finally:
             self._with_indicators = False
 
-    def before_indicators(self) -> None:
-        """Nothing is kept from run to run."""
+    def reset_indicators(self) -> None:
+        """Do nothing: no indicators are stored."""
 
     def trades(self) -> Trades:
         trades = self._report()["_trades"].sort_values("EntryBar")
-        times = self.given.index.asi8
+        times = self.inputs.index.asi8
         return {
             "entry_time": times[trades["EntryBar"].to_numpy()].tolist(),
             "exit_time": times[trades["ExitBar"].to_numpy()].tolist(),
@@ -101,6 +101,6 @@ class BacktestingPy:
 
     def _report(self) -> pd.Series:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a position open at the end is known, and the same for all
+            warnings.simplefilter("ignore")  # about a position open at the end, which all engines have
             report: pd.Series = self._backtest.run()
         return report

@@ -1,11 +1,11 @@
-"""A Play's rules in numpy: the four signals that peers are fed with, by docs/fill_contract.md."""
+"""A Play's rules in numpy: the four signals of docs/fill_contract.md, as input of the peers."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contestants.columns import Columns
+from benchmarks.engines.inputs import Columns
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Floats
 from forge_core.plays.model import Compare, Group, Play, Rule, Trend
@@ -13,8 +13,8 @@ from forge_core.plays.model import Compare, Group, Play, Rule, Trend
 Mask = NDArray[np.bool_]
 
 
-class Orders(NamedTuple):
-    """What may be ordered at each bar's close; entries of both sides never coincide, nor an exit with an entry."""
+class Signals(NamedTuple):
+    """Signals at each bar's close. Entries of both sides never coincide, nor does an exit with an entry."""
 
     enter_long: Mask
     enter_short: Mask
@@ -22,8 +22,8 @@ class Orders(NamedTuple):
     exit_short: Mask
 
 
-def orders(play: Play, columns: Columns, first_signal: int) -> Orders:
-    """Evaluate the rules on all bars at once. Long and short at once, or an entry with its own exit, count as none."""
+def compute_signals(play: Play, columns: Columns, first_signal: int) -> Signals:
+    """Evaluate the rules on all bars. Long and short at the same bar, or an entry and its exit, count as no signal."""
     size = next(iter(columns.values())).size
     long, short, leave_long, leave_short = (
         np.zeros(size, np.bool_) if group is None else _group(group, columns)
@@ -33,7 +33,7 @@ def orders(play: Play, columns: Columns, first_signal: int) -> Orders:
         mask[:first_signal] = False
     enter_long = long & ~short & ~leave_long
     enter_short = short & ~long & ~leave_short
-    return Orders(enter_long, enter_short, leave_long & ~enter_short, leave_short & ~enter_long)
+    return Signals(enter_long, enter_short, leave_long & ~enter_short, leave_short & ~enter_long)
 
 
 def _group(group: Group, columns: Columns) -> Mask:
@@ -72,7 +72,7 @@ def _rule(rule: Rule, columns: Columns) -> Mask:
             if operator == "<=":
                 return x <= y
             return _crosses(x, y, above=operator == "crosses_above")
-    raise TypeError(f"no rule: {rule!r}")
+    raise TypeError(f"unknown kind of rule: {rule!r}")
 
 
 def _crosses(x: Floats, y: Floats | float, *, above: bool) -> Mask:

@@ -1,4 +1,4 @@
-"""Where the benchmarks take place: bars, stored and exported by Forge in a folder of their own, with an empty bank."""
+"""A temporary Forge project for benchmarks: stored bars, exported datasets, an empty bank."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ REAL_BARS = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "BT
 REAL_LENGTH = 139_361
 TIMEFRAME = "15m"
 
-# As BTCUSDT in datasets/instruments.yaml; a symbol of the benchmarks' own, so that nothing depends on that file.
+# The values of BTCUSDT in datasets/instruments.yaml, copied so that the benchmarks do not depend on that file.
 _INSTRUMENTS = """instruments:
   {symbol}: {{kind: spot, tick: 0.01, lot: 0.00001, commission_bps: 10, slippage_bps: 2, borrow_rate: 0.05}}
 """
@@ -27,7 +27,7 @@ _INSTRUMENTS = """instruments:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars and where they are from, as the tables shall say it."""
+    """Bars and the label of their origin for the tables."""
 
     symbol: str
     label: str
@@ -36,15 +36,15 @@ class Bars:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One exported dataset: its name, its version's hash, and how many execution bars it has."""
+    """One exported dataset: name, version hash, number of execution bars."""
 
     name: str
     version: str
     bars: int
 
 
-class Scene:
-    """A project and a home in ``folder`` that knows one symbol."""
+class Workspace:
+    """A project and a home in ``folder`` with one symbol."""
 
     def __init__(self, bars: Bars, folder: Path) -> None:
         self.bars = bars
@@ -89,7 +89,7 @@ class Scene:
 
 
 def benchmark_bars(length: int | None = None) -> Bars:
-    """Return the real bars where they are and no ``length`` is asked for, else simulated ones."""
+    """Return real bars if present and ``length`` is None, otherwise simulated ones."""
     if length is None and REAL_BARS.is_file():
         frame = normalize_bars(pd.read_parquet(REAL_BARS), source=REAL_BARS.name)
         return Bars("BTCUSDT", f"{len(frame):,} real bars of BTCUSDT {TIMEFRAME}, 2021-2024", frame)
@@ -98,7 +98,7 @@ def benchmark_bars(length: int | None = None) -> Bars:
 
 
 def simulated_bars(length: int, seed: int = 1) -> pd.DataFrame:
-    """Return a random walk whose volatility comes and goes (GARCH(1,1)) and whose drift changes sign now and then."""
+    """Return a random walk with GARCH(1,1) volatility and a drift that changes every 500 bars."""
     rng = np.random.default_rng(seed)
     shocks = rng.standard_t(4, length) / np.sqrt(2.0)
     variance = np.empty(length)

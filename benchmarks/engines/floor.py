@@ -1,16 +1,16 @@
-"""The floor: one compiled pass that reads open, high, low and close of every bar, and does nothing with them."""
+"""The floor: one compiled pass that adds up open, high, low and close of every bar."""
 
 from numba import njit
 
-from benchmarks.contestants import Trades
-from benchmarks.contestants.columns import Given
+from benchmarks.engines import Trades
+from benchmarks.engines.inputs import Inputs
 from benchmarks.job import Job
 from forge_core.feeds.feed import Floats
 
 
 @njit(cache=True, nogil=True)
 def read_bars(open_: Floats, high: Floats, low: Floats, close: Floats) -> float:
-    """Return the sum of all prices, added up bar by bar."""
+    """Return the sum of all prices."""
     total = 0.0
     for i in range(open_.size):
         total += open_[i] + high[i] + low[i] + close[i]
@@ -19,7 +19,7 @@ def read_bars(open_: Floats, high: Floats, low: Floats, close: Floats) -> float:
 
 @njit(cache=True, nogil=True)
 def read_column(values: Floats) -> float:
-    """Return the sum of a column's values, added up bar by bar."""
+    """Return the sum of a column."""
     total = 0.0
     for i in range(values.size):
         total += values[i]
@@ -27,23 +27,23 @@ def read_column(values: Floats) -> float:
 
 
 class Floor:
-    """``run`` reads the bars; ``run_with_columns`` also the columns that the Play's rules read."""
+    """Reads the bars; with ``metrics="columns"`` also the columns of the Play's rules."""
 
     def __init__(self, job: Job) -> None:
-        self._given = Given.of(job)
+        self._inputs = Inputs.of(job)
         self._reads_columns = job.metrics == "columns"
 
     def run(self) -> None:
-        given = self._given
-        read_bars(given.open, given.high, given.low, given.close)
+        inputs = self._inputs
+        read_bars(inputs.open, inputs.high, inputs.low, inputs.close)
         if self._reads_columns:
-            for values in given.columns.values():
+            for values in inputs.columns.values():
                 read_column(values)
 
     def run_with_indicators(self) -> None:
         raise NotImplementedError("the floor has no indicators")
 
-    def before_indicators(self) -> None:
+    def reset_indicators(self) -> None:
         raise NotImplementedError("the floor has no indicators")
 
     def trades(self) -> Trades:
