@@ -120,7 +120,15 @@ def kernel_backtest(play: Play, feed: Feed, *, cash: float, **settings) -> Refer
     ruined = bool(result.equity[-1] <= 0)
     if ruined:
         assert metrics["cagr"] == -1, metrics["cagr"]
-    return ReferenceResult(trades, result.equity.tolist(), ambiguous, ruined)
+    return ReferenceResult(
+        trades,
+        result.equity.tolist(),
+        ambiguous,
+        ruined,
+        exposed=round(metrics["exposure"] * len(result.equity)),
+        metrics=metrics,
+        daily_returns=result.daily_returns.tolist(),
+    )
 
 
 ENGINES: dict[str, Callable[..., ReferenceResult]] = {"reference": reference_backtest, "kernel": kernel_backtest}

@@ -17,12 +17,19 @@ LONG, SHORT = 1, -1
 
 @dataclass(frozen=True)
 class ReferenceResult:
-    """``equity`` is marked at each close from bar ``start`` on; ``ambiguous`` counts bars."""
+    """``equity`` is marked at each close from bar ``start`` on; ``ambiguous`` counts bars.
+
+    ``exposed`` counts the closes at which a position was held. The kernel's result has the metrics and daily returns of
+    its fast pass as well, which records neither trades nor equity.
+    """
 
     trades: list[dict]
     equity: list[float]
     ambiguous: int
     ruined: bool
+    exposed: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    daily_returns: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class Reference:
     order: Order | None = None
     last_exit_bar: int | None = None
     ambiguous: int = 0
+    exposed: int = 0
     ruined: bool = False
     trades: list[dict] = field(default_factory=list)
     equity: list[float] = field(default_factory=list)
@@ -156,7 +164,7 @@ class Reference:
             if not self.ruined:
                 self.bar(i)
             self.equity.append(self.balance + self.open_profit(self.close[i]))
-        return ReferenceResult(self.trades, self.equity, self.ambiguous, self.ruined)
+        return ReferenceResult(self.trades, self.equity, self.ambiguous, self.ruined, self.exposed)
 
     def bar(self, i: int) -> None:
         next_bar_rolls = i < self.last and self.rolls[i + 1]
@@ -360,6 +368,7 @@ class Reference:
 
     def step_close(self, i: int) -> None:
         if self.position is not None:
+            self.exposed += 1
             self.charge_financing(i)
         if i == self.last and self.position is not None:
             self.close_position(i, self.close[i], "end_of_data", "close")

@@ -16,7 +16,8 @@ from forge_core.feeds.feed import Feed
 from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Size
 from tests.engine.hand_bars import kernel_backtest
-from tests.engine.reference_engine import reference_backtest
+from tests.engine.reference_engine import ReferenceResult, reference_backtest
+from tests.engine.reference_metrics import daily_returns, drawdowns, expected_metrics
 from tests.engine.strategies import Case, distances, feature, feature_cases, hand_cases, instruments, pick, risks, walks
 
 EXACT = {"entry_time", "exit_time", "side", "exit_reason", "bars_held", "switch"}
@@ -78,6 +79,43 @@ def assert_agree(case: Case) -> None:
                 assert near, f"{name} of trade {number}: {mine} != {theirs}"
     assert actual.equity == pytest.approx(expected.equity, rel=1e-9, abs=1e-9 * case.cash)
     assert (actual.ambiguous, actual.ruined) == (expected.ambiguous, expected.ruined)
+    assert_fast_pass_agrees(case, actual, expected)
+
+
+# Functions of the daily returns alone, which the tests of metrics compare with other libraries.
+OF_DAILY_RETURNS = {"sharpe", "sortino", "var_95", "expected_shortfall_95", "volatility", "skew", "kurtosis"}
+
+
+def assert_fast_pass_agrees(case: Case, actual: ReferenceResult, expected: ReferenceResult) -> None:
+    """The pass without a record, which evolution uses: its metrics and daily returns are those of the record.
+
+    Money is that of the reference engine but for rounding; what follows from the marked equity alone (which equity is
+    a peak, the return of a date) is exactly that of the recorded equity, which is the reference's but for rounding.
+    """
+    daily = daily_returns(case.feed, actual.equity, case.cash)
+    assert actual.daily_returns == daily
+    found = {"exposed": expected.exposed, "ambiguous": expected.ambiguous, "ruined": expected.ruined}
+    metrics = expected_metrics(case.feed, expected.trades, expected.equity, cash=case.cash, **found)
+    assert actual.metrics.keys() == metrics.keys()
+    deepest, longest = drawdowns(case.feed, actual.equity, case.cash)
+    assert actual.metrics["longest_drawdown"] == longest
+    assert actual.metrics["max_drawdown"] == pytest.approx(deepest, rel=1e-12, abs=1e-15)
+    rounding = 1e-9 * case.cash * max(1, len(expected.trades))
+    break_even = any(abs(trade["net_pnl"]) <= rounding for trade in expected.trades)
+    for name, value in metrics.items():
+        if name in OF_DAILY_RETURNS or name == "longest_drawdown":
+            continue
+        if break_even and name in ("wins", "losses", "win_rate", "profit_factor"):
+            continue  # rounding decides on which side of zero such a trade is
+        if name == "calmar" and deepest < 1e-9:
+            continue  # a drawdown of rounding alone
+        mine = actual.metrics[name]
+        if math.isnan(value):
+            assert math.isnan(mine), f"{name}: {mine} != {value}"
+        else:
+            scale = case.cash if name in ("expectancy", "commission", "financing", "net_profit", "final_equity") else 1
+            near = math.isclose(mine, value, rel_tol=1e-7, abs_tol=1e-9 * scale)
+            assert near, f"{name}: {mine} != {value}"
 
 
 def negative_allowed(instrument: Instrument) -> Instrument:
