@@ -22,11 +22,18 @@ def list_all() -> None:
 
     Example: `forge study list`
     """
+    from forge_core.errors import ForgeError
     from forge_core.evolution.steps import list_studies, load_study, study_status
 
-    rows = []
+    rows: list[tuple[str | None, ...]] = []
+    errors = []
     for name in list_studies():
-        spec, status = load_study(name), study_status(name)
+        try:
+            spec, status = load_study(name), study_status(name)
+        except ForgeError as error:
+            rows.append((name, None, "invalid", None, None))
+            errors.append(str(error))
+            continue
         rows.append(
             (
                 name,
@@ -37,6 +44,8 @@ def list_all() -> None:
             )
         )
     show_table(("study", "generation", "state", "train", "holdout"), rows)
+    for message in errors:
+        say(message)
 
 
 @app.command("status")

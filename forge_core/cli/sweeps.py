@@ -31,14 +31,20 @@ def list_all() -> None:
 
     Example: `forge sweep list`
     """
-    from forge_core.errors import StudyError
+    from forge_core.errors import ForgeError, StudyError
     from forge_core.sweeps.plan import read_plan
     from forge_core.sweeps.report import sweep_status
     from forge_core.sweeps.spec import list_sweeps, load_sweep
 
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    errors = []
     for name in list_sweeps():
-        spec = load_sweep(name)
+        try:
+            spec = load_sweep(name)
+        except ForgeError as error:
+            rows.append((name, None, None, None, None, "invalid"))
+            errors.append(str(error))
+            continue
         try:
             status = sweep_status(read_plan(name))
             tests, done = int(status["tests"].sum()), int(status["done"].sum())
@@ -47,6 +53,8 @@ def list_all() -> None:
             tests, done, state = None, None, "not run yet"
         rows.append((name, ", ".join(spec.symbols), len(spec.variants), tests, done, state))
     show_table(("sweep", "symbols", "strategies", "tests", "done", "state"), rows)
+    for message in errors:
+        say(message)
 
 
 @app.command("status")
@@ -99,14 +107,14 @@ def top(
     if table.empty:
         say("no test matches")
         return
+    told_apart = [*(["options"] if table["options"].nunique() > 1 else []), *(split or ())]
     if families:
-        columns = ["strategy", "parameter_sets", "sharpe_median", "positive_sets", "best_parameters", "best_sharpe"]
-        columns += ["best_total_trades", "best_days", "neighbour_sharpe"]
+        columns = ["strategy", *told_apart, "parameter_sets", "sharpe_median", "positive_sets", "best_parameters"]
+        columns += ["best_sharpe", "best_total_trades", "best_days", "neighbour_sharpe"]
         found = rank_strategies(table)
     else:
         shown = dict.fromkeys([*_SHOWN, sort])
-        options = ["options"] if table["options"].nunique() > 1 else []
-        columns, found = ["strategy", "parameters", *options, *(split or ()), *shown], table.head(most)
+        columns, found = ["strategy", "parameters", *told_apart, *shown], table.head(most)
     cells = found[columns].astype(object).where(found[columns].notna(), None)
     show_table(columns, [tuple(_plain(cell) for cell in row) for row in cells.itertuples(index=False)])
     if not families and len(table) > most:

@@ -5,7 +5,6 @@
 same files.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from forge_core.evolution.run.plan import Log, StudyPlan
 from forge_core.evolution.run.status import read_front, reset_study, status_text, study_status
 from forge_core.evolution.spec.study import MAX_EPOCHS, StudySpec, list_studies, load_study
 from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.parallelism import threads_per_task, worker_count
 from forge_core.paths import Home
 
 __all__ = [
@@ -56,14 +56,14 @@ def run_island(
 ) -> dict[str, Any]:
     """Run what generations of ``epoch`` (from 1) ``island`` (from 0) still lacks; return seconds, memory, evaluations.
 
-    ``threads`` is by default the machine's cores shared out over the islands; it changes no result. Raises StudyError
-    when another process works on the island or an earlier epoch is not complete.
+    ``threads`` is by default the workers divided among the islands (``forge_core.parallelism``); it changes no result.
+    Raises StudyError when another process works on the island or an earlier epoch is not complete.
     """
     study = StudyPlan.read(plan)
     if not 0 <= island < study.spec.islands:
         raise StudyError(f"study {study.spec.name!r} has islands 0 to {study.spec.islands - 1}, not {island}")
     if threads is None:
-        threads = max(1, _cores() // study.spec.islands)
+        threads = threads_per_task(study.spec.islands)
     return evolve_island(study, island, epoch, threads=threads, log=log)
 
 
@@ -82,7 +82,8 @@ def run_study(
 ) -> dict[str, Any]:
     """Run a whole study in this process, island after island; return the champion's report.
 
-    It ends with the same files as any other way to run the study. ``threads`` is by default the number of cores.
+    It ends with the same files as any other way to run the study. ``threads`` is by default the number of workers
+    (``forge_core.parallelism``).
     """
     plan = plan_study(spec, home, log)
     lock = StudyFolder.of(spec.name, Home(Path(plan["home"]))).run_lock
@@ -90,7 +91,7 @@ def run_study(
         with FileLock(lock, timeout=0):
             for epoch in range(1, spec.epochs + 1):
                 for island in range(spec.islands):
-                    run_island(plan, island, epoch, log, threads or _cores())
+                    run_island(plan, island, epoch, log, threads or worker_count())
                 figures = merge_epoch(plan, epoch)[-1]
                 if log:
                     log(
@@ -102,7 +103,3 @@ def run_study(
             return finish_study(plan)
     except Timeout:
         raise StudyError(f"study {spec.name!r} is being run by another process; wait for it, or stop it") from None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -70,20 +70,20 @@ def rank(
 
 
 def rank_strategies(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each strategy and options of a ranking, best first: what its parameter sets are worth together.
+    """Return a row for each strategy, options and split of a ranking, best first, over all its parameter sets.
 
-    Columns: strategy, options, parameter_sets, sharpe_median, positive_sets (share with a Sharpe ratio above zero),
-    total_trades (all sets), best_parameters and of these sharpe, total_trades, days, positive_months,
-    neighbour_sharpe and neighbours_positive.
+    Columns: strategy, options, symbol and interval where the ranking is split by them, parameter_sets, sharpe_median,
+    positive_sets (share with a Sharpe ratio above zero), total_trades (all sets), best_parameters and of these sharpe,
+    total_trades, days, positive_months, neighbour_sharpe and neighbours_positive.
     """
+    keys = ["strategy", "options", *(name for name in SPLITS if name in table.columns)]
     rows = []
-    for (strategy, options), group in table.groupby(["strategy", "options"], sort=False):
+    for values, group in table.groupby(keys, sort=False):
         sharpe = group["sharpe"]
         best = group.iloc[_best(sharpe)]
         rows.append(
             {
-                "strategy": strategy,
-                "options": options,
+                **dict(zip(keys, values, strict=True)),
                 "parameter_sets": len(group),
                 "sharpe_median": sharpe.median(),
                 "positive_sets": float((sharpe > 0).mean()),
@@ -93,7 +93,7 @@ def rank_strategies(table: pd.DataFrame) -> pd.DataFrame:
                 **{name: best[name] for name in ("neighbour_sharpe", "neighbours_positive")},
             }
         )
-    families = pd.DataFrame(rows, columns=["strategy", "options", *_FAMILY])
+    families = pd.DataFrame(rows, columns=[*keys, *_FAMILY])
     return families.sort_values("sharpe_median", ascending=False, kind="stable").reset_index(drop=True)
 
 

@@ -6,12 +6,12 @@ is there already is not done again.
 """
 
 import logging
-import os
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from forge_core.errors import ConfigError
+from forge_core.parallelism import worker_count
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan, read_plan
 from forge_core.sweeps.report import ranking_folder, write_ranking
@@ -68,10 +68,10 @@ def run_sweep(
 ) -> dict[str, Any]:
     """Run a whole sweep in this process; return its report (see ``finish_sweep``).
 
-    ``workers``: how many symbols and intervals at a time, by default one a core; 1 is one after the other. It changes
-    no result.
+    ``workers``: symbols and intervals at a time, by default the number of workers (``forge_core.parallelism``). It
+    changes no result.
     """
-    workers = _cores() if workers is None else workers
+    workers = worker_count() if workers is None else workers
     if workers < 1:
         raise ConfigError(f"workers is {workers}: it must be 1 or more")
     plan = plan_sweep(spec, home, log)
@@ -99,7 +99,3 @@ def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[st
     best = None if ranking.empty else f"{ranking['strategy'].iloc[0]} {ranking['parameters'].iloc[0]}"
     folder = ranking_folder(read.spec.name, read.home)
     return {"sweep": read.spec.name, **totals, "best": best, "ranking": str(folder / "ranking.parquet")}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

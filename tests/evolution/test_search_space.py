@@ -1,6 +1,9 @@
 """Search spaces: the mission's tables as presets, and own spaces."""
 
+import re
+
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from forge_core.errors import ConfigError
@@ -51,11 +54,33 @@ def test_multi_timeframe_presets(preset: str) -> None:
     assert len(space.slots) - len(indicators) == structures
 
 
+@pytest.mark.parametrize("available", [["1d"], ["1d", "1w"], ["4h", "1d", "1w"]])
+@pytest.mark.parametrize("name", [*LEVELS, *PRESETS])
+def test_too_few_timeframes_are_refused_with_what_works(name: int | str, available: list[str]) -> None:
+    kind = "level" if isinstance(name, int) else "preset"
+    spec = SpaceSpec.model_validate({kind: name})
+    if spec.base.timeframes <= len(available):
+        return
+    with pytest.raises(ConfigError, match=f"{kind} {name} reads {spec.base.timeframes} timeframes") as caught:
+        build_space(spec, timeframe=available[0], sides="both", available=available)
+    message = str(caught.value)
+    first, last = map(int, re.findall(r"choose a level of (\d+) to (\d+)", message)[0])
+    for level in (first, last):
+        build_space(SpaceSpec(level=level), timeframe=available[0], sides="both", available=available)
+    slots = yaml.safe_load(re.findall(r"\(space: (\{.*?\})\)", message)[0])
+    space = build_space(SpaceSpec.model_validate(slots), timeframe=available[0], sides="both")
+    indicators = spec.base.indicators * (len(available) if kind == "preset" else 1)
+    assert [slot.kind for slot in space.slots].count("indicator") == indicators
+    assert space.timeframes == tuple(available)
+    if last < 10:
+        assert LEVELS[last + 1][2] > len(available)
+
+
 def test_timeframes_are_those_given_or_the_next_coarser() -> None:
     assert space_timeframes(SpaceSpec(level=4), "1h", ["4h", "15m", "1d", "1h"]) == ("1h", "4h")
     assert space_timeframes(SpaceSpec(level=5, timeframes=["4h", "15m", "1h"]), "15m", []) == ("15m", "1h", "4h")
-    with pytest.raises(ConfigError, match="level 4 reads 2 timeframes, but there are only 1d"):
-        space_timeframes(SpaceSpec(level=4), "1d", ["1d"])
+    with pytest.raises(ConfigError, match=r"level 4 reads 2 .* names 1 \(4h\); name 1 more"):
+        space_timeframes(SpaceSpec(level=4, timeframes=["4h"]), "1h", ["1h", "4h"])
     with pytest.raises(ConfigError, match="15m is finer than the execution timeframe 1h"):
         space_timeframes(SpaceSpec(level=3, timeframes=["15m"]), "1h", [])
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import StudyError
-from forge_core.evolution.steps import plan_study, reveal_front, run_island, run_study, study_status
+from forge_core.evolution.steps import list_studies, plan_study, reveal_front, run_island, run_study, study_status
 from forge_core.evolution.storage.ledger import holdout_looks
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash
@@ -109,3 +110,27 @@ def test_status_tells_of_a_newer_dataset(study: Home, forge, monkeypatch: pytest
     assert study_status("outdated", study)["newer"] == {"SP500_BULL_2013": ("0123456789abcdef", pinned)}
     said = forge("status", "outdated").output
     assert f"SP500_BULL_2013: there is a newer version {pinned}" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: [SP500_BEAR_208]\n", "did you mean 'SP500_BEAR_2008'"),
+        ("train: [\n", "not valid YAML"),
+        ("- a list\n", "a mapping of keys is expected"),
+    ],
+)
+def test_an_invalid_study_file_is_listed_with_its_error(
+    forge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, message: str
+) -> None:
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    shutil.copy(list_studies()["quickstart"], studies / "quickstart.yaml")
+    monkeypatch.setattr("forge_core.study_files.project_root", lambda: tmp_path)
+    (studies / "broken.yaml").write_text(text)
+    listed = forge("list")
+    assert listed.exit_code == 0, listed.output
+    assert "quickstart" in listed.output
+    assert any(line.startswith("broken ") and "invalid" in line for line in listed.output.splitlines())
+    assert f"{studies / 'broken.yaml'}" in listed.output
+    assert message in listed.output

@@ -117,7 +117,7 @@ def test_remainders_go_to_the_first() -> None:
         ("timeframe: 1d -> timeframe: 1y", 4, "timeframe '1y'"),
         ("level: 2 -> level: 4\n  timeframes: [1d, 1h]", 5, "1h is finer than the execution timeframe"),
         ("level: 2 -> level: 4\n  timeframes: [1d, 4w]", 5, "not every dataset has the timeframe 4w"),
-        ("level: 2 -> level: 6", 5, "level 6 reads 3 timeframes, but there are only 1d, 1w"),
+        ("level: 2 -> level: 6", 5, "level 6 reads 3 timeframes, but .* share only 1d, 1w; choose a level of 1 to 5"),
         ("level: 2 -> level: 12", 6, "less than or equal to 10"),
         ("generations: 10 -> generations: 10\nchampion: best:sortino", 15, "knee or best:sharpe or best:max_drawdown"),
         ("generations: 10 -> generations: 10\nchampion: loudest", 15, "knee or best:sharpe"),

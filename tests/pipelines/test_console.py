@@ -8,7 +8,6 @@ import pytest
 from forge_core.errors import ConfigError
 from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
 from forge_pipelines.lib.errors import user_errors
-from forge_pipelines.lib.executor import threads_per_island, worker_count
 
 
 @dg.op
@@ -56,18 +55,3 @@ def test_an_error_of_ours_is_shown_with_its_traceback(capfd):
     shown = "\n".join(console(stumble, capfd))
     assert "ZeroDivisionError: a bug of ours" in shown
     assert 'raise ZeroDivisionError("a bug of ours")' in shown
-
-
-@pytest.mark.parametrize("setting", ["0", "-1", "two", "1.5"])
-def test_a_senseless_number_of_workers_is_refused(setting, monkeypatch):
-    monkeypatch.setenv("FORGE_WORKERS", setting)
-    with pytest.raises(ConfigError, match=f"FORGE_WORKERS is {setting!r}"):
-        worker_count()
-
-
-@pytest.mark.parametrize(
-    ("workers", "islands", "threads"), [("1", 2, 1), ("2", 2, 1), ("8", 2, 4), ("8", 3, 2), ("2", 8, 1), ("6", 1, 6)]
-)
-def test_islands_that_run_at_once_share_the_workers(workers, islands, threads, monkeypatch):
-    monkeypatch.setenv("FORGE_WORKERS", workers)
-    assert threads_per_island(islands) == threads

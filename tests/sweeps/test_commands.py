@@ -30,12 +30,26 @@ def test_sweeps_are_listed_with_how_far_they_are(forge):
     assert "has not been run yet" in forge("sweep", "status", "mass_test_futures", code=1)
 
 
+def test_an_invalid_sweep_file_is_listed_with_its_error(forge, monkeypatch, tmp_path):
+    monkeypatch.setattr("forge_core.study_files.project_root", lambda: tmp_path)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "mass_test.yaml").write_text("symbols: [ZS]\nstrategies: {ema: {}}\n")
+    (tmp_path / "studies" / "wrong.yaml").write_text("strategies: {emma: {}}\nsymbols: [ZS]\n")
+    shown = forge("sweep", "list")
+    assert any("mass_test " in line and "complete" in line for line in shown.splitlines())
+    assert any(line.startswith("wrong ") and line.rstrip().endswith("invalid") for line in shown.splitlines())
+    assert "wrong.yaml:1: strategies.emma: unknown strategy 'emma'" in shown
+
+
 def test_the_best_are_shown_with_their_trades_and_days(forge):
     shown = forge("sweep", "top", "mass_test", "--most", "2", "--symbol", "ZS", "--from", "2023-02")
     assert "neighbour_sharpe" in shown
     assert shown.count("long_period:") == 2
     assert "... 4 in all" in shown
     assert "parameter_sets" in forge("sweep", "top", "mass_test", "--by-strategy")
+    shown = forge("sweep", "top", "mass_test", "--by-strategy", "--split", "symbol").splitlines()
+    assert shown[0].split()[:3] == ["strategy", "symbol", "parameter_sets"]
+    assert [line.split()[:3] for line in shown[1:]] == [["ema", "ZS", "4"]]
     assert "interval" in forge("sweep", "top", "mass_test", "--split", "interval", "--sort", "win_rate")
     assert "no test matches" in forge("sweep", "top", "mass_test", "--min-trades", "100000")
     assert "unknown symbol 'ZZ'" in forge("sweep", "top", "mass_test", "--symbol", "ZZ", code=1)

@@ -127,6 +127,18 @@ def test_a_strategy_is_judged_by_all_its_parameter_sets(plan):
     assert line["best_parameters"] == sets.loc[sets["sharpe"].idxmax(), "parameters"]
 
 
+def test_strategies_are_told_apart_by_what_the_ranking_is_split_by(plan):
+    ranking = rank(plan, split=["symbol"])
+    table = rank_strategies(ranking)
+    assert len(table) == 5 * 2 * 2
+    for _, line in table.iterrows():
+        keys = ["strategy", "options", "symbol"]
+        sets = ranking[(ranking[keys] == line[keys].to_numpy()).all(axis=1)]
+        assert line["parameter_sets"] == len(sets) == sets["parameters"].nunique()
+        assert line["best_sharpe"] == sets["sharpe"].max()
+    assert len(rank_strategies(rank(plan, split=["symbol", "interval"]))) == 5 * 2 * 4
+
+
 def test_the_map_of_two_parameters_holds_the_others_as_in_the_best(plan):
     ranking = rank(plan)
     best = ranking[ranking["strategy"] == "ema"].iloc[0]

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from forge_core.errors import ConfigError
 from forge_core.evolution.spec.space import (
+    LEVELS,
     TRENDS,
     Choices,
     Grids,
@@ -118,12 +119,28 @@ def space_timeframes(spec: SpaceSpec, timeframe: str, available: Sequence[str]) 
         coarser = sorted((label for label in set(available) if Timeframe.parse(label) > execution), key=Timeframe.parse)
         labels = [timeframe, *coarser][: spec.base.timeframes]
     if len(labels) < spec.base.timeframes:
-        kind = f"level {spec.level}" if spec.level is not None else f"preset {spec.preset}"
-        raise ConfigError(
-            f"{kind} reads {spec.base.timeframes} timeframes, but there are only {', '.join(labels)}; "
-            "name them in space.timeframes or take datasets that have more"
-        )
+        raise ConfigError(_too_few_timeframes(spec, labels))
     return tuple(sorted(labels, key=Timeframe.parse))
+
+
+def _too_few_timeframes(spec: SpaceSpec, labels: Sequence[str]) -> str:
+    """Return the message for a level or preset that reads more timeframes than ``labels``, with every way out."""
+    base, kind = spec.base, f"level {spec.level}" if spec.level is not None else f"preset {spec.preset}"
+    listed = ", ".join(labels)
+    if spec.timeframes is not None:
+        return (
+            f"{kind} reads {base.timeframes} timeframes, but space.timeframes names {len(labels)} ({listed}); name "
+            f"{base.timeframes - len(labels)} more of those that all datasets have"
+        )
+    levels = [level for level, preset in LEVELS.items() if preset.timeframes <= len(labels)]
+    indicators = base.indicators * (len(labels) if base.per_timeframe else 1)
+    slots = f"indicator_slots: {indicators}, structure_slots: {base.structures}, timeframes: [{listed}]"
+    return (
+        f"{kind} reads {base.timeframes} timeframes, but from the execution timeframe up the datasets share only "
+        f"{listed}; choose a level of {levels[0]} to {levels[-1]}, or slots in place of the {kind.split()[0]} "
+        f"(space: {{{slots}}}), or a finer execution timeframe, or datasets with more timeframes (`forge datasets add "
+        "NAME ... -t 15m,1h,4h,1d` where there are bars of the finest)"
+    )
 
 
 def build_space(spec: SpaceSpec, *, timeframe: str, sides: Sides, available: Sequence[str] = ()) -> SearchSpace:

@@ -26,6 +26,7 @@ from forge_core.evolution.steps import (
 from forge_core.evolution.storage.paths import StudyFolder
 from forge_core.market.datasets.build import DatasetVersion, open_version
 from forge_core.market.reference.instruments import get_instrument
+from forge_core.parallelism import threads_per_task, worker_count
 from forge_core.paths import Home
 from forge_pipelines.defs.evolution.assets import MANIFEST_TAG, champion_content, front_content, generation_content
 from forge_pipelines.defs.evolution.checks import study_evaluations
@@ -33,7 +34,7 @@ from forge_pipelines.defs.features.assets import bank_content
 from forge_pipelines.defs.market.assets import WRITES_STORE, dataset_content, open_store, raw_content
 from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
 from forge_pipelines.lib.errors import user_errors
-from forge_pipelines.lib.executor import TRY_AGAIN, executor, threads_per_island
+from forge_pipelines.lib.executor import TRY_AGAIN, executor
 from forge_pipelines.lib.materialization import known_tags, lacking, log_lacking
 from forge_pipelines.lib.partitions import GENERATIONS, STUDIES, generation_key
 from forge_pipelines.lib.processes import die_with_run
@@ -65,6 +66,7 @@ def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Ou
     die_with_run()
     home = Home.current()
     with user_errors():
+        worker_count()  # an invalid setting is reported before any work
         spec = read_spec(config)
         claim_study(spec.name, context.run_id, context.instance)
         context.instance.add_run_tags(context.run_id, {"forge/study": spec.name})
@@ -87,7 +89,7 @@ def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
     document = task["plan"]
     with user_errors():
         claim_study(document["study"], context.run_id, context.instance)
-        threads = threads_per_island(document["islands"])
+        threads = threads_per_task(document["islands"])
         return run_island(document, task["island"], task["epoch"], context.log.info, threads)
 
 

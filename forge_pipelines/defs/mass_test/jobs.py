@@ -10,6 +10,7 @@ import dagster as dg
 import pandas as pd
 
 from forge_core.market.reference.instruments import get_instrument
+from forge_core.parallelism import worker_count
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.steps import finish_sweep, load_sweep, pending_tasks, plan_sweep, run_sweep_task
@@ -35,6 +36,7 @@ def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[
     die_with_run()
     home = Home.current()
     with user_errors():
+        worker_count()  # an invalid setting is reported before any work
         spec = load_sweep(config.sweep)
         note_process(context)
         plan = plan_sweep(spec, home, context.log)
