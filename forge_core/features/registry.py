@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import talib
-
 from forge_core.errors import PlayError, unknown
 from forge_core.features.catalogue.cutler_rsi import RSI_SMA
 from forge_core.features.catalogue.ichimoku import ICHIMOKU
@@ -12,11 +10,9 @@ from forge_core.features.catalogue.structures import STRUCTURES
 from forge_core.features.catalogue.talib.indicators import INDICATORS
 from forge_core.features.definition import FeatureDefinition, Output, Parameter
 from forge_core.features.reference import FeatureRef
-from forge_core.files import content_hash
 from forge_core.market.reference.timeframes import Timeframe
 
 __all__ = [
-    "REGISTRY_VERSION",
     "FeatureDefinition",
     "Output",
     "Parameter",
@@ -26,14 +22,9 @@ __all__ = [
     "searchable",
 ]
 
-_REVISION = 1  # raise it whenever a feature's numbers change: stored columns are then computed anew
-
 _FEATURES: dict[str, FeatureDefinition] = {
     definition.name: definition for definition in (*PRICES, *INDICATORS, RSI_SMA, ICHIMOKU, *STRUCTURES)
 }
-
-REGISTRY_VERSION = content_hash(f"revision {_REVISION}", f"TA-Lib {talib.__version__}", length=12)
-"""Changes with every change of the numbers that features compute."""
 
 
 def get_feature(name: str) -> FeatureDefinition:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from forge_core.engine.costs import Costs
 from forge_core.engine.simulate import ENGINE_VERSION
 from forge_core.errors import DataError, StudyError
-from forge_core.features.registry import REGISTRY_VERSION
+from forge_core.features.version import REGISTRY_VERSION
 from forge_core.files import canonical_json, content_hash, read_json, write_json
 from forge_core.market.bars.model import MIN_ROWS
 from forge_core.market.futures.roll_dates import SwitchDates, load_switch_dates

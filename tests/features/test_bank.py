@@ -21,15 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import DataError, PlayError
+from forge_core.features import registry
 from forge_core.features.bank import bank as bank_module
 from forge_core.features.bank import lazy_columns
 from forge_core.features.bank.bank import Bank, bank_contents, bank_stats, prune_bank
 from forge_core.features.bank.lru import RecentArrays
 from forge_core.features.column import compute_columns, streak
 from forge_core.features.reference import price_field
-from forge_core.features.registry import make_reference
+from forge_core.features.registry import get_feature, make_reference
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
+from forge_core.source_hash import source_hash
 from tests.features.versions import expected_column, native_bars, project, version
 
 __all__ = ["version"]  # a fixture
@@ -198,12 +200,30 @@ def test_the_files_are_plain_npy(version, home):
     np.testing.assert_array_equal(np.load(path, mmap_mode="r"), column)
 
 
-def test_a_new_registry_version_computes_anew(version, home, monkeypatch):
-    make_bank(version, home).column(EMA)
-    monkeypatch.setattr(bank_module, "REGISTRY_VERSION", "another")
+def test_an_edited_indicator_gives_new_numbers_and_leaves_the_others_stored(version, home, monkeypatch):
     bank = make_bank(version, home)
-    bank.column(EMA)
-    assert len(stored_files(bank)) == 2
+    before = bank.column(EMA)
+    bank.column(UPPER)
+    stored = set(stored_files(bank))
+    definition = get_feature("ema")
+
+    def edited(bars, params):
+        return tuple(column + 1.0 for column in definition.function(bars, params))
+
+    monkeypatch.setitem(registry._FEATURES, "ema", replace(definition, function=edited))
+    monkeypatch.setitem(bank_module.FEATURE_VERSIONS, "ema", source_hash(edited))
+    bank = make_bank(version, home)
+    np.testing.assert_array_equal(bank.column(EMA), before + 1.0)
+    bank.column(UPPER)
+    assert len(set(stored_files(bank)) - stored) == 1
+
+
+def test_edited_resampling_makes_the_bars_anew(version, home, monkeypatch):
+    make_bank(version, home).bars(Timeframe.parse("2h"))
+    monkeypatch.setattr(bank_module, "BARS_VERSION", "another")
+    monkeypatch.setattr(bank_module, "resample_bars", lambda bars, timeframe, *, session: bars[::8])
+    hours = make_bank(version, home).bars(Timeframe.parse("2h"))
+    np.testing.assert_array_equal(hours.fields["close"], version.bars("15m")["close"].to_numpy()[::8])
 
 
 def test_a_column_that_is_there_is_not_computed(version, home, monkeypatch):

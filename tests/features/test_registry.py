@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.errors import ConfigError, PlayError
-from forge_core.features.registry import REGISTRY_VERSION, all_features, get_feature, make_reference, searchable
+from forge_core.features.registry import all_features, get_feature, make_reference, searchable
 from tests.features.sample_bars import walk
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -159,11 +159,6 @@ def test_a_bar_field_is_a_feature(name):
     assert definition.lookback({}) == 0
     assert definition.output().scale.kind == ("volume" if name == "volume" else "price")
     np.testing.assert_array_equal(definition.compute(bars, {})["real"], bars[name])
-
-
-def test_the_version_names_the_numbers():
-    assert len(REGISTRY_VERSION) == 12
-    assert set(REGISTRY_VERSION) <= set("0123456789abcdef")
 
 
 def test_the_manual_lists_the_features_as_they_are():

@@ -12,7 +12,7 @@ from forge_core.evolution.search.evaluation import Goals
 from forge_core.evolution.search.search_space import SearchSpace
 from forge_core.evolution.spec.study import StudySpec
 from forge_core.evolution.storage.paths import StudyFolder
-from forge_core.features.registry import REGISTRY_VERSION
+from forge_core.features.version import REGISTRY_VERSION
 from forge_core.files import canonical_json, content_hash, read_json
 from forge_core.market.datasets.build import DatasetVersion
 

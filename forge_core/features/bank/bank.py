@@ -28,7 +28,8 @@ from forge_core.features.bank.npy_file import NOTHING, DamagedArray, StoredArray
 from forge_core.features.column import BarArrays, Column, Integers, feature_timeframe, read_only
 from forge_core.features.quantized import block_size, encode, open_codes
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
-from forge_core.features.registry import REGISTRY_VERSION, get_feature
+from forge_core.features.registry import get_feature
+from forge_core.features.version import BARS_VERSION, FEATURE_VERSIONS
 from forge_core.files import canonical_json, content_hash
 from forge_core.market.bars.model import resample_bars, trade_days
 from forge_core.market.reference.timeframes import Timeframe
@@ -51,7 +52,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_REVISION = 4  # raise it whenever alignment, streaks, codes or the stored bars change: all is then computed anew
 _PROGRESS_SECONDS = 2.0
 
 OPEN_MAPS = RecentArrays(max_bytes=2**30, max_arrays=768)
@@ -83,9 +83,9 @@ class Bank(OnDemandColumns):
 
     A file is ``<home>/features/<dataset hash>/<feature hash>.npy``, the values and behind them their
     codes (``features.quantized``). The feature hash is that of the dataset hash, the execution timeframe, the reference
-    and the registry's version, which also stand in the file (``bank_contents`` lists them). Whichever process needs a
-    column first computes it and renames its file into place. A file that turns out damaged is computed again; where
-    nothing can be written the columns stay in memory.
+    and the version of the code that computes it (``features.version``); the file holds them too (``bank_contents``
+    lists them). Whichever process needs a column first computes it and renames its file into place. A file that turns
+    out damaged is computed again; where nothing can be written the columns stay in memory.
 
     The execution bars and those of the coarser timeframes in use lie there too, as ``bars-<hash>.npy``. A timeframe
     the dataset lacks is resampled from its finest. Of a dated future these are the bars as features see them, without
@@ -203,15 +203,15 @@ class Bank(OnDemandColumns):
             session=not used <= self._native.keys(),
             execution=self.execution.label,
             feature=reference.canonical,
-            registry=REGISTRY_VERSION,
+            version=FEATURE_VERSIONS[get_feature(reference.name).name],
         )
 
     def _bars_entry(self, field: str, timeframe: Timeframe, *, session: bool) -> _Entry:
-        return self._entry("bars-", session=session, bars=field, timeframe=timeframe.label)
+        return self._entry("bars-", session=session, bars=field, timeframe=timeframe.label, version=BARS_VERSION)
 
     def _entry(self, prefix: str = "", *, session: bool, **content: str) -> _Entry:
         """Name a file by what it holds; the ``session`` is part of it where its numbers depend on that."""
-        description: dict[str, object] = {"dataset": self.version.content_hash, "revision": _REVISION, **content}
+        description: dict[str, object] = {"dataset": self.version.content_hash, **content}
         if session:
             description["session"] = self._session.model_dump()
         text = canonical_json(description)

@@ -3,14 +3,16 @@
 import talib
 
 from forge_core.features.catalogue.talib.entry import OSCILLATOR_PERIODS, steps
-from forge_core.features.catalogue.undefined import blank
+from forge_core.features.catalogue.undefined import blank, close_unmoved
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Parameter, Params
 from forge_core.features.scale import Scale
 
 
 def _rsi_sma(bars: Bars, params: Params) -> tuple[Floats, ...]:
     # With U and D the sums of rises and falls, RSI = 100 U / (U + D) and TA-Lib's CMOU = 100 (U - D) / (U + D).
-    return blank("rsi_sma", (50.0 + 0.5 * talib.CMOU(bars["close"], params["timeperiod"]),), bars, params)
+    columns = (50.0 + 0.5 * talib.CMOU(bars["close"], params["timeperiod"]),)
+    blank(columns, close_unmoved, bars, params)
+    return columns
 
 
 RSI_SMA = FeatureDefinition(

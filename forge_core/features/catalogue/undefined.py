@@ -18,14 +18,11 @@ UndefinedAt = Callable[[Bars, Params], tuple[Mask, ...]]
 _CYCLE_BARS = 64  # what the Hilbert transform looks back
 
 
-def blank(name: str, columns: tuple[Floats, ...], bars: Bars, params: Params) -> tuple[Floats, ...]:
-    """Set the values of indicator ``name`` that are not defined to NaN, in place; return ``columns``."""
-    undefined = UNDEFINED.get(name)
-    if undefined is not None:
-        masks = undefined(bars, params)
-        for number, column in enumerate(columns):
-            column[masks[min(number, len(masks) - 1)]] = np.nan
-    return columns
+def blank(columns: tuple[Floats, ...], undefined: UndefinedAt, bars: Bars, params: Params) -> None:
+    """Set the values of an indicator's ``columns`` that are not defined to NaN, in place."""
+    masks = undefined(bars, params)
+    for number, column in enumerate(columns):
+        column[masks[min(number, len(masks) - 1)]] = np.nan
 
 
 def _flat(high: Floats, low: Floats, bars: int) -> Mask:
@@ -74,7 +71,7 @@ def _no_bar_ever_had_a_range(bars: Bars, params: Params) -> tuple[Mask, ...]:
     return (np.logical_and.accumulate(bars["high"] == bars["low"]),)
 
 
-def _close_unmoved(bars: Bars, params: Params) -> tuple[Mask, ...]:
+def close_unmoved(bars: Bars, params: Params) -> tuple[Mask, ...]:
     return (_unmoved(bars["close"], params["timeperiod"]),)
 
 
@@ -157,9 +154,9 @@ UNDEFINED: Mapping[str, UndefinedAt] = {
     "massi": _no_bar_ever_had_a_range,
     "cvi": lambda bars, params: (_later(_no_bar_ever_had_a_range(bars, params)[0], params["rocperiod"]),),
     # Nothing moved within the window
-    "cmou": _close_unmoved,
-    "rsi_sma": _close_unmoved,
-    "er": _close_unmoved,
+    "cmou": close_unmoved,
+    "rsi_sma": close_unmoved,
+    "er": close_unmoved,
     "vhf": lambda bars, params: (_unmoved(bars["close"], params["timeperiod"] - 1),),
     "willr": _no_range,
     "cci": _typical_unmoved,

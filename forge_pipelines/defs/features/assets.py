@@ -5,7 +5,8 @@ import dagster as dg
 from forge_core.errors import DataError
 from forge_core.features.bank.bank import Bank, bank_stats
 from forge_core.features.reference import FeatureRef
-from forge_core.features.registry import REGISTRY_VERSION, make_reference, searchable
+from forge_core.features.registry import make_reference, searchable
+from forge_core.features.version import REGISTRY_VERSION
 from forge_core.files import content_hash
 from forge_core.market.datasets.build import DatasetVersion, latest_version
 from forge_core.paths import Home

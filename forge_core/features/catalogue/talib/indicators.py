@@ -12,7 +12,7 @@ from talib import abstract
 
 from forge_core.features.catalogue.talib import CATALOGUE
 from forge_core.features.catalogue.talib.entry import Entry
-from forge_core.features.catalogue.undefined import blank
+from forge_core.features.catalogue.undefined import UNDEFINED, UndefinedAt, blank
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Parameter, Params
 from forge_core.features.reference import Number
 
@@ -64,7 +64,7 @@ def _definition(entry: Entry) -> FeatureDefinition:
         parameters=parameters,
         outputs=outputs,
         default_output=entry.default_output or outputs[0].name,
-        function=_computation(entry.name, getattr(talib, name), _input_fields(info), bars_needed),
+        function=_computation(getattr(talib, name), _input_fields(info), bars_needed, UNDEFINED.get(entry.name)),
         bars_needed=bars_needed,
         ascending=entry.ascending,
         tied=entry.tied,
@@ -79,14 +79,19 @@ def _input_fields(info: Any) -> tuple[str, ...]:
 
 
 def _computation(
-    name: str, call: Callable[..., Any], fields: tuple[str, ...], bars_needed: Callable[[Params], int]
+    call: Callable[..., Any],
+    fields: tuple[str, ...],
+    bars_needed: Callable[[Params], int],
+    undefined: UndefinedAt | None,
 ) -> Callable[[Bars, Params], tuple[Floats, ...]]:
     def compute(bars: Bars, params: Params) -> tuple[Floats, ...]:
         inputs = [bars[field] for field in fields]
         result = call(*inputs, **params)
         columns = result if isinstance(result, tuple) else (result,)
         columns = tuple(c if c.dtype == np.float64 else _floats(c, inputs, bars_needed(params)) for c in columns)
-        return blank(name, columns, bars, params)
+        if undefined is not None:
+            blank(columns, undefined, bars, params)
+        return columns
 
     return compute
 

@@ -1,0 +1,26 @@
+"""Versions of feature columns: hashes of the source code and the libraries that compute their numbers."""
+
+from forge_core.features.alignment import aligned_index
+from forge_core.features.column import BarArrays, compute_columns
+from forge_core.features.definition import FeatureDefinition
+from forge_core.features.quantized import encode
+from forge_core.features.registry import all_features
+from forge_core.files import content_hash
+from forge_core.market.bars.model import resample_bars, trade_days
+from forge_core.market.futures.adjustment import RollAdjustment
+from forge_core.source_hash import source_hash
+
+# Taken when the modules are imported: what this process computes is what its files held then.
+BARS_VERSION = source_hash(BarArrays.of, resample_bars, trade_days, RollAdjustment)
+"""Changes with the code that makes the bars features are computed from out of those of a dataset."""
+
+_COLUMNS = source_hash(compute_columns, FeatureDefinition.compute, aligned_index, encode)
+
+FEATURE_VERSIONS = {
+    definition.name: content_hash(BARS_VERSION, _COLUMNS, source_hash(definition.function, definition.bars_needed))
+    for definition in all_features()
+}
+"""By feature: changes with every edit of the code, and every version of the libraries, that compute its columns."""
+
+REGISTRY_VERSION = content_hash(*(f"{name} {key}" for name, key in FEATURE_VERSIONS.items()), length=12)
+"""Changes with the numbers of any feature."""
