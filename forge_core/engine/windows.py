@@ -57,17 +57,23 @@ def simulate_spans(
     policy: Policy = "pessimistic",
     roll_mode: RollMode = "prev_open",
     rollover: bool = True,
+    first_signals: ArrayLike | None = None,
 ) -> SpanResults:
     """Backtest ``play`` on each span of ``feed``: bars ``starts[k]`` to ``ends[k] - 1``, those before being lead-in.
 
-    Each begins with ``cash`` and no position and ends flat. ``replay`` of finer bars is not offered; else the settings
-    are those of ``simulate``. Raises PlayError, ConfigError or DataError before any work starts; releases the GIL.
+    Each begins with ``cash`` and no position and ends flat. ``first_signals``: the first bar of
+    each span whose rules count, where that is later than its start and the warm-up counted from bar 0 of the feed.
+    ``replay`` of finer bars is not offered; else the settings are those of ``simulate``. Raises PlayError, ConfigError
+    or DataError before any work starts; releases the GIL.
     """
     begin, end = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
     if begin.shape != end.shape or begin.ndim != 1 or not ((begin >= 0) & (begin < end)).all():
         raise DataError("each span needs a start of 0 or more and an end after it")
     if feed.start or end.max(initial=0) > len(feed):
         raise DataError(f"spans reach to bar {end.max(initial=0)} of a feed of {len(feed)} bars from {feed.start}")
+    firsts = begin if first_signals is None else np.asarray(first_signals, np.int64)
+    if firsts.shape != begin.shape:
+        raise DataError(f"{firsts.size} first signals for {begin.size} spans: give one a span")
     program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer=None)
     day = feed.day_index
     offsets = np.concatenate(([0], np.cumsum(day[end - 1] - day[begin] + 1))).astype(np.int64)
@@ -77,7 +83,7 @@ def simulate_spans(
     _run_spans(
         settings, program.plan, program.atr, feed.addresses, _NO_BARS, np.zeros(fills.POSITION_FLOATS),
         np.empty(TALLY_SIZE), np.empty(feed.days), _NO_FLOATS, _NO_TRADES, _NO_MARKS,
-        begin, end, day, float(feed.instrument.annualization),
+        begin, end, firsts, day, float(feed.instrument.annualization),
         results.metrics, results.gross, results.returns, offsets,
     )  # fmt: skip
     return results
@@ -87,7 +93,7 @@ def simulate_spans(
 def _run_spans(
     cfg: Any, plan: Any, atr: Any, bars: Any, finer: Any, position: Any, tally: Any, day_equity: Any,
     curve: Any, trade_floats: Any, trade_integers: Any,
-    starts: Any, ends: Any, day_index: Any, annualization: Any,
+    starts: Any, ends: Any, firsts: Any, day_index: Any, annualization: Any,
     metrics: Any, gross: Any, returns: Any, offsets: Any,
 ) -> None:  # fmt: skip
     """Run the kernel on one span after the other; the day index counts from bar 0 of the feed, whatever the span."""
@@ -96,7 +102,7 @@ def _run_spans(
     for k in range(starts.size):
         start, end = starts[k], ends[k]
         cfg[st.START] = start
-        cfg[st.FIRST_SIGNAL] = max(warm, start)
+        cfg[st.FIRST_SIGNAL] = max(warm, start, firsts[k])
         run_backtest(
             cfg, plan, atr, bars, end, finer, 0,
             position, tally, day_equity, curve, trade_floats, trade_integers,

@@ -12,8 +12,9 @@ from forge_core.features.bank.lazy_columns import MemoryColumns
 from forge_core.features.bank.lru import RecentArrays
 from forge_core.features.column import BarArrays, ColumnSource, read_only
 from forge_core.feeds.feed import Feed, Floats, Integers
-from forge_core.market.bars.model import trade_days
+from forge_core.market.bars.model import resample_bars, trade_days
 from forge_core.market.futures.adjustment import Adjustment, RollAdjustment
+from forge_core.market.reference.catalog import LEAD_IN
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
@@ -90,6 +91,45 @@ def feed_from_bars(
     )
     feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns, scale)
     return feed if switches is None else feed.with_rolls(switches)
+
+
+def window_feed(
+    bars: pd.DataFrame,
+    start: int,
+    end: int,
+    *,
+    instrument: Instrument,
+    timeframe: str,
+    roll_dates: pd.DatetimeIndex,
+    recent: RecentArrays | None = None,
+) -> Feed:
+    """Return the feed of bars ``start`` to ``end - 1`` of a dated future's series, adjusted for its contract rolls.
+
+    It has up to ``LEAD_IN`` bars of lead-in of each timeframe and is anchored at bar ``start``, as a dataset of that
+    period is: bars before the lead-in change no value. Coarser timeframes are resampled. ``recent`` may be shared.
+    """
+    execution = Timeframe.parse(timeframe)
+    known = bars.iloc[:end]
+    first = max(0, start - LEAD_IN)
+    adjustment = RollAdjustment.measure({timeframe: known}, roll_dates, anchor=bars.index[start], instrument=instrument)
+
+    def coarser(wanted: Timeframe) -> pd.DataFrame:
+        joined = resample_bars(adjustment.adjusted(known, execution), wanted, session=instrument.session)
+        return joined.iloc[max(0, int(joined.index.searchsorted(bars.index[start])) - LEAD_IN) :]
+
+    window = known.iloc[first:]
+    columns = MemoryColumns(
+        adjustment.adjusted(window, execution),
+        execution,
+        session=instrument.session,
+        higher={},
+        recent=recent or RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=10_000),
+        coarser=coarser,
+    )
+    traded = BarArrays.of(window, execution)
+    days = trade_days(window.index, instrument.session)
+    scale = adjustment.price_scale(traded.time)
+    return _feed(instrument, traded, days, start - first, columns, scale).with_rolls(roll_dates)
 
 
 def _feed(

@@ -18,7 +18,8 @@ from forge_core.metrics.summary import YEAR_MICROSECONDS, periods_a_year
 from forge_core.plays.model import Play
 from forge_core.plays.validation import check_play
 from forge_core.sweeps import plan as planning
-from forge_core.sweeps.months import Months, cut_months, month_feed
+from forge_core.sweeps.month_feeds import AdjustedMonths, MonthFeeds, SeriesMonths
+from forge_core.sweeps.months import Months, cut_months
 from forge_core.sweeps.plan import SweepPlan, Task
 from forge_core.sweeps.results import ResultBuffer, Shelf, identity, locked, trades_table
 from forge_core.sweeps.series import load_series
@@ -114,17 +115,16 @@ class _Worker:
 
     def test(self, missing: NDArray[np.bool_], untraded: NDArray[np.bool_]) -> None:
         """Run the variants one after the other, each on all the months it lacks: its columns are computed once."""
-        feed, months = self.open()
+        months = self.open()
         for test in map(int, np.flatnonzero((missing | untraded).any(axis=1))):
             cells, traded = np.flatnonzero(missing[test]), np.flatnonzero(untraded[test])
             try:
                 play = self.play(test)
                 if cells.size:
-                    self.simulate(test, cells, play, feed, months)
+                    self.simulate(test, cells, play, months)
                     cells = cells[:0]
                 for cell in map(int, traded):
-                    month = month_feed(feed, int(months.starts[cell]), int(months.ends[cell]))
-                    self.keep_trades(test, cell, play, month)
+                    self.keep_trades(test, cell, play, months.month(cell))
             except (MemoryError, OSError):
                 raise  # the machine's fault, not the test's
             except ForgeError as error:
@@ -135,23 +135,24 @@ class _Worker:
                 self.flush()
             self.say()
 
-    def open(self) -> tuple[Feed, Months]:
-        """Return the whole series as a feed, and the months of the task's cells."""
+    def open(self) -> MonthFeeds:
+        """Return the months of the task's cells."""
         task, spec = self.task, self.plan.spec
         series = load_series(task.symbol, task.interval, task.series, self.plan.home)
-        feed = feed_from_bars(
-            series.bars,
-            instrument=task.instrument,
-            timeframe=task.interval,
-            switches=task.switches,
-            adjust=spec.adjust,
-        )
-        if series.funding is not None:
-            feed = replace(feed, funding=series.funding)
         months = cut_months(series.bars, task.instrument.session)
         place = {label: position for position, label in enumerate(months.labels)}
         chosen = [place[cell.month] for cell in task.cells]
-        return feed, Months(tuple(months.labels[k] for k in chosen), months.starts[chosen], months.ends[chosen])
+        months = Months(tuple(months.labels[k] for k in chosen), months.starts[chosen], months.ends[chosen])
+        if task.switches is not None and spec.adjust != "none":
+            return AdjustedMonths(
+                series.bars, months, instrument=task.instrument, interval=task.interval, roll_dates=task.switches
+            )
+        feed = feed_from_bars(
+            series.bars, instrument=task.instrument, timeframe=task.interval, switches=task.switches, adjust="none"
+        )
+        if series.funding is not None:
+            feed = replace(feed, funding=series.funding)
+        return SeriesMonths(feed, months.starts, months.ends)
 
     def play(self, test: int) -> Play:
         """Return a variant as a Play; raises PlayError unless it can be traded."""
@@ -160,9 +161,10 @@ class _Worker:
         check_play(play)
         return play
 
-    def simulate(self, test: int, cells: NDArray[np.int64], play: Play, feed: Feed, months: Months) -> None:
+    def simulate(self, test: int, cells: NDArray[np.int64], play: Play, months: MonthFeeds) -> None:
+        feed, firsts = months.feed, months.first_signals(play, cells)
         starts, ends = months.starts[cells], months.ends[cells]
-        found = simulate_spans(play, feed, starts, ends, **self.settings(test))
+        found = simulate_spans(play, feed, starts, ends, first_signals=firsts, **self.settings(test))
         years = (feed.time[ends - 1] + feed.bar_microseconds - feed.time[starts]) / YEAR_MICROSECONDS
         days, usual = np.diff(found.offsets), float(feed.instrument.annualization)
         periods = [periods_a_year(*each, feed.bar_microseconds, usual) for each in zip(days, years, strict=True)]

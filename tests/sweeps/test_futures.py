@@ -6,7 +6,10 @@ import pytest
 
 from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
+from forge_core.engine.simulate import simulate
+from forge_core.engine.windows import simulate_spans
 from forge_core.features.reference import price_field
+from forge_core.feeds.build import feed_from_bars
 from forge_core.files import write_text
 from forge_core.market.futures.roll_dates import switch_text
 from forge_core.market.importing.importer import read_bars_file
@@ -15,7 +18,9 @@ from forge_core.market.store.bar_store import BarStore
 from forge_core.plays.classic.ema import Ema
 from forge_core.plays.classic.rsi import Rsi
 from forge_core.plays.classic.strategy import Options, when
-from forge_core.plays.model import Play, Risk, Size
+from forge_core.plays.model import Distance, Play, Risk, Size
+from forge_core.sweeps.month_feeds import AdjustedMonths
+from forge_core.sweeps.months import Months, cut_months
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.report import export
 from forge_core.sweeps.steps import run_sweep
@@ -180,6 +185,51 @@ def test_oil_below_zero_is_traded_and_survives(home):
     assert below["gross_pnl"].abs().max() > 50_000
     again = trades[trades["entry_time"] == switches[0]]
     assert (again["entry_price"] > 20).all()  # the June contract opened at 21.32
+
+
+@pytest.mark.parametrize(("symbol", "level", "gap"), [("GC", 2_000.0, 1.03), ("CL", 70.0, 1.0)])
+def test_a_months_result_does_not_depend_on_bars_before_its_lead_in(home, symbol, level, gap):
+    """To the last bit, with rolls in the history, the lead-in and the month; the same as a dataset of the month."""
+    bars = session_bars(symbol, 1, "2023-01-01", 400, 6, level)
+    roll_dates = pd.DatetimeIndex(bars.index[range(300, len(bars), 650)])
+    for date in roll_dates:
+        later = bars.index >= date
+        bars.loc[later, PRICES] = (bars.loc[later, PRICES] * gap + (0.37 if gap == 1.0 else 0.0)).round(2)
+    months = cut_months(bars, get_instrument(symbol).session)
+    settings = {"instrument": get_instrument(symbol), "interval": "1h", "roll_dates": roll_dates}
+    k = months.labels.index("2023-12")
+    start, end = int(months.starts[k]), int(months.ends[k])
+    chosen = Months(months.labels[k : k + 1], months.starts[k : k + 1], months.ends[k : k + 1])
+    plays = [
+        Ema(short_period=3, long_period=40).play("1h"),
+        Rsi(period=5, lower=30.0, upper=70.0, smoothing="wilder").play("1h", Options(trailing_stop=0.004)),
+        Play("of_the_day", "1h", when(price_field("close", "1h"), ">", price_field("close", "4h")),
+             risk=Risk(size=Size("contracts", 1.0), stop=Distance("atr", 1.5), max_bars=40)),
+    ]  # fmt: skip
+    whole = AdjustedMonths(bars, months, **settings)
+    together = [AdjustedMonths(bars, chosen, **settings)]
+    for dropped in (1_700, start - 4_200, start - 4_000):  # 1,000 bars of 4h are 4,000 of 1h
+        later = Months(chosen.labels, chosen.starts - dropped, chosen.ends - dropped)
+        together.append(AdjustedMonths(bars.iloc[dropped:], later, **settings))
+    for play in plays:
+        every = np.arange(len(months.labels))
+        first = simulate_spans(
+            play, whole.feed, whole.starts, whole.ends, cash=1e6, first_signals=whole.first_signals(play, every)
+        )
+        alone = feed_from_bars(
+            bars.iloc[start - 4_000 : end], instrument=get_instrument(symbol), timeframe="1h", start=4_000,
+            switches=roll_dates, higher=None,
+        )  # fmt: skip
+        assert first.metrics[k, 0] > 5
+        for feeds in together:
+            one = np.zeros(1, np.int64)
+            again = simulate_spans(
+                play, feeds.feed, feeds.starts, feeds.ends, cash=1e6, first_signals=feeds.first_signals(play, one)
+            )
+            np.testing.assert_array_equal(again.metrics[0], first.metrics[k])
+            np.testing.assert_array_equal(again.returns, first.returns[first.offsets[k] : first.offsets[k + 1]])
+            np.testing.assert_array_equal(simulate(play, feeds.month(0), cash=1e6).metrics, first.metrics[k])
+        assert simulate(play, alone, cash=1e6).metrics[0] == pytest.approx(first.metrics[k, 0], abs=3)
 
 
 def test_prices_of_the_example_are_whole_ticks():

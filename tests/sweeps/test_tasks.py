@@ -16,14 +16,16 @@ from forge_core.engine.backtest import backtest
 from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
 from forge_core.errors import ConfigError, DataError, StudyError
 from forge_core.feeds.build import feed_from_bars
+from forge_core.feeds.feed import Feed
 from forge_core.files import write_text
 from forge_core.market.futures.roll_dates import load_switch_dates, switch_text
+from forge_core.market.reference.catalog import LEAD_IN
 from forge_core.market.reference.instruments import load_instruments
 from forge_core.market.store.bar_store import BarStore
 from forge_core.metrics.catalog import METRICS
 from forge_core.sweeps import plan as planning
 from forge_core.sweeps import task as tasks
-from forge_core.sweeps.months import cut_months, month_feed
+from forge_core.sweeps.months import cut_months
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.results import RESULT_SCHEMA
 from forge_core.sweeps.series import load_series, series_path
@@ -35,28 +37,33 @@ from tests.sweeps.made import SPEC, all_rows, content, quiet, sweep
 TRADED = [metric.name for metric in METRICS]
 
 
-def feed_of(plan: SweepPlan, task: planning.Task):
+def month_of(plan: SweepPlan, task: planning.Task, label: str) -> Feed:
+    """One month as a feed of its own: of a future that is adjusted the bars of the month and its lead-in alone."""
     series = load_series(task.symbol, task.interval, task.series, plan.home)
+    months = cut_months(series.bars, task.instrument.session)
+    k = months.labels.index(label)
+    start, end = int(months.starts[k]), int(months.ends[k])
+    first = max(0, start - LEAD_IN) if task.switches is not None and plan.spec.adjust == "forward" else 0
     feed = feed_from_bars(
-        series.bars,
+        series.bars.iloc[first:end],
         instrument=task.instrument,
         timeframe=task.interval,
+        start=start - first,
         switches=task.switches,
         adjust=plan.spec.adjust,
     )
-    feed = replace(feed, funding=series.funding)
-    return feed, cut_months(series.bars, task.instrument.session)
+    return feed if series.funding is None else replace(feed, funding=series.funding[first:end])
 
 
 def months_of(plan: SweepPlan, rows: list[dict]):
     """The feed of each row's month, and its variant."""
-    feeds = {(task.symbol, task.interval): feed_of(plan, task) for task in plan.tasks}
+    feeds: dict[tuple[str, str, str], Feed] = {}
     variants = {(v.strategy.name, v.parameters_json, v.options_json): v for v in plan.spec.variants}
     for row in rows:
-        feed, months = feeds[row["symbol"], row["interval"]]
-        k = months.labels.index(row["month"])
-        variant = variants[row["strategy"], row["parameters"], row["options"]]
-        yield row, month_feed(feed, int(months.starts[k]), int(months.ends[k])), variant
+        key = row["symbol"], row["interval"], row["month"]
+        if key not in feeds:
+            feeds[key] = month_of(plan, plan.task(*key[:2]), key[2])
+        yield row, feeds[key], variants[row["strategy"], row["parameters"], row["options"]]
 
 
 # ---------------------------------------------------------------- what a row says

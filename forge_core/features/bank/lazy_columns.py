@@ -2,7 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 import pandas as pd
 
@@ -138,7 +138,10 @@ class OnDemandColumns(ABC):
 
 
 class MemoryColumns(OnDemandColumns):
-    """Columns of bars held in memory; a coarser timeframe that is not in ``higher`` is resampled from ``bars``."""
+    """Columns of bars held in memory.
+
+    A coarser timeframe that is not in ``higher`` is what ``coarser`` returns, by default resampled from ``bars``.
+    """
 
     def __init__(
         self,
@@ -148,8 +151,10 @@ class MemoryColumns(OnDemandColumns):
         session: Session,
         higher: Mapping[str, pd.DataFrame],
         recent: RecentArrays,
+        coarser: Callable[[Timeframe], pd.DataFrame] | None = None,
     ) -> None:
         super().__init__(execution, recent, owner=object())
+        self._coarser = coarser
         self._frame = bars
         self._session = session
         self._bars[execution.microseconds] = BarArrays.of(bars, execution)
@@ -160,4 +165,6 @@ class MemoryColumns(OnDemandColumns):
             self._bars[timeframe.microseconds] = BarArrays.of(frame, timeframe)
 
     def _load_bars(self, timeframe: Timeframe) -> BarArrays:
+        if self._coarser is not None:
+            return BarArrays.of(self._coarser(timeframe), timeframe)
         return BarArrays.of(resample_bars(self._frame, timeframe, session=self._session), timeframe)

@@ -1,0 +1,84 @@
+"""The feeds of a task's months: one series cut at month ends, or, adjusted for rolls, each with its own lead-in."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from forge_core.engine.signals.bytecode import bytecode_of
+from forge_core.features.bank.lru import RecentArrays
+from forge_core.feeds.build import window_feed
+from forge_core.feeds.feed import Feed, Integers
+from forge_core.feeds.joined import join_feeds, offsets_of
+from forge_core.market.reference.instruments import Instrument
+from forge_core.plays.model import Play
+from forge_core.sweeps.months import Months, month_feed
+
+_MEMORY_BYTES = 256 * 2**20  # of the months' columns together
+
+
+class MonthFeeds(ABC):
+    """``feed`` holds all months; month k is its bars ``starts[k]:ends[k]``."""
+
+    feed: Feed
+    starts: Integers
+    ends: Integers
+
+    @abstractmethod
+    def month(self, k: int) -> Feed:
+        """Return month k as a feed of its own, traded from its first bar on."""
+
+    @abstractmethod
+    def first_signals(self, play: Play, months: Integers) -> Integers | None:
+        """Return the first bar of ``feed`` at which each of ``months`` may signal; None: see ``feed``'s warm-up."""
+
+
+@dataclass(frozen=True)
+class SeriesMonths(MonthFeeds):
+    """The months of one series: all bars before a month are its lead-in."""
+
+    feed: Feed
+    starts: Integers
+    ends: Integers
+
+    def month(self, k: int) -> Feed:
+        """Return month k as a feed of its own."""
+        return month_feed(self.feed, int(self.starts[k]), int(self.ends[k]))
+
+    def first_signals(self, play: Play, months: Integers) -> None:
+        """Return None: the series has one warm-up."""
+        return
+
+
+class AdjustedMonths(MonthFeeds):
+    """The months of a dated future's series, each adjusted for rolls from its own first bar and with its own lead-in.
+
+    No result depends on bars before the lead-in. The months lie end to end in ``feed``, so that a Play is linked once.
+    """
+
+    def __init__(
+        self, bars: pd.DataFrame, months: Months, *, instrument: Instrument, interval: str, roll_dates: pd.DatetimeIndex
+    ) -> None:
+        recent = RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=100_000)
+        self._feeds = [
+            window_feed(
+                bars, int(start), int(end), instrument=instrument, timeframe=interval, roll_dates=roll_dates,
+                recent=recent,
+            )
+            for start, end in zip(months.starts, months.ends, strict=True)
+        ]  # fmt: skip
+        self.feed = join_feeds(self._feeds)
+        self._offsets = offsets_of(self._feeds)
+        self.starts = self._offsets + np.array([feed.start for feed in self._feeds], np.int64)
+        self.ends = self._offsets + np.array([len(feed) for feed in self._feeds], np.int64)
+
+    def month(self, k: int) -> Feed:
+        """Return month k as a feed of its own."""
+        return self._feeds[k]
+
+    def first_signals(self, play: Play, months: Integers) -> Integers:
+        """Return the bar at which the warm-up of each month has passed."""
+        references = bytecode_of(play).columns
+        warm = [max(play.warmup_bars, *map(self._feeds[k].columns.warmup, references)) for k in months.tolist()]
+        return self._offsets[months] + np.array(warm, np.int64)
