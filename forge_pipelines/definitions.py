@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from forge_pipelines.defs.evolution.assets import champion, generation_fitness, pareto_front
+from forge_pipelines.defs.evolution.assets import generation_fitness, study_results
 from forge_pipelines.defs.evolution.checks import champion_checks, pareto_front_checks
 from forge_pipelines.defs.evolution.jobs import evolve
 from forge_pipelines.defs.features.assets import indicator_bank
@@ -25,8 +25,7 @@ defs = dg.Definitions(
         regime_dataset,
         indicator_bank,
         generation_fitness,
-        pareto_front,
-        champion,
+        study_results,
         mass_test_results,
         strategy_ranking,
     ],

@@ -5,16 +5,17 @@
 same files.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError
-from forge_core.evolution.run.champion import finish
+from forge_core.evolution.run.champion import NO_FRONT, FrontReport, choose_champion, find_front, finish, write_front
 from forge_core.evolution.run.holdout import export_study, reveal_front
-from forge_core.evolution.run.island import evolve_island
-from forge_core.evolution.run.merge import merge_generations
+from forge_core.evolution.run.island import IslandReport, Written, evolve_island
+from forge_core.evolution.run.merge import GenerationFigures, merge_generations
 from forge_core.evolution.run.plan import Log, StudyPlan
 from forge_core.evolution.run.status import read_front, reset_study, status_text, study_status
 from forge_core.evolution.spec.study import MAX_EPOCHS, StudySpec, list_studies, load_study
@@ -38,6 +39,7 @@ __all__ = [
     "run_study",
     "status_text",
     "study_status",
+    "write_pareto_front",
 ]
 
 
@@ -52,24 +54,45 @@ def plan_study(spec: StudySpec, home: Home | None = None, log: Log | None = None
 
 
 def run_island(
-    plan: dict[str, Any], island: int, epoch: int, log: Log | None = None, threads: int | None = None
-) -> dict[str, Any]:
-    """Run what generations of ``epoch`` (from 1) ``island`` (from 0) still lacks; return seconds, memory, evaluations.
+    plan: dict[str, Any],
+    island: int,
+    epoch: int,
+    log: Log | None = None,
+    threads: int | None = None,
+    *,
+    until: int | None = None,
+    written: Callable[[Written], object] | None = None,
+) -> IslandReport:
+    """Evolve the generations of ``epoch`` (from 1) that ``island`` (from 0) does not have on disk; return its report.
 
     ``threads`` is by default the workers divided among the islands (``forge_core.parallelism``); it changes no result.
-    Raises StudyError when another process works on the island or an earlier epoch is not complete.
+    ``until`` is the last generation to evolve. ``written`` is called after each generation is written. Raises
+    StudyError when another process evolves the island or an earlier epoch is not complete.
     """
     study = StudyPlan.read(plan)
     if not 0 <= island < study.spec.islands:
         raise StudyError(f"study {study.spec.name!r} has islands 0 to {study.spec.islands - 1}, not {island}")
     if threads is None:
         threads = threads_per_task(study.spec.islands)
-    return evolve_island(study, island, epoch, threads=threads, log=log)
+    return evolve_island(study, island, epoch, threads=threads, log=log, until=until, written=written)
 
 
-def merge_epoch(plan: dict[str, Any], epoch: int) -> list[dict[str, Any]]:
-    """Write the merged table of each generation of ``epoch``; return each one's figures (see ``merge_generations``)."""
+def merge_epoch(plan: dict[str, Any], epoch: int) -> list[GenerationFigures]:
+    """Write the merged table of each generation of ``epoch``; return the figures of each."""
     return merge_generations(StudyPlan.read(plan), epoch)
+
+
+def write_pareto_front(plan: dict[str, Any]) -> FrontReport:
+    """Write the Pareto front alone, and return its size and the Play that would be champion."""
+    study = StudyPlan.read(plan)
+    front = find_front(study)
+    write_front(study, front)
+    return {
+        "study": study.spec.name,
+        "front_size": len(front),
+        "play": choose_champion(study, front).play if front else None,
+        "reason": None if front else NO_FRONT,
+    }
 
 
 def finish_study(plan: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def max_concurrent() -> int:
         return 1
 
 
-TRY_AGAIN = dg.RetryPolicy(max_retries=2, delay=1)
+RETRY = dg.RetryPolicy(max_retries=2, delay=1)
 """For a step whose process is killed: each goes on from what is on disk."""
 
 # Every step is a fork of one warm process: that is what makes a step cost under a second.

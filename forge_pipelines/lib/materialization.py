@@ -1,42 +1,73 @@
-"""What each asset partition holds, as the event that tells Dagster of it.
+"""Content of asset partitions as materialization events.
 
-Data and Dagster's history can be deleted apart, so what the instance knows is compared with what is there by content:
-every event carries the hash of it as its data version.
+Data and Dagster's history can be deleted separately, so recorded and present content are compared by hash: every
+event carries the hash as its data version. Events that an op logs carry the versions of their inputs too, as Dagster
+writes them for an asset's own output, so that staleness is the same whichever way a partition was made.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
+from forge_core.files import content_hash
 from forge_pipelines.lib.metadata import Metadata
 
 VERSION_TAG = "dagster/data_version"
+_PAGE = 1000
+
+Context = dg.OpExecutionContext | dg.AssetExecutionContext
 
 
 @dataclass(frozen=True)
-class Content:
-    """One partition of an asset: the hash of what it holds, and a function that tells what its page shows."""
+class Materialization:
+    """Content of one partition of an asset: its hash, its page, and the upstream partitions it was made from."""
 
     asset: str
     partition: str
     version: str
     describe: Callable[[], Metadata]
     tags: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def event(self) -> dg.AssetMaterialization:
+    def event(self, context: Context) -> dg.AssetMaterialization:
         """Return the event that an op logs."""
-        tags = {VERSION_TAG: self.version, **self.tags}
-        return dg.AssetMaterialization(self.asset, partition=self.partition, metadata=self.describe(), tags=tags)
+        return dg.AssetMaterialization(
+            self.asset, partition=self.partition, metadata=self.describe(), tags=self._tags(context)
+        )
+
+    def output(self, context: Context, name: str) -> dg.Output[None]:
+        """Return the output of a graph-backed asset's op, which Dagster records as the asset's event."""
+        version = dg.DataVersion(self.version)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # data versions of outputs: Dagster may change them yet
+            return dg.Output(None, name, self.describe(), data_version=version, tags=self._tags(context))
 
     def result(self, **more: Any) -> dg.MaterializeResult:
         """Return the result of the asset's own function; ``more`` is metadata of this one materialization."""
         version = dg.DataVersion(self.version)
         return dg.MaterializeResult(metadata={**self.describe(), **more}, data_version=version, tags=dict(self.tags))
 
+    def _tags(self, context: Context) -> dict[str, str]:
+        """Return the tags of the event, provenance included: the newest event of each input and its version."""
+        tags = {VERSION_TAG: self.version, "dagster/data_version_is_user_provided": "true", **self.tags}
+        tags["dagster/code_version"] = context.run_id
+        keys = [dg.AssetKey(name) for name in self.inputs]
+        newest = {
+            record.asset_entry.asset_key: record.asset_entry for record in context.instance.get_asset_records(keys)
+        }
+        for key in keys:
+            name = key.to_user_string()
+            entry = newest.get(key)
+            record = entry.last_materialization_record if entry else None
+            tags[f"dagster/input_event_pointer/{name}"] = str(record.storage_id) if record else "NULL"
+            tags[f"dagster/input_data_version/{name}"] = content_hash(*self.inputs[name]) if record else "INITIAL"
+        return tags
 
-def known_tags(
+
+def recorded_tags(
     instance: dg.DagsterInstance, asset: str, partitions: Iterable[str]
 ) -> dict[str, list[Mapping[str, str]]]:
     """Return the tags of the materializations of each of ``partitions``, the newest first."""
@@ -45,7 +76,7 @@ def known_tags(
     cursor, more = None, bool(wanted)
     while more:
         page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=wanted), limit=1000, cursor=cursor
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=wanted), limit=_PAGE, cursor=cursor
         )
         for record in page.records:  # newest first
             event = record.asset_materialization
@@ -55,27 +86,24 @@ def known_tags(
     return tags
 
 
-def lacking(instance: dg.DagsterInstance, contents: Iterable[Content], *, versions_stay: bool = False) -> list[Content]:
-    """Return those of ``contents`` (all of one asset) that the instance does not know as they are.
+def unrecorded(
+    instance: dg.DagsterInstance, materializations: Iterable[Materialization], *, versions_stay: bool = False
+) -> list[Materialization]:
+    """Return those of ``materializations`` (all of one asset) whose version is not the newest recorded one.
 
-    A version that is not the newest one known counts as lacking, unless ``versions_stay`` on disk beside each other.
+    With ``versions_stay``, where versions exist on disk together, a version that was ever recorded counts.
     """
-    listed = list(contents)
+    listed = list(materializations)
     if not listed:
         return []
-    known = known_tags(instance, listed[0].asset, [content.partition for content in listed])
+    recorded = recorded_tags(instance, listed[0].asset, [one.partition for one in listed])
     newest = None if versions_stay else 1
-    return [c for c in listed if c.version not in [tags.get(VERSION_TAG) for tags in known[c.partition][:newest]]]
+    return [m for m in listed if m.version not in [t.get(VERSION_TAG) for t in recorded[m.partition][:newest]]]
 
 
-def log_lacking(
-    context: dg.OpExecutionContext | dg.AssetExecutionContext,
-    contents: Iterable[Content],
-    *,
-    versions_stay: bool = False,
-) -> int:
-    """Log what of ``contents`` is ``lacking`` and return how many partitions that were."""
-    found = lacking(context.instance, contents, versions_stay=versions_stay)
-    for content in found:
-        context.log_event(content.event())
+def record(context: Context, materializations: Iterable[Materialization], *, versions_stay: bool = False) -> int:
+    """Log the events of ``materializations`` that are ``unrecorded``; return how many that were."""
+    found = unrecorded(context.instance, materializations, versions_stay=versions_stay)
+    for materialization in found:
+        context.log_event(materialization.event(context))
     return len(found)

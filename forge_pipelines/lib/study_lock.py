@@ -21,7 +21,7 @@ class Claim:
     started: float
 
 
-def claim_study(study: str, run_id: str, instance: dg.DagsterInstance) -> None:
+def lock_study(study: str, run_id: str, instance: dg.DagsterInstance) -> None:
     """Let run ``run_id`` alone work on ``study``; called again by the same run it changes nothing.
 
     Raises StudyError naming the run and its process while another run works on it. A run that was killed cannot say
@@ -37,7 +37,7 @@ def claim_study(study: str, run_id: str, instance: dg.DagsterInstance) -> None:
         write_json(path, asdict(Claim(run_id, process, start_time(process) or 0.0)))
 
 
-def release_study(study: str, run_id: str) -> None:
+def unlock_study(study: str, run_id: str) -> None:
     """Give the claim of ``run_id`` on ``study`` back; another run's claim stays."""
     path = _path(study)
     with FileLock(path.with_suffix(".lock"), timeout=30):

@@ -215,7 +215,7 @@ def test_an_island_waits_for_the_epoch_before(home: Home) -> None:
     run_island(document, 0, 1)
     with pytest.raises(StudyError, match="island 1 has no generation 2 yet"):
         run_island(document, 0, 2)
-    with pytest.raises(StudyError, match="island 1 lacks generation 1"):
+    with pytest.raises(StudyError, match="generation 1 of island 1 is missing"):
         merge_epoch(document, 1)
     with pytest.raises(StudyError, match="not complete"):
         finish_study(document)

@@ -130,8 +130,3 @@ def test_the_bank_of_a_dataset(instance):
     shown = metadata(result, "indicator_bank")
     assert shown["features"] >= shown["computed"] > 100  # one computation may give several columns
     assert shown["megabytes"] > 0
-
-
-def test_a_study_that_has_not_begun_has_no_front(instance):
-    instance.add_dynamic_partitions("studies", ["quickstart"])
-    assert "has not begun" in failure(materialize(instance, "pareto_front", "quickstart"))

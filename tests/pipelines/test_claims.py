@@ -11,7 +11,7 @@ import pytest
 from forge_core.errors import DataError, StudyError
 from forge_core.files import read_json, write_json
 from forge_pipelines.lib.processes import is_running, start_time
-from forge_pipelines.lib.study_lock import claim_study, release_study
+from forge_pipelines.lib.study_lock import lock_study, unlock_study
 from tests.pipelines.workspace import wait_for
 
 
@@ -44,56 +44,56 @@ def rewrite(path, **values):
 
 
 def test_another_run_is_refused_while_the_process_lives(instance):
-    claim_study("tiny", "first", instance)
+    lock_study("tiny", "first", instance)
     with pytest.raises(StudyError, match=rf"run first \(process {os.getpid()}\)"):
-        claim_study("tiny", "second", instance)
+        lock_study("tiny", "second", instance)
 
 
 def test_the_same_run_may_claim_again_and_other_studies_are_free(instance):
-    claim_study("tiny", "first", instance)
-    claim_study("tiny", "first", instance)
-    claim_study("other", "second", instance)
+    lock_study("tiny", "first", instance)
+    lock_study("tiny", "first", instance)
+    lock_study("other", "second", instance)
 
 
 def test_a_released_study_is_free_and_only_its_run_can_release_it(instance, home):
-    claim_study("tiny", "first", instance)
-    release_study("tiny", "second")
+    lock_study("tiny", "first", instance)
+    unlock_study("tiny", "second")
     assert claim_file(home).exists()
-    release_study("tiny", "first")
-    claim_study("tiny", "second", instance)
+    unlock_study("tiny", "first")
+    lock_study("tiny", "second", instance)
 
 
 def test_a_run_that_ended_leaves_the_study_free_although_its_process_lives(instance):
     run = a_run(instance)
-    claim_study("tiny", run.run_id, instance)
+    lock_study("tiny", run.run_id, instance)
     instance.report_run_failed(run)
-    claim_study("tiny", "second", instance)
+    lock_study("tiny", "second", instance)
 
 
 def test_a_run_whose_process_is_gone_is_reported_failed(instance, home):
     run = a_run(instance)
-    claim_study("tiny", run.run_id, instance)
+    lock_study("tiny", run.run_id, instance)
     child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0,))
     child.start()
     write_json(
         claim_file(home), {**read_json(claim_file(home)), "process": child.pid, "started": start_time(child.pid)}
     )
     child.join()
-    claim_study("tiny", "second", instance)
+    lock_study("tiny", "second", instance)
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_reused_process_id_is_not_the_process_that_claimed(instance, home):
-    claim_study("tiny", "first", instance)
+    lock_study("tiny", "first", instance)
     rewrite(claim_file(home), started=psutil.boot_time() - 1000)
-    claim_study("tiny", "second", instance)
+    lock_study("tiny", "second", instance)
 
 
 def test_a_damaged_claim_is_named(instance, home):
     claim_file(home).parent.mkdir(parents=True)
     claim_file(home).write_text('{"run_id": "x"}')
     with pytest.raises(DataError, match=r"tiny\.json is damaged"):
-        claim_study("tiny", "first", instance)
+        lock_study("tiny", "first", instance)
 
 
 def test_a_process_runs_until_it_is_gone():

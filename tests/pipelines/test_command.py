@@ -1,11 +1,14 @@
 """``dagster job execute -j evolve`` as a user types it: the tables it writes and what the instance knows afterwards."""
 
+import re
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
 
-from tests.pipelines.workspace import Outcome, Workspace
+from tests.pipelines.workspace import Outcome, Workspace, load_definitions
 
 GENERATIONS = {f"tiny-g{number:04d}" for number in range(1, 7)}
 
@@ -49,12 +52,14 @@ def test_it_writes_a_table_for_every_generation_and_a_front(evolved):
 
 def test_it_tells_how_far_it_is_and_what_it_found(evolved):
     lines = evolved[1].output.splitlines()
-    for island in (0, 1):
-        said = [line for line in lines if f"island {island}, generation" in line]
-        assert [line.split("generation ")[1][:3] for line in said] == [f"{number}/6" for number in range(1, 7)]
+    progress = [line.split("generation ")[1] for line in lines if " of 6 (" in line]
+    assert progress
+    assert all(re.match(r"\d of 6 \(\d+%(, \d+ s left)?\): \d+ of 16 survivors feasible", line) for line in progress)
+    assert len(set(progress)) == len(progress)
     assert any("epoch 2 of 2" in line for line in lines)
     assert any(line.startswith("holdout   NASDAQ_BULL_2016") for line in lines)
     assert not any("Skipping step" in line for line in lines)
+    assert not any("Warning" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +77,26 @@ def test_the_instance_knows_every_partition(instance, asset, partitions):
     assert instance.get_materialized_partitions(dg.AssetKey(asset)) == partitions
 
 
-def test_dynamic_partitions_are_there_to_choose_in_the_ui(instance):
-    assert set(instance.get_dynamic_partitions("generations")) == GENERATIONS
-    assert instance.get_dynamic_partitions("studies") == ["tiny"]
+def test_each_generation_is_recorded_once_and_before_the_epoch_is_over(instance):
+    records = instance.fetch_materializations(dg.AssetKey("generation_fitness"), limit=100).records
+    assert sorted(record.partition_key for record in records) == sorted(GENERATIONS)
+    (run,) = instance.get_runs()
+    steps = {record.partition_key: record.event_log_entry.step_key for record in records}
+    assert all(step.startswith("evolve_island") for step in steps.values()), steps
+    assert run.is_finished
+
+
+def test_no_asset_is_stale_after_its_own_run(instance):
+    graph = load_definitions().resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    partitions = {"raw_ohlcv": "SP500", "regime_dataset": "SP500_BEAR_2008", "indicator_bank": "SP500_BEAR_2008"}
+    for name, partition in {
+        **partitions,
+        "generation_fitness": "tiny-g0006",
+        "pareto_front": "tiny",
+        "champion": "tiny",
+    }.items():
+        assert resolver.get_stale_causes(dg.AssetKey(name), partition) == [], name
 
 
 def test_the_pages_show_figures_tables_and_pictures(evolved, instance):

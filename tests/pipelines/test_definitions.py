@@ -7,12 +7,25 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.partitions.utils import get_builtin_partition_mapping_types
 
+from forge_core.evolution.steps import load_study
 from forge_core.market.reference.catalog import load_catalog
 from forge_core.market.reference.instruments import load_instruments
 from forge_pipelines.definitions import defs
-from forge_pipelines.defs.evolution.jobs import EvolveConfig, read_spec
-from forge_pipelines.lib.partitions import DATASETS, SYMBOL_OF_DATASET, SYMBOLS, generation_key
+from forge_pipelines.defs.evolution.request import EvolveConfig, with_changes
+from forge_pipelines.lib.partitions import (
+    DATASETS,
+    GENERATIONS,
+    GENERATIONS_OF_STUDY,
+    HOLDOUT_OF_STUDY,
+    STUDIES,
+    SYMBOL_OF_DATASET,
+    SYMBOLS,
+    TRAIN_OF_GENERATION,
+    generation_key,
+)
+from forge_pipelines.lib.studies import study_outlines
 from tests.pipelines.workspace import REPOSITORY
 
 LINE = ["raw_ohlcv", "regime_dataset", "indicator_bank", "generation_fitness", "pareto_front", "champion"]
@@ -27,7 +40,34 @@ def test_the_assets_form_two_lines_from_the_same_bars():
     graph = defs.resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*LINE, *SWEEP}
     for parent, child in [*itertools.pairwise(LINE), *itertools.pairwise(SWEEP)]:
-        assert graph.get(dg.AssetKey(child)).parent_keys == {dg.AssetKey(parent)}
+        more = {dg.AssetKey("indicator_bank")} if child == "champion" else set()  # of the holdout
+        assert graph.get(dg.AssetKey(child)).parent_keys == {dg.AssetKey(parent), *more}
+
+
+def test_every_edge_to_another_partitions_definition_has_a_mapping_that_the_ui_can_load():
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        for parent in node.parent_keys:
+            mapping = node.partition_mappings.get(parent)
+            same = node.partitions_def == graph.get(parent).partitions_def
+            assert same or isinstance(mapping, get_builtin_partition_mapping_types()), (key, parent)
+
+
+def test_a_study_depends_on_its_own_datasets_and_generations_alone():
+    outline = study_outlines()["quickstart"]
+
+    def upstream(mapping, downstream, key, upstream_def):
+        subset = downstream.subset_with_partition_keys([key])
+        found = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, downstream, upstream_def)
+        return set(found.partitions_subset.get_partition_keys())
+
+    generation = generation_key("quickstart", 7)
+    assert upstream(TRAIN_OF_GENERATION, GENERATIONS, generation, DATASETS) == set(outline.train)
+    assert upstream(GENERATIONS_OF_STUDY, STUDIES, "quickstart", GENERATIONS) == {
+        generation_key("quickstart", number) for number in range(1, outline.generations + 1)
+    }
+    assert upstream(HOLDOUT_OF_STUDY, STUDIES, "quickstart", DATASETS) == set(outline.holdout)
 
 
 def test_every_asset_says_what_it_is():
@@ -81,14 +121,14 @@ def test_generation_keys_sort_as_the_generations_do():
 
 
 def test_what_a_run_asks_for_becomes_part_of_the_study():
-    spec = read_spec(EvolveConfig(study="quickstart", seed=99, population=40))
-    assert (spec.seed, spec.population) == (99, 40)
-    assert spec.train == read_spec(EvolveConfig(study="quickstart")).train
+    declared = load_study("quickstart")
+    spec = with_changes(declared, EvolveConfig(seed=99, population=40))
+    assert (spec.seed, spec.population, spec.train) == (99, 40, declared.train)
 
 
 def test_an_impossible_request_is_refused_with_its_value():
     with pytest.raises(ValueError, match=r"population.*-3"):
-        read_spec(EvolveConfig(study="quickstart", population=-3))
+        with_changes(load_study("quickstart"), EvolveConfig(population=-3))
 
 
 def test_imports_go_one_way():

@@ -7,8 +7,7 @@ import dagster as dg
 import pytest
 
 from forge_core.evolution.run.status import study_status
-from forge_pipelines.definitions import defs
-from tests.pipelines.workspace import TINY, Workspace
+from tests.pipelines.workspace import TINY, Workspace, load_definitions
 
 
 @pytest.fixture
@@ -19,7 +18,11 @@ def run(tmp_path, monkeypatch):
         for name, value in Workspace.make(tmp_path, study).environment.items():
             monkeypatch.setenv(name, value)
         with dg.DagsterInstance.ephemeral() as instance:
-            return defs.resolve_job_def("evolve").execute_in_process(instance=instance, run_config={"study": "tiny"})
+            return (
+                load_definitions()
+                .resolve_job_def("evolve")
+                .execute_in_process(instance=instance, run_config={"study": "tiny"})
+            )
 
     return evolve
 

@@ -7,9 +7,8 @@ import pytest
 
 from forge_core.market.datasets.build import latest_version
 from forge_core.paths import Home
-from forge_pipelines.definitions import defs
-from forge_pipelines.lib.study_lock import claim_study
-from tests.pipelines.workspace import TINY, Workspace
+from forge_pipelines.lib.study_lock import lock_study
+from tests.pipelines.workspace import TINY, Workspace, load_definitions
 
 IMPOSSIBLE = TINY.replace("min_trades: 1", "min_trades: 1000000")
 
@@ -34,7 +33,7 @@ def instance():
 
 
 def evolve(instance: dg.DagsterInstance, **config) -> dg.ExecuteInProcessResult:
-    job = defs.resolve_job_def("evolve")
+    job = load_definitions().resolve_job_def("evolve")
     return job.execute_in_process(instance=instance, run_config={"study": "tiny"} | config, raise_on_error=False)
 
 
@@ -110,7 +109,7 @@ def test_what_a_run_asks_for_is_part_of_the_study(make, instance):
 
 def test_a_study_that_another_run_works_on_is_refused(make, instance):
     make()
-    claim_study("tiny", "another-run", instance)
+    lock_study("tiny", "another-run", instance)
     assert "is being evolved by run another-run" in failure(evolve(instance))
 
 
@@ -123,19 +122,3 @@ def test_a_study_that_finds_nothing_ends_with_an_empty_front_and_says_so(make, i
     assert "no Play met every constraint" in checks["not_empty"].description
     event = instance.get_latest_materialization_event(dg.AssetKey("champion"))
     assert event.asset_materialization.metadata["front_size"].value == 0
-
-
-def test_the_front_and_the_champion_can_be_materialized_from_the_tables(make, instance):
-    workspace = make()
-    evolve(instance)
-    champion = (workspace.study / "champion.yaml").read_text()
-    for name in ("pareto_front.parquet", "champion.yaml", "champion.json"):
-        (workspace.study / name).unlink()
-    job = defs.resolve_implicit_global_asset_job_def()
-    for asset in ("pareto_front", "champion"):
-        result = job.execute_in_process(
-            instance=instance, asset_selection=[dg.AssetKey(asset)], partition_key="tiny", raise_on_error=False
-        )
-        assert result.success
-        assert materialized(result) == [(asset, "tiny")]
-    assert (workspace.study / "champion.yaml").read_text() == champion

@@ -1,5 +1,6 @@
 """A project of its own for a test, in which the commands are run as a user runs them."""
 
+import importlib
 import json
 import os
 import shutil
@@ -104,6 +105,17 @@ class Workspace:
     def champion(self) -> dict:
         """Read the champion's report."""
         return json.loads((self.study / "champion.json").read_text())
+
+
+def load_definitions() -> dg.Definitions:
+    """Load Forge's definitions as a new process would: partitions come from the files of the project and the home."""
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "forge_pipelines"}
+    try:
+        return importlib.import_module(MODULE).defs
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "forge_pipelines"]:
+            del sys.modules[name]
+        sys.modules.update(before)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,17 @@ from forge_core.files import write_json, write_table, write_text
 from forge_core.metrics.summary import metrics_mapping, undefined_reasons
 from forge_core.plays.model import Play
 from forge_core.plays.writer import play_to_yaml
+
+NO_FRONT = "no Play met every constraint"
+
+
+class FrontReport(TypedDict):
+    """Size of a Pareto front, and the Play of it that would be champion; why there is none where it is empty."""
+
+    study: str
+    front_size: int
+    play: str | None
+    reason: str | None
 
 
 def find_front(plan: StudyPlan) -> list[Individual]:
@@ -113,7 +124,7 @@ def finish(plan: StudyPlan) -> dict[str, Any]:
         report |= _crown(plan, choose_champion(plan, front))
     else:
         plan.folder.champion_play.unlink(missing_ok=True)
-        report |= {"play": None, "reason": "no Play met every constraint"}
+        report |= {"play": None, "reason": NO_FRONT}
     write_json(plan.folder.champion, report)
     return report | {
         "pareto_front": str(plan.folder.pareto_front),

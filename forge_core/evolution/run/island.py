@@ -1,10 +1,11 @@
-"""One island: some generations in one process, each written as it is done, taken up again from the last one."""
+"""Evolution of one island over the generations of an epoch, in one process."""
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import TypedDict
 
 from filelock import FileLock, Timeout
 
@@ -16,21 +17,62 @@ from forge_core.evolution.search.evaluation import Evaluation
 from forge_core.evolution.search.generation import Generation, Individual, Timing, evolve_generation
 
 
-def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1, log: Log | None = None) -> dict:
-    """Run the generations of ``epoch`` (from 1) that ``island`` (from 0) does not have on disk yet.
+class IslandReport(TypedDict):
+    """Work of one call of ``evolve_island``, JSON-able; times are of this process."""
 
-    The tables depend on the study and the island alone, not on threads, on interruptions, or on what other islands do
-    in the same epoch. Returns what it took: seconds by part, megabytes, evaluations. Raises StudyError when another
-    process works on this island or an earlier epoch is not complete, and DataError when a table is damaged.
+    study: str
+    island: int
+    epoch: int
+    generations: int  # written now
+    children: int
+    evaluations: int
+    seconds: dict[str, float]  # by part, and ``total``
+    began: float  # seconds since 1970-01-01 UTC
+    cpu_seconds: float
+    generation_seconds: dict[str, float]  # by generation
+    evaluations_per_second: float
+    peak_memory_mb: float
+    memory_mb: dict[str, float]
+    memory_mb_after_first_generation: dict[str, float]
+    threads: int
+    process: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """One generation of one island that is on disk, and how long it took."""
+
+    generation: int
+    evaluations: int
+    seconds: float
+
+
+def evolve_island(
+    plan: StudyPlan,
+    island: int,
+    epoch: int,
+    *,
+    threads: int = 1,
+    log: Log | None = None,
+    until: int | None = None,
+    written: Callable[[Written], object] | None = None,
+) -> IslandReport:
+    """Evolve the generations of ``epoch`` (from 1) that ``island`` (from 0) does not have on disk.
+
+    ``until`` is the last generation to evolve, by default the epoch's. ``written`` is called after each generation is
+    written. The tables depend on the study and the island alone: not on threads, interruptions, ``until`` or other
+    islands of the same epoch. Raises StudyError when another process evolves this island or an earlier epoch is not
+    complete, and DataError when a table is damaged.
     """
     started_at, began, cpu = time.time(), time.perf_counter(), time.process_time()
     timing = Timing()
-    evaluations = children = written = 0
+    evaluations = children = done_now = 0
     first: Memory | None = None
     took: dict[str, float] = {}
     with _locked(plan, island):
         done = plan.folder.last_generation(island)
-        generations = [g for g in plan.generations_of(epoch) if done < g <= plan.final_generation]
+        final = plan.final_generation if until is None else min(until, plan.final_generation)
+        generations = [g for g in plan.generations_of(epoch) if done < g <= final]
         if generations:
             if done < generations[0] - 1:
                 raise _behind(plan, island, done + 1)
@@ -58,7 +100,7 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
                     known |= {child.play: child.evaluation for child in outcome.offspring}
                     _write(plan, island, generation, outcome, parents)
                     parents = list(outcome.survivors)
-                    written += 1
+                    done_now += 1
                     children += len(outcome.offspring)
                     evaluations += len(outcome.trials)
                     for part, seconds in asdict(outcome.timing).items():
@@ -67,12 +109,14 @@ def evolve_island(plan: StudyPlan, island: int, epoch: int, *, threads: int = 1,
                     seconds = took[str(generation)] = time.perf_counter() - started
                     if log:
                         log(_progress(plan, island, generation, outcome, seconds))
+                    if written:
+                        written(Written(generation, len(outcome.trials), seconds))
     total = time.perf_counter() - began
     return {
         "study": plan.spec.name,
         "island": island,
         "epoch": epoch,
-        "generations": written,
+        "generations": done_now,
         "children": children,
         "evaluations": evaluations,
         "seconds": {**asdict(timing), "total": total},
@@ -127,14 +171,14 @@ def _known(plan: StudyPlan, island: int, last: int) -> dict[str, Evaluation]:
 
 
 def _check_any_worked(plan: StudyPlan, generation: int, outcome: Generation) -> None:
-    """Raise StudyError when all Plays of the first generation failed: then it is not the Plays that are at fault."""
+    """Raise StudyError when every Play of the first generation failed: the cause is not in the Plays."""
     reasons = [child.evaluation.reason for child in outcome.offspring]
     if generation == 1 and all(reasons):
         raise StudyError(f"study {plan.spec.name!r}: no Play could be backtested; the first: {reasons[0]}")
 
 
 def _write(plan: StudyPlan, island: int, generation: int, outcome: Generation, parents: list[Individual]) -> None:
-    # the ledger first: a generation whose table is there has its Plays on record
+    # the ledger first: a generation that has a table has its Plays in the ledger
     plan.ledger.write_trials(island, generation, outcome.trials, plan.spec.train)
     plan.tables.write(plan.folder.island_table(island, generation), plan.tables.table(outcome, parents))
 
@@ -156,12 +200,12 @@ def _progress(plan: StudyPlan, island: int, generation: int, outcome: Generation
 
 @contextmanager
 def _locked(plan: StudyPlan, island: int) -> Iterator[None]:
-    """Hold the island's lock: the system gives it back when the process ends, however it ends."""
+    """Hold the island's lock, which the system releases when the process ends, however it ends."""
     path = plan.folder.island_lock(island)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path, timeout=0):
-            for leftover in plan.folder.island(island).glob(".*.tmp"):  # of a write that was cut off
+            for leftover in plan.folder.island(island).glob(".*.tmp"):  # of an interrupted write
                 leftover.unlink(missing_ok=True)
             yield
     except Timeout:

@@ -1,10 +1,12 @@
-"""Islands meet: their tables of each generation become one, with the figures a person reads of it."""
+"""Merging of island tables: one table and one set of figures for each generation of a study."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from forge_core.errors import StudyError
@@ -14,58 +16,140 @@ from forge_core.evolution.storage.tables import table_hash
 
 Floats = NDArray[np.float64]
 
+_LOCK_WAIT = 120.0  # seconds to wait for another process to merge
 
-def merge_generations(plan: StudyPlan, epoch: int) -> list[dict]:
-    """Write the table of each generation of ``epoch`` and return its figures, JSON-able.
 
-    Of a generation: ``evaluated`` backtests that were run, ``children`` bred, ``duplicates`` children whose Play was
-    known, ``distinct`` Plays among parents and children, ``feasible`` survivors and ``survivors``, ``failed``
-    evaluations, ``best`` value of each objective among feasible survivors, ``hypervolume`` of all feasible Plays so
-    far, ``front`` their number on the front, their ``points`` (objective values of the feasible survivors and of the
-    front), ``table`` and its ``content_hash``, and whether the study ``stopped`` early with it. Raises StudyError when
-    an island lacks a generation.
+class Points(TypedDict):
+    """Objective values, one row per Play."""
+
+    survivors: list[list[float]]
+    front: list[list[float]]
+
+
+class GenerationFigures(TypedDict):
+    """Figures of one merged generation, JSON-able."""
+
+    generation: int
+    evaluated: int  # backtests that were run
+    children: int
+    duplicates: int  # children whose Play had been evaluated before
+    distinct: int  # Plays among parents and children
+    survivors: int
+    feasible: int  # survivors that meet every constraint
+    failed: int  # evaluations
+    best: dict[str, float | None]  # value of each objective among feasible survivors
+    hypervolume: float  # of all feasible Plays so far
+    front: int  # size of the front so far
+    points: Points  # of the feasible survivors and of the front so far
+    table: str  # path
+    content_hash: str
+    stopped: bool  # the study stops early with this generation
+
+
+class GenerationMerger:
+    """Merges the generations of a study in order, each once every island has written it.
+
+    Any number of processes may merge the same study: one at a time does, under the study's merge lock. A table is a
+    pure function of the islands' tables, so a generation that is merged again gets the same bytes.
     """
-    generations = plan.generations_of(epoch)
-    objectives = plan.goals.objectives
-    front = _front_so_far(plan, generations[0] - 1)
-    reference = losses(np.array([list(plan.manifest["reference_point"][o.name] for o in objectives)]), objectives)[0]
-    figures = []
-    for generation in generations:
+
+    def __init__(self, plan: StudyPlan, first: int = 1) -> None:
+        self._plan = plan
+        self._objectives = plan.goals.objectives
+        values = [plan.manifest["reference_point"][objective.name] for objective in self._objectives]
+        self._reference = losses(np.array([values]), self._objectives)[0]
+        self._front: Floats | None = None
+        self._next = first
+
+    def merge_written(
+        self,
+        last: int,
+        record: Callable[[GenerationFigures], None],
+        is_recorded: Callable[[int], bool],
+    ) -> int:
+        """Merge and record the generations up to ``last`` that every island has written; return the last of those.
+
+        A generation whose table exists and which ``is_recorded`` is skipped. ``record`` is called under the lock, after
+        the table is written: a process that is killed in between leaves a table that is not recorded, and the next
+        one to merge records it.
+        """
+        if not self._is_written(self._next):
+            return self._next - 1
+        self._plan.folder.merge_lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._plan.folder.merge_lock, timeout=_LOCK_WAIT):
+            while self._next <= last and self._is_written(self._next):
+                generation = self._next
+                if self._plan.folder.generation_table(generation).is_file() and is_recorded(generation):
+                    self._skip(generation)
+                else:
+                    record(self.merge(generation))
+                self._next = generation + 1
+        return self._next - 1
+
+    def merge(self, generation: int) -> GenerationFigures:
+        """Write the table of ``generation``, which follows the one merged last; return its figures.
+
+        Raises StudyError when an island has not written the generation.
+        """
+        plan, objectives = self._plan, self._objectives
         table = pa.concat_tables(_island_tables(plan, generation)).combine_chunks()
+        front = _pareto(np.vstack([self._front_before(generation), _feasible_losses(plan, table)]))
+        volume = hypervolume(front, self._reference)
         path = plan.folder.generation_table(generation)
-        front = _pareto(np.vstack([front, _feasible_losses(plan, table)]))
-        volume = hypervolume(front, reference)
         plan.tables.write(path, table, volume)
+        self._front = front
         born = pc.equal(table["born"], generation)
         fresh = table.filter(pc.and_(born, pc.invert(table["known"])))
         survivors = table.filter(table["survivor"])
         feasible = survivors.filter(survivors["feasible"])
-        figures.append(
-            {
-                "generation": generation,
-                "evaluated": fresh.num_rows,
-                "children": pc.sum(born).as_py(),
-                "duplicates": pc.sum(born).as_py() - fresh.num_rows,
-                "distinct": pc.count_distinct(table["play"]).as_py(),
-                "survivors": survivors.num_rows,
-                "feasible": feasible.num_rows,
-                "failed": fresh.num_rows - fresh["reason"].null_count,
-                "best": {
-                    o.name: (pc.max if o.direction == "maximize" else pc.min)(feasible[f"objective.{o.name}"]).as_py()
-                    for o in objectives
-                },
-                "hypervolume": volume,
-                "front": len(front),
-                "points": {
-                    "survivors": losses(_feasible_losses(plan, feasible), objectives).tolist(),
-                    "front": losses(front, objectives).tolist(),
-                },
-                "table": str(path),
-                "content_hash": table_hash(table),
-            }
-        )
-    stopped = figures[-1]["generation"] == plan.final_generation < plan.spec.generations
-    return [{**entry, "stopped": stopped and entry is figures[-1]} for entry in figures]
+        return {
+            "generation": generation,
+            "evaluated": fresh.num_rows,
+            "children": pc.sum(born).as_py(),
+            "duplicates": pc.sum(born).as_py() - fresh.num_rows,
+            "distinct": pc.count_distinct(table["play"]).as_py(),
+            "survivors": survivors.num_rows,
+            "feasible": feasible.num_rows,
+            "failed": fresh.num_rows - fresh["reason"].null_count,
+            "best": {
+                o.name: (pc.max if o.direction == "maximize" else pc.min)(feasible[f"objective.{o.name}"]).as_py()
+                for o in objectives
+            },
+            "hypervolume": volume,
+            "front": len(front),
+            "points": {
+                "survivors": losses(_feasible_losses(plan, feasible), objectives).tolist(),
+                "front": losses(front, objectives).tolist(),
+            },
+            "table": str(path),
+            "content_hash": table_hash(table),
+            "stopped": generation == plan.final_generation < plan.spec.generations,
+        }
+
+    def _is_written(self, generation: int) -> bool:
+        folder = self._plan.folder
+        return all(folder.island_table(island, generation).is_file() for island in range(self._plan.spec.islands))
+
+    def _skip(self, generation: int) -> None:
+        if self._front is not None:
+            self._front = _pareto(np.vstack([self._front, _merged_losses(self._plan, generation)]))
+
+    def _front_before(self, generation: int) -> Floats:
+        """Return the losses of the front of all feasible Plays before ``generation``; read once, then kept."""
+        if self._front is None:
+            points = [_merged_losses(self._plan, earlier) for earlier in range(1, generation)]
+            self._front = _pareto(np.vstack([np.empty((0, len(self._objectives))), *points]))
+        return self._front
+
+
+def merge_generations(plan: StudyPlan, epoch: int) -> list[GenerationFigures]:
+    """Write the table of each generation of ``epoch`` and return their figures.
+
+    Raises StudyError when an island has not written one of them.
+    """
+    generations = plan.generations_of(epoch)
+    merger = GenerationMerger(plan)
+    return [merger.merge(generation) for generation in generations]
 
 
 def _island_tables(plan: StudyPlan, generation: int) -> Iterator[pa.Table]:
@@ -75,17 +159,14 @@ def _island_tables(plan: StudyPlan, generation: int) -> Iterator[pa.Table]:
             yield plan.tables.read(path)
         except FileNotFoundError:
             raise StudyError(
-                f"study {plan.spec.name!r}: island {island} lacks generation {generation} ({path}); run it first"
+                f"study {plan.spec.name!r}: generation {generation} of island {island} is missing ({path}); "
+                "evolve that island first"
             ) from None
 
 
-def _front_so_far(plan: StudyPlan, last: int) -> Floats:
-    """Return the losses of the front of all feasible Plays up to generation ``last``."""
+def _merged_losses(plan: StudyPlan, generation: int) -> Floats:
     columns = [*plan.tables.objectives, "feasible"]
-    points = [np.empty((0, len(plan.tables.objectives)))]
-    for generation in range(1, last + 1):
-        points.append(_feasible_losses(plan, plan.tables.read(plan.folder.generation_table(generation), columns)))
-    return _pareto(np.vstack(points))
+    return _feasible_losses(plan, plan.tables.read(plan.folder.generation_table(generation), columns))
 
 
 def _feasible_losses(plan: StudyPlan, table: pa.Table) -> Floats:

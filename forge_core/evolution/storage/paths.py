@@ -42,6 +42,11 @@ class StudyFolder:
         """The file whose lock is held by a process that runs the whole study by itself."""
         return self.root / ".run.lock"
 
+    @property
+    def merge_lock(self) -> Path:
+        """The file whose lock is held while generations are merged and recorded."""
+        return self.root / ".merge.lock"
+
     def island(self, island: int) -> Path:
         """The folder of one island."""
         return self.root / f"island={island}"

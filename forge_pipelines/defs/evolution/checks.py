@@ -6,27 +6,27 @@ from typing import Any
 import dagster as dg
 
 from forge_core.evolution.run.status import study_status
-from forge_pipelines.defs.evolution.assets import champion, pareto_front
 from forge_pipelines.lib.asset_checks import check_result, checked_partitions, requested
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.partitions import STUDIES
 
 _FEW_TRADES = 10
+_FRONT, _CHAMPION = dg.AssetKey("pareto_front"), dg.AssetKey("champion")
 
 _FRONT_NOT_EMPTY = dg.AssetCheckSpec(
-    "not_empty", asset=pareto_front, description="At least one Play met every constraint of the study."
+    "not_empty", asset=_FRONT, description="At least one Play met every constraint of the study."
 )
 _HOLDOUT_PROFIT = dg.AssetCheckSpec(
-    "profit_on_holdout", asset=champion, description="The champion earned something on every holdout dataset."
+    "profit_on_holdout", asset=_CHAMPION, description="The champion earned something on every holdout dataset."
 )
 _HOLDOUT_BETTER = dg.AssetCheckSpec(
     "better_than_holding",
-    asset=champion,
+    asset=_CHAMPION,
     description="On every holdout dataset the champion earned more than buying once and holding did.",
 )
 _HOLDOUT_TRADES = dg.AssetCheckSpec(
     "trades_on_holdout",
-    asset=champion,
+    asset=_CHAMPION,
     description=f"The champion closed at least {_FEW_TRADES} trades on every holdout dataset: fewer say little.",
 )
 
@@ -87,7 +87,7 @@ def _champion_results(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[dg.A
 
 def _reports(context: dg.AssetCheckExecutionContext) -> dict[str, Mapping[str, Any]]:
     """Return the champion's report of each study that is complete."""
-    studies = checked_partitions(context, list(STUDIES.get_partition_keys(dynamic_partitions_store=context.instance)))
+    studies = checked_partitions(context, STUDIES.get_partition_keys())
     with user_errors():
         found = {study: study_status(study)["champion"] for study in studies}
     return {study: report for study, report in found.items() if report is not None}

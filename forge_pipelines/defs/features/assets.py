@@ -13,7 +13,7 @@ from forge_core.paths import Home
 from forge_pipelines.defs.market.assets import regime_dataset
 from forge_pipelines.lib.automation import CHANGED_UPSTREAM
 from forge_pipelines.lib.errors import user_errors
-from forge_pipelines.lib.materialization import Content
+from forge_pipelines.lib.materialization import Materialization
 from forge_pipelines.lib.metadata import Metadata
 from forge_pipelines.lib.partitions import DATASETS
 
@@ -37,7 +37,7 @@ def indicator_bank(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         if version is None:
             raise DataError(f"dataset {name} has no version yet: materialize regime_dataset [{name}] first")
         report = Bank(version, version.timeframes[0], home).build(default_references(version), context.log.info)
-    return bank_content(version, home).result(computed=report.computed, seconds=round(report.seconds, 2))
+    return bank_materialization(version, home).result(computed=report.computed, seconds=round(report.seconds, 2))
 
 
 def default_references(version: DatasetVersion) -> list[FeatureRef]:
@@ -50,7 +50,7 @@ def default_references(version: DatasetVersion) -> list[FeatureRef]:
     ]
 
 
-def bank_content(version: DatasetVersion, home: Home) -> Content:
+def bank_materialization(version: DatasetVersion, home: Home) -> Materialization:
     """Return the content of ``indicator_bank``; its version changes with the dataset and with what features compute."""
 
     def describe() -> Metadata:
@@ -64,4 +64,6 @@ def bank_content(version: DatasetVersion, home: Home) -> Content:
             "dagster/uri": dg.MetadataValue.path(str(home.features / version.content_hash)),
         }
 
-    return Content("indicator_bank", version.name, content_hash(version.content_hash, REGISTRY_VERSION), describe)
+    return Materialization(
+        "indicator_bank", version.name, content_hash(version.content_hash, REGISTRY_VERSION), describe
+    )

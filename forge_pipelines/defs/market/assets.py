@@ -20,7 +20,7 @@ from forge_core.paths import Home
 from forge_core.plotting.png import price_png
 from forge_pipelines.lib.automation import CHANGED_UPSTREAM
 from forge_pipelines.lib.errors import user_errors
-from forge_pipelines.lib.materialization import Content, log_lacking
+from forge_pipelines.lib.materialization import Materialization, record
 from forge_pipelines.lib.metadata import Metadata, markdown_table, picture
 from forge_pipelines.lib.partitions import DATASETS, SYMBOL_OF_DATASET, SYMBOLS
 
@@ -70,7 +70,7 @@ def raw_ohlcv(context: dg.AssetExecutionContext, config: RefreshConfig) -> dg.Ma
             _record_what_came(context, instrument, home, error)
             raise
         with open_store(home) as store:
-            return raw_content(instrument, store, home).result(
+            return raw_materialization(instrument, store, home).result(
                 bars_added=sum(r.inserted for r in reports),
                 bars_that_differ=sum(r.conflicts for r in reports),
                 bars_revised=sum(r.revised for r in reports),
@@ -83,7 +83,7 @@ def _record_what_came(
     """Log what a refresh that failed has stored all the same; raise DataError with what to do if there are no bars."""
     with open_store(home) as store:
         try:
-            log_lacking(context, [raw_content(instrument, store, home)])
+            record(context, [raw_materialization(instrument, store, home)])
         except DataError as error:
             raise DataError(f"{failure}; {error}") from failure
 
@@ -110,8 +110,8 @@ def regime_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         failure = bring_bars(spec, home, wait=STORE_WAIT, log=context.log.info)
         with open_store(home) as store:
             version = build_dataset(spec, store, home, failure)
-            log_lacking(context, [raw_content(get_instrument(spec.symbol), store, home)])
-    return dataset_content(version).result()
+            record(context, [raw_materialization(get_instrument(spec.symbol), store, home)])
+    return dataset_materialization(version).result()
 
 
 def open_store(home: Home) -> BarStore:
@@ -119,7 +119,7 @@ def open_store(home: Home) -> BarStore:
     return BarStore(home.store, wait=STORE_WAIT)
 
 
-def raw_content(instrument: Instrument, store: BarStore, home: Home) -> Content:
+def raw_materialization(instrument: Instrument, store: BarStore, home: Home) -> Materialization:
     """Return the content of ``raw_ohlcv`` for one symbol, to be described while ``store`` is open.
 
     Raises DataError saying what brings bars where there are none.
@@ -159,12 +159,13 @@ def raw_content(instrument: Instrument, store: BarStore, home: Home) -> Content:
             "price": picture(price_png(bars_of[coarsest], title=f"{symbol} {coarsest}"), "price"),
         }
 
-    return Content("raw_ohlcv", symbol, version, describe)
+    return Materialization("raw_ohlcv", symbol, version, describe)
 
 
-def dataset_content(version: DatasetVersion) -> Content:
+def dataset_materialization(version: DatasetVersion) -> Materialization:
     """Return the content of ``regime_dataset`` for one version; its picture leaves the lead-in out."""
-    return Content("regime_dataset", version.name, version.content_hash, partial(_describe_dataset, version))
+    describe, inputs = partial(_describe_dataset, version), {"raw_ohlcv": [version.symbol]}
+    return Materialization("regime_dataset", version.name, version.content_hash, describe, inputs=inputs)
 
 
 def _describe_dataset(version: DatasetVersion) -> Metadata:

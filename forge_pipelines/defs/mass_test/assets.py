@@ -19,7 +19,7 @@ from forge_core.sweeps.results import shelf_folder
 from forge_core.sweeps.steps import load_sweep, plan_sweep, run_sweep_task
 from forge_pipelines.defs.market.assets import WRITES_STORE, raw_ohlcv
 from forge_pipelines.lib.errors import user_errors
-from forge_pipelines.lib.materialization import Content
+from forge_pipelines.lib.materialization import Materialization
 from forge_pipelines.lib.metadata import Metadata, figure, markdown_table, picture
 from forge_pipelines.lib.partitions import MONTHS, SWEEPS
 
@@ -58,13 +58,13 @@ def mass_test_results(context: dg.AssetExecutionContext, config: SweepConfig) ->
     with user_errors():
         document = plan_sweep(load_sweep(config.sweep), log=context.log)
         plan, months = SweepPlan.read(document), list(context.partition_keys)
-        lacking = [month for month in months if month not in plan.months]
-        if len(lacking) == len(months):
+        missing = [month for month in months if month not in plan.months]
+        if len(missing) == len(months):
             raise DataError(f"sweep {plan.spec.name} has no bars to test on in {', '.join(months[:5])}")
-        for month in lacking:
+        for month in missing:
             context.log.warning(f"sweep {plan.spec.name} has no bars to test on in {month}")
         reports = [run_sweep_task(document, task.symbol, task.interval, months, context.log) for task in plan.tasks]
-        contents = {content.partition: content for content in month_contents(plan)}
+        contents = {content.partition: content for content in month_materializations(plan)}
     for month in months:
         if month in contents:
             context.add_asset_metadata(contents[month].describe(), partition_key=month)
@@ -90,14 +90,14 @@ def strategy_ranking(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """
     with user_errors():
         plan = read_plan(context.partition_key)
-        return ranking_content(plan, write_ranking(plan)).result()
+        return ranking_materialization(plan, write_ranking(plan)).result()
 
 
-def month_contents(plan: SweepPlan) -> list[Content]:
+def month_materializations(plan: SweepPlan) -> list[Materialization]:
     """Return the content of ``mass_test_results`` for each month that has results of ``plan``."""
     figures = cache(partial(month_figures, plan))  # computed once, and only if a month's page is to be written
     return [
-        Content("mass_test_results", month, version, partial(_describe_month, plan, month, figures))
+        Materialization("mass_test_results", month, version, partial(_describe_month, plan, month, figures))
         for month, version in month_hashes(plan).items()
     ]
 
@@ -128,10 +128,10 @@ def _describe_month(plan: SweepPlan, month: str, figures: Any) -> Metadata:
     }
 
 
-def ranking_content(plan: SweepPlan, ranking: pd.DataFrame) -> Content:
+def ranking_materialization(plan: SweepPlan, ranking: pd.DataFrame) -> Materialization:
     """Return the content of ``strategy_ranking``; ``ranking`` is what ``write_ranking`` wrote."""
     version = content_hash(plan.spec.fingerprint, *month_hashes(plan).values())
-    return Content("strategy_ranking", plan.spec.name, version, partial(_describe_ranking, plan, ranking))
+    return Materialization("strategy_ranking", plan.spec.name, version, partial(_describe_ranking, plan, ranking))
 
 
 def _describe_ranking(plan: SweepPlan, ranking: pd.DataFrame) -> Metadata:

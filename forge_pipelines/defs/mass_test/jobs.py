@@ -14,13 +14,12 @@ from forge_core.parallelism import worker_count
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.steps import finish_sweep, load_sweep, pending_tasks, plan_sweep, run_sweep_task
-from forge_pipelines.defs.market.assets import WRITES_STORE, open_store, raw_content
-from forge_pipelines.defs.mass_test.assets import SweepConfig, month_contents, ranking_content
+from forge_pipelines.defs.market.assets import WRITES_STORE, open_store, raw_materialization
+from forge_pipelines.defs.mass_test.assets import SweepConfig, month_materializations, ranking_materialization
 from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
 from forge_pipelines.lib.errors import user_errors
-from forge_pipelines.lib.executor import TRY_AGAIN, executor
-from forge_pipelines.lib.materialization import log_lacking
-from forge_pipelines.lib.partitions import SWEEPS
+from forge_pipelines.lib.executor import RETRY, executor
+from forge_pipelines.lib.materialization import record
 from forge_pipelines.lib.processes import die_with_run, is_running, report_killed, run_process_id, start_time
 
 _PROCESS, _STARTED = "forge/process", "forge/process_started"
@@ -29,7 +28,7 @@ _PROCESS, _STARTED = "forge/process", "forge/process_started"
 @dg.op(
     out={"plan": dg.Out(dict), "tasks": dg.DynamicOut(dict, is_required=False)},
     tags=WRITES_STORE,
-    retry_policy=TRY_AGAIN,
+    retry_policy=RETRY,
 )
 def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the sweep, take in its bars, and send each symbol and interval on its way."""
@@ -49,7 +48,7 @@ def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[
         yield dg.DynamicOutput({**plan, "tasks": [task]}, mapping_key=str(number), output_name="tasks")
 
 
-@dg.op(retry_policy=TRY_AGAIN)
+@dg.op(retry_policy=RETRY)
 def sweep_series(context: dg.OpExecutionContext, task: dict) -> dict:
     """Test every strategy on every month of one symbol and interval, but for what is there already."""
     die_with_run()
@@ -58,16 +57,15 @@ def sweep_series(context: dg.OpExecutionContext, task: dict) -> dict:
         return run_sweep_task(task, series["symbol"], series["interval"], log=context.log)
 
 
-@dg.op(retry_policy=TRY_AGAIN)
+@dg.op(retry_policy=RETRY)
 def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dict[str, Any]:
     """Record the months, rank the strategies, and say what was done."""
     die_with_run()
     with user_errors():
         report = finish_sweep(plan, reports)
         read = SweepPlan.read(plan)
-        log_lacking(context, month_contents(read))
-        context.instance.add_dynamic_partitions(str(SWEEPS.name), [read.spec.name])
-        log_lacking(context, [ranking_content(read, pd.read_parquet(report["ranking"]))])
+        record(context, month_materializations(read))
+        record(context, [ranking_materialization(read, pd.read_parquet(report["ranking"]))])
     counts = f"{report['asked']:,} tests, {report['run']:,} of them now, {report['failed']:,} failed"
     context.log.info(f"sweep {report['sweep']}: {counts}")
     if report["best"] is not None:
@@ -79,7 +77,7 @@ def log_bars(context: dg.OpExecutionContext, symbols: list[str], home: Home) -> 
     """Log the bars of ``symbols`` that the instance does not know as they are."""
     with open_store(home) as store:
         for symbol in symbols:
-            log_lacking(context, [raw_content(get_instrument(symbol), store, home)])
+            record(context, [raw_materialization(get_instrument(symbol), store, home)])
 
 
 def note_process(context: dg.OpExecutionContext) -> None:

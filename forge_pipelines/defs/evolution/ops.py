@@ -1,0 +1,232 @@
+"""Ops of an evolution: plan a study, evolve its islands, merge each epoch, find the front and the champion.
+
+The graph is unrolled to as many rounds as a study may have epochs. A round is one epoch: its islands run in parallel,
+then their tables are merged. Epochs that are complete take no round, and rounds without an epoch are skipped.
+"""
+
+from collections.abc import Iterator
+from typing import Any, TypedDict
+
+import dagster as dg
+
+from forge_core.errors import DataError, StudyError
+from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.steps import MAX_EPOCHS, finish_study, plan_study, run_island, status_text, write_pareto_front
+from forge_core.evolution.storage.tables import read_hypervolume
+from forge_core.market.datasets.build import open_version
+from forge_core.market.reference.instruments import get_instrument
+from forge_core.parallelism import threads_per_task, worker_count
+from forge_core.paths import Home
+from forge_pipelines.defs.evolution.checks import study_evaluations
+from forge_pipelines.defs.evolution.pages import MANIFEST_TAG, champion_materialization, front_materialization
+from forge_pipelines.defs.evolution.recording import GenerationRecorder
+from forge_pipelines.defs.evolution.request import STUDY_TAG, EvolveConfig, Request, read_request
+from forge_pipelines.defs.market.assets import WRITES_STORE, dataset_materialization, open_store, raw_materialization
+from forge_pipelines.lib.errors import user_errors
+from forge_pipelines.lib.executor import RETRY
+from forge_pipelines.lib.materialization import record, recorded_tags, unrecorded
+from forge_pipelines.lib.partitions import generation_key
+from forge_pipelines.lib.processes import die_with_run
+from forge_pipelines.lib.study_lock import lock_study, unlock_study
+
+
+class State(TypedDict):
+    """State that an op hands to the next, as JSON."""
+
+    plan: dict[str, Any]  # of ``plan_study``
+    pending: list[int]  # epochs to evolve or to record
+    until: int | None  # the last generation to evolve
+    again: list[int]  # generations that this run was asked to materialize, recorded before or not
+
+
+@dg.op(
+    ins={"upstream": dg.In(dg.Nothing), "holdout": dg.In(dg.Nothing)},
+    out={"state": dg.Out(dict), "islands": dg.DynamicOut(dict, is_required=False)},
+    tags=WRITES_STORE,
+    retry_policy=RETRY,
+)
+def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Output | dg.DynamicOutput]:
+    """Read the study, build the datasets it needs, and record them."""
+    die_with_run()
+    home = Home.current()
+    with user_errors():
+        worker_count()  # an invalid setting is reported before any work
+        request = read_request(context, config, home)
+        spec = request.spec
+        lock_study(spec.name, context.run_id, context.instance)
+        context.instance.add_run_tags(context.run_id, {STUDY_TAG: spec.name})
+        document = plan_study(spec, home, context.log.info)
+        study = StudyPlan.read(document)
+        record_data(context, study)
+        pending = pending_epochs(context.instance, study, request)
+    if pending:
+        context.log.info(f"study {spec.name}: {len(pending)} of {spec.epochs} epochs to do, {spec.islands} islands")
+    elif document["complete"]:
+        context.log.info(f"study {spec.name} is complete: nothing to evolve")
+    state: State = {"plan": document, "pending": pending, "until": request.until, "again": list(request.generations)}
+    yield dg.Output(state, "state")
+    yield from _islands(state)
+
+
+@dg.op(retry_policy=RETRY)
+def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
+    """Evolve one island for the generations of one epoch, and record those that every island has written."""
+    die_with_run()
+    state, island, epoch = task["state"], task["island"], task["epoch"]
+    with user_errors():
+        lock_study(state["plan"]["study"], context.run_id, context.instance)
+        recorder = _recorder(context, state, epoch)
+        threads = threads_per_task(state["plan"]["islands"])
+        report = run_island(
+            state["plan"], island, epoch, None, threads, until=state["until"], written=recorder.record_written
+        )
+    return dict(report)
+
+
+@dg.op(
+    out={"state": dg.Out(dict, is_required=False), "islands": dg.DynamicOut(dict, is_required=False)},
+    retry_policy=RETRY,
+)
+def merge_epoch(context: dg.OpExecutionContext, state: dict, reports: list) -> Iterator[dg.Output | dg.DynamicOutput]:
+    """Merge and record what the islands did not, and start the islands of the next epoch."""
+    die_with_run()
+    epoch, *pending = state["pending"]
+    with user_errors():
+        study = StudyPlan.read(state["plan"])
+        name = study.spec.name
+        lock_study(name, context.run_id, context.instance)
+        recorder = _recorder(context, state, epoch)
+        merged = recorder.record_written()
+        if merged < min(recorder.last, study.final_generation):
+            raise StudyError(
+                f"study {name!r}: generation {merged + 1} of an island is missing; start the run again to evolve it"
+            )
+        volume = read_hypervolume(study.folder.generation_table(merged))
+    evaluations, seconds = sum(r["evaluations"] for r in reports), max(r["seconds"]["total"] for r in reports)
+    context.log.info(
+        f"epoch {epoch} of {study.spec.epochs}: {evaluations} backtests in {seconds:.1f} s, hypervolume {volume:.4g}"
+    )
+    if merged == study.final_generation < study.spec.generations:
+        context.log.info(f"the hypervolume has stalled: study {name} stops after generation {merged}")
+        pending = []
+    following: State = {"plan": state["plan"], "pending": pending, "until": state["until"], "again": state["again"]}
+    yield dg.Output(following, "state")
+    yield from _islands(following)
+
+
+@dg.op(
+    out={
+        "pareto_front": dg.Out(dg.Nothing, is_required=False),
+        "champion": dg.Out(dg.Nothing, is_required=False),
+    },
+    retry_policy=RETRY,
+)
+def finish(context: dg.OpExecutionContext, states: list) -> Iterator[dg.Output]:
+    """Find the front of all Plays, choose the champion on train, evaluate it on the holdout, and record both.
+
+    Materializing ``pareto_front`` alone leaves the champion and its files as they are.
+    """
+    die_with_run()
+    document = states[0]["plan"]
+    name = document["study"]
+    selected = {key.to_user_string() for key in context.selected_asset_keys} if context.has_assets_def else None
+    outputs = []
+    with user_errors():
+        lock_study(name, context.run_id, context.instance)
+        study = StudyPlan.read(document)
+        if selected == {"pareto_front"}:
+            outputs.append(front_materialization(study, write_pareto_front(document)).output(context, "pareto_front"))
+        else:
+            report = finish_study(document)
+            front, champion = front_materialization(study, report), champion_materialization(study, report)
+            if selected is None or "pareto_front" not in selected:
+                record(context, [front])
+            else:
+                outputs.append(front.output(context, "pareto_front"))
+            if selected is not None:
+                outputs.append(champion.output(context, "champion"))
+            elif record(context, [champion]):
+                for evaluation in study_evaluations(report):
+                    context.log_event(evaluation)  # type: ignore[arg-type]  # accepted, but not in its annotation
+        context.log.info(status_text(name))
+        unlock_study(name, context.run_id)
+    yield from outputs
+
+
+@dg.op(out={"generation_fitness": dg.Out(dg.Nothing, is_required=False)}, retry_policy=RETRY)
+def end_at_generation(context: dg.OpExecutionContext, states: list) -> Iterator[dg.Output]:
+    """End a run that was asked for some generations; each is recorded by then, so there is no output to record."""
+    die_with_run()
+    document, again = states[0]["plan"], states[0]["again"]
+    with user_errors():
+        study = StudyPlan.read(document)
+        unlock_study(study.spec.name, context.run_id)
+        if (final := study.final_generation) < max(again):
+            raise StudyError(
+                f"study {study.spec.name!r} stopped early: generation {final} is its last, not {max(again)}"
+            )
+        context.log.info(status_text(study.spec.name))
+    yield from ()
+
+
+def unroll(**upstream: Any) -> list[Any]:
+    """Compose the plan and the rounds of ``MAX_EPOCHS`` epochs inside a graph; return the state after each of them.
+
+    ``upstream``: inputs of the graph that the plan waits for, by the op's input name.
+    """
+    state, islands = plan(**upstream)
+    states = [state]
+    for number in range(1, MAX_EPOCHS + 1):
+        reports = islands.map(evolve_island.alias(f"evolve_island_{number}")).collect()
+        state, islands = merge_epoch.alias(f"merge_epoch_{number}")(state=state, reports=reports)
+        states.append(state)
+    return states
+
+
+def record_data(context: dg.OpExecutionContext, study: StudyPlan) -> None:
+    """Record the bars and datasets of a study in the versions that it was started with."""
+    versions = {name: open_version(name, pinned["hash"]) for name, pinned in study.manifest["datasets"].items()}
+    datasets = unrecorded(context.instance, map(dataset_materialization, versions.values()), versions_stay=True)
+    if datasets:
+        try:
+            with open_store(study.home) as store:
+                for symbol in sorted({versions[dataset.partition].symbol for dataset in datasets}):
+                    record(context, [raw_materialization(get_instrument(symbol), store, study.home)])
+        except DataError as error:  # a study needs its datasets, not the store they were cut from
+            context.log.warning(f"raw_ohlcv is not recorded: {error}")
+    for dataset in datasets:
+        context.log_event(dataset.event(context))
+
+
+def pending_epochs(instance: dg.DagsterInstance, study: StudyPlan, request: Request) -> list[int]:
+    """Return the epochs up to the request's last generation with one that has no table, or no record, or is asked for.
+
+    All recorded generations of the study are read by one query.
+    """
+    last = study.final_generation if request.until is None else min(request.until, study.final_generation)
+    keys = {generation: generation_key(study.spec.name, generation) for generation in range(1, last + 1)}
+    recorded = recorded_tags(instance, "generation_fitness", keys.values())
+    done = {
+        generation
+        for generation, key in keys.items()
+        if any(tags.get(MANIFEST_TAG) == study.hash for tags in recorded[key][:1])
+        and study.folder.generation_table(generation).is_file()
+    } - set(request.generations)
+    epochs = [study.generations_of(epoch) for epoch in range(1, study.spec.epochs + 1)]
+    return [
+        epoch
+        for epoch, generations in enumerate(epochs, 1)
+        if any(generation not in done for generation in generations if generation <= last)
+    ]
+
+
+def _recorder(context: dg.OpExecutionContext, state: dict, epoch: int) -> GenerationRecorder:
+    return GenerationRecorder(context, StudyPlan.read(state["plan"]), epoch, state["until"], frozenset(state["again"]))
+
+
+def _islands(state: State) -> Iterator[dg.DynamicOutput]:
+    """Yield one dynamic output per island of the first pending epoch, if there is one."""
+    pending = state["pending"]
+    for island in range(state["plan"]["islands"]) if pending else ():
+        task = {"state": state, "island": island, "epoch": pending[0]}
+        yield dg.DynamicOutput(task, mapping_key=str(island), output_name="islands")

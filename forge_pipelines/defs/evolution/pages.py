@@ -1,0 +1,193 @@
+"""Pages of generations, fronts and champions: what a person reads of a study in the UI."""
+
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from forge_core.engine.backtest import backtest
+from forge_core.evolution.nsga.front import losses, nondominated
+from forge_core.evolution.run.champion import FrontReport
+from forge_core.evolution.run.merge import GenerationFigures
+from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.storage.tables import read_hypervolume, table_hash
+from forge_core.files import canonical_json, content_hash, read_table
+from forge_core.metrics.catalog import METRICS
+from forge_core.plays.parser import parse_play
+from forge_core.plotting.png import equity_png, front_png
+from forge_core.plotting.svg import points_svg
+from forge_pipelines.lib.materialization import Materialization
+from forge_pipelines.lib.metadata import Metadata, code_block, figure, markdown_table, picture, sketch
+from forge_pipelines.lib.partitions import generation_key
+
+MANIFEST_TAG = "forge/study_manifest"
+"""The tag of a generation's event that names the manifest, which determines all its numbers."""
+
+_FRONT_SHOWN = 25
+_TRADES_SHOWN = 10
+_FRONTS = 4
+_HYPERVOLUMES = 11
+
+
+def generation_materialization(
+    plan: StudyPlan, figures: GenerationFigures, speed: float | None = None
+) -> Materialization:
+    """Return the content of ``generation_fitness`` from the ``figures`` of a merged generation.
+
+    ``speed``: evaluations a second, None where the generation was not evolved now.
+    """
+
+    def describe() -> Metadata:
+        points, names = figures["points"], list(figures["best"])
+        metadata: Metadata = {
+            "dagster/row_count": figures["survivors"],
+            "dagster/uri": dg.MetadataValue.path(figures["table"]),
+            "content_hash": figures["content_hash"],
+            **{f"best {name}": value for name, value in figures["best"].items() if value is not None},
+            **{name: value for name, value in figures.items() if isinstance(value, int | float)},
+        }
+        if speed is not None:
+            metadata["evaluations_per_second"] = round(speed, 1)
+        if len(names) > 1 and points["front"]:
+            metadata["picture"] = sketch(points_svg([points["survivors"], points["front"]], names), "front so far")
+        return metadata
+
+    return Materialization(
+        "generation_fitness",
+        generation_key(plan.spec.name, figures["generation"]),
+        figures["content_hash"],
+        describe,
+        tags={MANIFEST_TAG: plan.hash},
+        inputs={"indicator_bank": plan.spec.train},
+    )
+
+
+def front_materialization(plan: StudyPlan, report: FrontReport | dict[str, Any]) -> Materialization:
+    """Return the content of ``pareto_front``; ``report`` is that of ``write_pareto_front`` or ``finish_study``."""
+    front = read_table(plan.folder.pareto_front)
+    keys = [generation_key(plan.spec.name, generation) for generation in range(1, plan.final_generation + 1)]
+    describe = partial(_describe_front, plan, front, report)
+    inputs = {"generation_fitness": keys}
+    return Materialization("pareto_front", plan.spec.name, table_hash(front), describe, inputs=inputs)
+
+
+def _describe_front(study: StudyPlan, front: pa.Table, report: FrontReport | dict[str, Any]) -> Metadata:
+    objectives = study.tables.objectives
+    names = [name.removeprefix("objective.") for name in objectives]
+    shown = [*objectives, *(f"{d}.{metric}" for d in study.spec.train for metric in ("total_return", "total_trades"))]
+    rows = [
+        (row["play"], *(figure(row[name]) for name in shown))
+        for row in front.slice(0, _FRONT_SHOWN).select(["play", *shown]).to_pylist()
+    ]
+    metadata: Metadata = {
+        "dagster/row_count": front.num_rows,
+        "dagster/uri": dg.MetadataValue.path(str(study.folder.pareto_front)),
+        "champion": str(report["play"]),
+        "front": markdown_table(("Play", *(name.removeprefix("objective.") for name in shown)), rows),
+    }
+    if front.num_rows and len(objectives) > 1:
+        last = read_table(study.folder.generation_table(study.final_generation))
+        png = front_png(
+            _matrix(front, objectives),
+            names,
+            others=_matrix(last.filter(last["feasible"]), objectives),
+            chosen=front["play"].to_pylist().index(report["play"]),
+            title=f"{study.spec.name}: train",
+        )
+        metadata["picture"] = picture(png, "Pareto front")
+        fronts = fronts_over_generations(study)
+        metadata["front_over_generations"] = sketch(
+            points_svg(list(fronts.values()), names), f"front after generations {', '.join(map(str, fronts))}"
+        )
+    metadata["hypervolume_over_generations"] = markdown_table(
+        ("generation", "hypervolume"),
+        [
+            (str(generation), figure(read_hypervolume(study.folder.generation_table(generation))))
+            for generation in milestones(study.final_generation, _HYPERVOLUMES)
+        ],
+    )
+    return metadata
+
+
+def milestones(last: int, count: int) -> list[int]:
+    """Return at most ``count`` generations, evenly spread from the first to the ``last``."""
+    return sorted({int(generation) for generation in np.linspace(1, last, count).round()})
+
+
+def fronts_over_generations(study: StudyPlan) -> dict[int, np.ndarray]:
+    """Return the objective values of the front as it was after a few generations, the last among them."""
+    objectives = study.tables.objectives
+    wanted = milestones(study.final_generation, _FRONTS)
+    seen = np.empty((0, len(objectives)))
+    fronts = {}
+    for generation in range(1, study.final_generation + 1):
+        table = read_table(study.folder.generation_table(generation), [*objectives, "feasible"])
+        seen = np.unique(np.vstack([seen, _matrix(table.filter(table["feasible"]), objectives)]), axis=0)
+        seen = seen[nondominated(losses(seen, study.goals.objectives))]
+        if generation in wanted:
+            fronts[generation] = seen
+    return fronts
+
+
+def champion_materialization(plan: StudyPlan, report: dict[str, Any]) -> Materialization:
+    """Return the content of ``champion``; ``report`` is what ``finish_study`` returned."""
+    version = content_hash(canonical_json({k: v for k, v in report.items() if k not in _PATHS}))
+    inputs = {"pareto_front": [plan.spec.name], "indicator_bank": plan.spec.holdout}
+    return Materialization(
+        "champion", plan.spec.name, version, partial(_describe_champion, plan, report), inputs=inputs
+    )
+
+
+_PATHS = ("pareto_front", "champion_play")
+
+
+def _describe_champion(study: StudyPlan, report: dict[str, Any]) -> Metadata:
+    if report["play"] is None:
+        return {"reason": report["reason"], "front_size": report["front_size"]}
+    parts = [(part, dataset, report[part][dataset]) for part in ("train", "holdout") for dataset in report[part]]
+    columns = [f"{part}: {dataset}" for part, dataset, _ in parts]
+    rows = [(m.name, *(figure(figures["metrics"][m.name]) for _, _, figures in parts), m.unit) for m in METRICS]
+    rows.append(("looks at this holdout", *(figure(figures.get("look")) for _, _, figures in parts), "count"))
+    rows.append(("buy and hold, total return", *(figure(figures["buy_and_hold"]) for _, _, figures in parts), "share"))
+    play, spec = parse_play(report["yaml"]), study.spec
+    curves, trades = {}, {}
+    for column, (_, dataset, _) in zip(columns, parts, strict=True):
+        result = backtest(play, study.open_feed(dataset), costs=spec.costs, cash=spec.cash, policy=spec.policy)
+        curves[column] = result.equity / spec.cash
+        trades[f"trades, {column}"] = _last_trades(result.trades)
+    return {
+        "dagster/uri": dg.MetadataValue.path(report["champion_play"]),
+        "play": report["play"],
+        "chosen_by": report["chosen_by"],
+        **{f"train {objective}": value for objective, value in report["objectives"].items()},
+        "metrics": markdown_table(("metric", *columns, "unit"), rows),
+        "equity": picture(equity_png(curves, title=spec.name, ylabel="equity / starting cash"), "equity"),
+        **trades,
+        "yaml": code_block(report["yaml"], "yaml"),
+    }
+
+
+def _last_trades(trades: pd.DataFrame) -> dg.MarkdownMetadataValue:
+    """Show the last trades; ``forge study export`` writes them all."""
+    rows = [
+        (
+            f"{trade['entry_time']:%Y-%m-%d %H:%M}",
+            "long" if trade["side"] > 0 else "short",
+            figure(trade["entry_price"]),
+            f"{trade['exit_time']:%Y-%m-%d %H:%M}",
+            figure(trade["exit_price"]),
+            trade["exit_reason"],
+            figure(trade["net_pnl"]),
+            f"{trade['return_pct']:+.2f}",
+        )
+        for trade in trades.tail(_TRADES_SHOWN).to_dict("records")
+    ]
+    columns = ("entry", "side", "price", "exit", "price", "reason", "net profit", "%")
+    return markdown_table((f"last of {len(trades)}: {columns[0]}", *columns[1:]), rows)
+
+
+def _matrix(table: pa.Table, columns: list[str]) -> np.ndarray:
+    return np.column_stack([table[column].to_numpy() for column in columns])
