@@ -59,7 +59,7 @@ def test_it_tells_how_far_it_is_and_what_it_found(evolved):
     assert any("epoch 2 of 2" in line for line in lines)
     assert any(line.startswith("holdout   NASDAQ_BULL_2016") for line in lines)
     assert not any("Skipping step" in line for line in lines)
-    assert not any("Warning" in line for line in lines)
+    assert not any("BetaWarning" in line for line in lines)
 
 
 @pytest.mark.parametrize(

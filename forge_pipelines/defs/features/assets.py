@@ -64,6 +64,5 @@ def bank_materialization(version: DatasetVersion, home: Home) -> Materialization
             "dagster/uri": dg.MetadataValue.path(str(home.features / version.content_hash)),
         }
 
-    return Materialization(
-        "indicator_bank", version.name, content_hash(version.content_hash, REGISTRY_VERSION), describe
-    )
+    key = content_hash(version.content_hash, REGISTRY_VERSION)
+    return Materialization("indicator_bank", version.name, key, describe, inputs={"regime_dataset": [version.name]})
