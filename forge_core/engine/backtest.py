@@ -6,10 +6,18 @@ from pathlib import Path
 import pandas as pd
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.frames import (
+    check_finer,
+    checked_frame,
+    checked_funding,
+    checked_higher,
+    checked_roll_dates,
+    finer_timeframe,
+)
 from forge_core.engine.kernel.params import Policy, RollMode
 from forge_core.engine.report.result import BacktestResult
 from forge_core.engine.simulate import DEFAULT_CASH, simulate
-from forge_core.errors import ConfigError, DataError
+from forge_core.errors import ConfigError
 from forge_core.feeds.build import feed_from_bars, open_feed
 from forge_core.feeds.feed import Feed
 from forge_core.market.datasets.build import DatasetVersion, ensure_dataset
@@ -44,6 +52,7 @@ def backtest(
     adjust: Adjustment = "forward",
     roll_mode: RollMode = "prev_open",
     rollover: bool = True,
+    resample: bool = False,
 ) -> BacktestResult:
     """Backtest a Play and return trades, equity and metrics.
 
@@ -53,7 +62,7 @@ def backtest(
         A Play, a path to its YAML file, YAML text, or a mapping of the same shape.
     data
         A dataset's name, a dataset version, a DataFrame of execution bars (UTC index of bar open times; open, high,
-        low, close, volume), or a prebuilt feed.
+        low, close, volume) of the Play's timeframe, or a prebuilt feed. A DataFrame is checked as an imported file is.
     instrument
         For a DataFrame: an instrument or its symbol. None means ``GENERIC_INSTRUMENT``. Datasets and feeds have their
         own, and refuse another.
@@ -66,14 +75,18 @@ def backtest(
     higher
         For a DataFrame: bars of coarser timeframes by label; those not given are resampled.
     finer
-        Finer bars of the same symbol, for ``replay``.
+        Finer bars of the same symbol and prices, for ``replay``.
     funding
-        Funding rates of a perpetual by timestamp (fractions, paid by longs); required for perpetuals.
+        Funding rates of a perpetual by timestamp (fractions, paid by longs), without a hole of more than 8 hours;
+        required for perpetuals.
     switches
-        Contract switch times of a dated future; ``roll_mode`` and ``rollover`` say what happens there.
+        Contract switch times of a dated future, required for a DataFrame of one; empty for a series that does not
+        roll. ``roll_mode`` and ``rollover`` say what happens there.
     adjust
         For a DataFrame with ``switches``: features see prices without the gaps of the rolls (``forward``), or as they
         are (``none``). Fills see them as they are. A feed's or dataset's features stay as they are.
+    resample
+        For a DataFrame: join bars that are finer than the Play's timeframe into bars of it; otherwise they are refused.
 
     Raises
     ------
@@ -86,11 +99,15 @@ def backtest(
     >>> result.metrics["sharpe"], len(result.trades)  # doctest: +SKIP
     """
     resolved = _resolve_play(play)
-    feed = _resolve_feed(resolved, data, instrument, higher, switches, adjust)
+    feed = _resolve_feed(resolved, data, instrument, higher, switches, adjust, resample)
     if funding is not None:
-        feed = feed.with_funding(funding)
+        feed = feed.with_funding(checked_funding(funding, feed))
     if isinstance(finer, pd.DataFrame):
-        finer = feed_from_bars(finer, instrument=feed.instrument, timeframe=_spacing(finer))
+        label = finer_timeframe(finer)
+        bars = checked_frame(finer, label, feed.instrument, role="finer bars")
+        finer = feed_from_bars(bars, instrument=feed.instrument, timeframe=label)
+    if finer is not None:
+        check_finer(finer, feed)
     simulation = simulate(
         resolved,
         feed,
@@ -131,16 +148,18 @@ def _resolve_feed(
     higher: Mapping[str, pd.DataFrame] | None,
     switches: pd.DatetimeIndex | None,
     adjust: Adjustment,
+    resample: bool,
 ) -> Feed:
     if isinstance(instrument, str):
         instrument = get_instrument(instrument)
     if isinstance(data, pd.DataFrame):
+        instrument = instrument or GENERIC_INSTRUMENT
         return feed_from_bars(
-            data,
-            instrument=instrument or GENERIC_INSTRUMENT,
+            checked_frame(data, play.timeframe, instrument, resample=resample),
+            instrument=instrument,
             timeframe=play.timeframe,
-            higher=higher,
-            switches=switches,
+            higher=checked_higher(higher, instrument),
+            switches=checked_roll_dates(switches, instrument),
             adjust=adjust,
         )
     if isinstance(data, str):
@@ -152,14 +171,3 @@ def _resolve_feed(
     if instrument is not None and instrument != data.instrument:
         raise ConfigError(f"the data is of {data.instrument.symbol}; instrument {instrument.symbol} does not fit it")
     return data if switches is None else data.with_rolls(switches)
-
-
-def _spacing(bars: pd.DataFrame) -> str:
-    """Return the timeframe label of the most common step between ``bars``."""
-    if len(bars) < 2:
-        raise DataError(f"{len(bars)} finer bars: at least two are needed to tell their timeframe")
-    minutes = int(bars.index.to_series().diff().mode().iloc[0] / pd.Timedelta(minutes=1))
-    for unit, label in ((10_080, "w"), (1_440, "d"), (60, "h"), (1, "m")):
-        if minutes % unit == 0 and minutes > 0:
-            return f"{minutes // unit}{label}"
-    raise DataError(f"finer bars are {minutes} minutes apart, which is no timeframe")
