@@ -87,8 +87,8 @@ def checked_funding(rates: pd.Series, feed: Feed) -> pd.Series:
         more = f" (and {len(holes) - 1} more holes)" if len(holes) > 1 else ""
         raise DataError(
             f"{feed.instrument.symbol} funding: no rate between {first:%Y-%m-%d %H:%M} and "
-            f"{last:%Y-%m-%d %H:%M}{more}, where one is paid every {MAX_INTERVAL / pd.Timedelta(hours=1):g} hours or less; a missing rate is never "
-            "taken as zero"
+            f"{last:%Y-%m-%d %H:%M}{more}, where one is paid every {MAX_INTERVAL / pd.Timedelta(hours=1):g} hours or "
+            "less; a missing rate is never taken as zero"
         )
     return rates
 
