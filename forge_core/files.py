@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forge_core.errors import DataError
+
+# In a Parquet footer the checksum is a value of the key-value metadata, hashed as if it were all zeros
+_CHECKSUM = b"forge.checksum"
+_DIGITS = 32
+_BLANK = b"0" * _DIGITS
+_PLACE = re.compile(_CHECKSUM + rb"\x18\x20([0-9a-f]{%d})" % _DIGITS)
 
 
 @contextmanager
@@ -56,23 +63,59 @@ def read_json(path: Path) -> Any:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write ``table`` as zstd Parquet, whole or not at all."""
+    """Write ``table`` as zstd Parquet with a checksum of the whole file in its footer, whole or not at all."""
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_CHECKSUM: _BLANK})
+    content = bytearray(sink.getvalue())
+    found = _checksum_place(content)
+    assert found is not None  # how Parquet writes the metadata that was added last
+    content[found.start(1) : found.end(1)] = _digest(content)
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        temporary.write_bytes(content)
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet file (or some of its ``columns``), or raise DataError naming it and what to do."""
-    return _readable(path, lambda: pq.read_table(path, columns=columns, partitioning=None))
+    """Read a Parquet file that Forge wrote (or some of its ``columns``).
 
-
-def _readable(path: Path, read: Callable[[], Any]) -> Any:
+    Raises DataError naming the file and what to do when its checksum is missing or wrong.
+    """
+    content = read_checked(path)
     try:
-        return read()
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run the step that wrote it again") from error
+        return pq.read_table(pa.BufferReader(content), columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_checked(path: Path) -> bytes:
+    """Return the bytes of a Parquet file that Forge wrote, once they agree with the checksum in its footer.
+
+    Raises DataError naming the file and what to do otherwise.
+    """
+    content = path.read_bytes()
+    found = _checksum_place(content)
+    if found is None:
+        raise _damaged(path, "it has no checksum: cut short, or written by another version of Forge")
+    blank = b"".join((content[: found.start(1)], _BLANK, content[found.end(1) :]))
+    if _digest(blank) != found[1]:
+        raise _damaged(path, "its checksum is wrong")
+    return content
+
+
+def _damaged(path: Path, fault: object) -> DataError:
+    return DataError(f"{path} is damaged ({fault}); delete it and run the step that wrote it again")
+
+
+def _checksum_place(content: bytes | bytearray) -> re.Match[bytes] | None:
+    """Return where a Parquet file's footer has its checksum, the last of its metadata."""
+    footer = max(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), 0)
+    found = list(_PLACE.finditer(content, footer))
+    return found[-1] if found and content[-4:] == b"PAR1" else None
+
+
+def _digest(content: bytes | bytearray) -> bytes:
+    return hashlib.sha256(content).hexdigest()[:_DIGITS].encode()
 
 
 def content_hash(*parts: bytes | str, length: int = 16) -> str:

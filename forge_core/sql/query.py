@@ -1,88 +1,115 @@
-"""Running one query over the views, read-only."""
+"""Read-only SQL queries over the views."""
 
+import os
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import duckdb
 import pandas as pd
+import psutil
 
-from forge_core.errors import ConfigError, DataError
+from forge_core.errors import ConfigError, DataError, ForgeError
 from forge_core.paths import Home
+from forge_core.sql.parquet_view import CheckedFiles
+from forge_core.sql.statement import error_line, readable_statement
 from forge_core.sql.views import STORE, VIEWS, View
 
 _WAIT = 5.0  # seconds for a process that writes to the store
 _RETRY = 0.1
-_READING = ("SELECT", "EXPLAIN")  # DESCRIBE, SUMMARIZE, SHOW, VALUES and FROM count as SELECT
 _MEMORY = "1GB"
+_SPILL_LIMIT = "4GB"
+_SPILL = ".sql-"  # folders in the home, named by the process that spills to them
 
 
 def run_query(text: str, home: Home | None = None, *, wait: float = _WAIT) -> pd.DataFrame:
     """Return the rows of one SELECT over the views of ``forge_core.sql.views``. Times are UTC.
 
-    Nothing can be written, and no file outside the home folder be read. Only a query that reads the store's views opens
-    the store; if another process writes to it, that is waited for up to ``wait`` seconds. Raises ConfigError for what
-    is no single SELECT or does not make sense, DataError while the store is held.
+    Nothing can be written, and no file be opened but those of the views it names. Only a query that reads the store's
+    views opens the store; if another process writes to it, it waits up to ``wait`` seconds. Raises ConfigError for
+    anything but one valid SELECT (or EXPLAIN of one), DataError while the store is locked or where a file that the
+    query reads is damaged.
     """
     home = home or Home.current()
-    _check_statement(text)
-    with _connected(text, home, wait) as connection:
+    statement = readable_statement(text)
+    read = _names(statement)
+    checked = CheckedFiles()
+    views = [view for view in VIEWS if view.name in read]
+    with _spill_folder(home) as spill, _connection(views, home, checked, spill, wait) as connection:
         try:
-            return connection.sql(text).df()
+            return connection.execute(statement).df()
         except duckdb.Error as error:
-            raise ConfigError(f"{_message(error)}; `forge sql` alone lists what there is to ask") from error
+            if checked.refused:
+                raise checked.refused[0] from error
+            raise ConfigError(f"{error_line(error)}; `forge sql` alone lists the views and columns") from error
 
 
 def describe_views(home: Home | None = None) -> list[tuple[View, list[str]]]:
-    """Return the views, and the names of each one's columns as they are now; those of the store without opening it."""
+    """Return the views and the names of their columns. The store is not opened.
+
+    Where a file of a view is damaged, the columns are those it usually has.
+    """
     home = home or Home.current()
     described = []
-    with _views(home, [view for view in VIEWS if not view.of_store]) as connection:
-        for view in VIEWS:
-            if view.of_store:
-                names = [column.split()[0] for column in view.columns.split(",")]
-            else:
+    for view in VIEWS:
+        names = [column.split()[0] for column in view.columns.split(",")]
+        if not view.of_store:
+            with suppress(ForgeError), _connection([view], home, CheckedFiles(), None, _WAIT) as connection:
                 names = [str(row[0]) for row in connection.execute(f"DESCRIBE {view.name}").fetchall()]
-            described.append((view, names))
+        described.append((view, names))
     return described
 
 
-def _check_statement(text: str) -> None:
-    try:
-        kinds = [statement.type.name for statement in duckdb.extract_statements(text)]
-    except duckdb.Error as error:
-        raise ConfigError(f"not SQL: {_message(error)}") from error
-    if len(kinds) != 1 or kinds[0] not in _READING:
-        raise ConfigError(
-            f"one SELECT is expected, got {', '.join(kinds) or 'nothing'}: Forge's data are read-only here"
-        )
-
-
 @contextmanager
-def _connected(text: str, home: Home, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Lend a connection with the views that a query reads."""
-    read = _names(text)
-    with _views(home, [view for view in VIEWS if view.name in read], wait=wait) as connection:
-        connection.execute(f"SET allowed_directories=['{str(home.root).replace(chr(39), chr(39) * 2)}']")
-        connection.execute("SET enable_external_access=false")
-        connection.execute("SET lock_configuration=true")
-        yield connection
-
-
-@contextmanager
-def _views(home: Home, views: list[View], *, wait: float = _WAIT) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
+def _connection(
+    views: list[View], home: Home, checked: CheckedFiles, spill: Path | None, wait: float
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection that has ``views`` and can do nothing but read them."""
+    settings = {
+        "memory_limit": _MEMORY,
+        "temp_directory": str(spill or ""),
+        "max_temp_directory_size": _SPILL_LIMIT if spill else "0B",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "python_enable_replacements": "false",
+    }
+    with duckdb.connect() as connection:
+        for name, value in settings.items():
+            connection.execute(f"SET {name} = {_quoted(value)}")
         connection.execute("SET TimeZone='UTC'")
         if any(view.of_store for view in views):
             _attach(connection, home, wait)
         for view in views:
-            view.create(connection, home, view)
+            view.create(connection, home, view, checked)
+        connection.execute("SET enable_external_access=false")
+        connection.execute("SET lock_configuration=true")
+        connection.execute("BEGIN TRANSACTION READ ONLY")
         yield connection
 
 
+@contextmanager
+def _spill_folder(home: Home) -> Iterator[Path | None]:
+    """Yield a folder in the home for what a query spills, deleted afterwards; None where it cannot be made."""
+    folder = None
+    with suppress(OSError):  # no home, or a read-only one: queries must fit into memory
+        for old in home.root.glob(f"{_SPILL}*"):
+            _, process, _ = f"{old.name}--".split("-", 2)
+            if not (process.isdecimal() and psutil.pid_exists(int(process))):
+                shutil.rmtree(old, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_SPILL}{os.getpid()}-", dir=home.root))
+    try:
+        yield folder
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _names(text: str) -> set[str]:
-    """Return the names of tables in a query, or all its words if that cannot be told."""
+    """Return the names of tables in a query, or all its words if DuckDB cannot list them."""
     try:
         with duckdb.connect() as connection:
             return {name.lower() for name in connection.get_table_names(text)}
@@ -91,25 +118,25 @@ def _names(text: str) -> set[str]:
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, home: Home, wait: float) -> None:
-    """Attach the store to read it, waiting while another process writes."""
+    """Attach the store read-only, waiting while another process writes."""
     if not home.store.is_file():
         connection.execute(f"ATTACH ':memory:' AS {STORE}")
         return
     deadline = time.monotonic() + wait
     while True:
         try:
-            connection.execute(f"ATTACH '{str(home.store).replace(chr(39), chr(39) * 2)}' AS {STORE} (READ_ONLY)")
+            connection.execute(f"ATTACH {_quoted(str(home.store))} AS {STORE} (READ_ONLY)")
             return
         except duckdb.Error as error:
             if "lock" not in str(error):
-                raise DataError(f"{home.store} cannot be read ({_message(error)})") from error
+                raise DataError(f"{home.store} cannot be read ({error_line(error)})") from error
             if time.monotonic() >= deadline:
                 raise DataError(
-                    f"{home.store} is being written to by another process ({_message(error)}): ask again in a moment, "
-                    "or ask dataset_bars, which can be read at any time"
+                    f"{home.store} is being written to by another process ({error_line(error)}): retry in a moment, "
+                    "or query dataset_bars, which can be read at any time"
                 ) from error
         time.sleep(_RETRY)
 
 
-def _message(error: duckdb.Error) -> str:
-    return " ".join(str(error).split("\n\nLINE")[0].split())
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

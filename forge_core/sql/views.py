@@ -1,6 +1,6 @@
 """The views that a query can read, and where their rows come from.
 
-All but the store's are over files that are put into place whole and never changed: they can be read while runs write.
+All but the store's are over files that are replaced whole and never changed: they can be read while runs write.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,39 +12,20 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from forge_core.errors import ForgeError
 from forge_core.files import read_json
-from forge_core.market.datasets.versions import MANIFEST, bars_file, latest_version
+from forge_core.market.datasets.versions import MANIFEST, bars_file, latest_hash
 from forge_core.market.store.upsert import BARS, FUNDING, Table
 from forge_core.paths import Home
+from forge_core.sql.parquet_view import CheckedFiles, parquet_dataset
 
 STORE = "store"  # the name the store's file is attached under
 
 _BAR_TYPES = "open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE, volume DOUBLE"
-_DATASET_SCHEMA = pa.schema(
-    [
-        ("dataset", pa.string()),
-        ("version", pa.string()),
-        ("latest", pa.bool_()),
-        ("symbol", pa.string()),
-        ("regime", pa.string()),
-        ("start", pa.timestamp("us")),
-        ("end", pa.timestamp("us")),
-        ("timeframe", pa.string()),
-        ("rows", pa.int64()),
-        ("lead_in_rows", pa.int64()),
-        ("first", pa.timestamp("us")),
-        ("last", pa.timestamp("us")),
-        ("origin", pa.string()),
-        ("gaps", pa.int64()),
-        ("missing", pa.int64()),
-    ]
-)
 
 
 @dataclass(frozen=True)
 class View:
-    """A view: what it holds, the columns it has when there is nothing to read, and how it is made on a connection.
+    """A view: what it holds, the columns it has when there is nothing to read, and how a connection creates it.
 
     The views ``of_store`` need one with the store attached.
     """
@@ -52,28 +33,29 @@ class View:
     name: str
     description: str
     columns: str
-    create: Callable[[duckdb.DuckDBPyConnection, Home, "View"], None]
+    create: Callable[[duckdb.DuckDBPyConnection, Home, "View", CheckedFiles], None]
     of_store: bool = False
 
 
-def create_view(connection: duckdb.DuckDBPyConnection, home: Home, view: View) -> None:
-    """Make a view; without anything to read it is empty, with the columns it always has."""
-    view.create(connection, home, view)
-
-
 def _create_empty(connection: duckdb.DuckDBPyConnection, view: View) -> None:
-    columns = ", ".join(
-        f'NULL::{type_} AS "{name}"' for name, type_ in (c.rsplit(" ", 1) for c in _split(view.columns))
-    )
-    connection.execute(f"CREATE VIEW {view.name} AS SELECT {columns} WHERE false")
+    connection.execute(f"CREATE VIEW {view.name} AS SELECT {_nulls(view)} WHERE false")
+
+
+def _nulls(view: View) -> str:
+    return ", ".join(f'NULL::{type_} AS "{name}"' for name, type_ in (c.rsplit(" ", 1) for c in _split(view.columns)))
+
+
+def _schema(connection: duckdb.DuckDBPyConnection, view: View) -> pa.Schema:
+    """Return the columns that a view has when there is nothing to read."""
+    return connection.sql(f"SELECT {_nulls(view)} WHERE false").to_arrow_table().schema
 
 
 def _split(columns: str) -> list[str]:
-    return [column.strip() for column in columns.split(",")]
+    return [column.strip() for column in columns.split(",") if column.strip()]
 
 
-def _of_store(table: str) -> Callable[[duckdb.DuckDBPyConnection, Home, View], None]:
-    def create(connection: duckdb.DuckDBPyConnection, home: Home, view: View) -> None:
+def _of_store(table: str) -> Callable[[duckdb.DuckDBPyConnection, Home, View, CheckedFiles], None]:
+    def create(connection: duckdb.DuckDBPyConnection, home: Home, view: View, checked: CheckedFiles) -> None:
         found = connection.execute(
             "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = ?", [STORE, table]
         ).fetchall()
@@ -86,45 +68,37 @@ def _of_store(table: str) -> Callable[[duckdb.DuckDBPyConnection, Home, View], N
 
 
 def _of_files(
-    find: Callable[[Home], Iterator[tuple[Path, dict[str, Any]]]], rest: str = "*"
-) -> Callable[[duckdb.DuckDBPyConnection, Home, View], None]:
-    """Return what makes a view of Parquet files, with columns of what is known of each file before its own."""
+    find: Callable[[Home], Iterator[tuple[Path, dict[str, Any]]]], facts: str = "", select: str = "*"
+) -> Callable[[duckdb.DuckDBPyConnection, Home, View, CheckedFiles], None]:
+    """Return what makes a view of Parquet files, with the columns ``facts`` of each file before its own."""
 
-    def create(connection: duckdb.DuckDBPyConnection, home: Home, view: View) -> None:
+    def create(connection: duckdb.DuckDBPyConnection, home: Home, view: View, checked: CheckedFiles) -> None:
         files = list(find(home))
         if not files:
             _create_empty(connection, view)
             return
-        known = pd.DataFrame([{"file_name": str(path), **facts} for path, facts in files])
-        connection.execute(f"CREATE TABLE {view.name}_files AS SELECT * FROM known")
-        facts = ", ".join(f'f."{name}"' for name in known.columns[1:])
-        paths = ", ".join(_quoted(str(path)) for path, _ in files)
-        connection.execute(
-            f"CREATE VIEW {view.name} AS SELECT {facts}{', ' * bool(facts)}r.* EXCLUDE (filename) FROM "
-            f"(SELECT {rest} FROM read_parquet([{paths}], filename=true, union_by_name=true)) r "
-            f"JOIN {view.name}_files f ON f.file_name = r.filename"
-        )
+        usual = _schema(connection, view)
+        first = pa.schema([usual.field(name) for name in _split(facts)])
+        connection.register(f"{view.name}_files", parquet_dataset(files, first, usual, checked))
+        connection.execute(f"CREATE VIEW {view.name} AS SELECT {select} FROM {view.name}_files")
 
     return create
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _manifests(home: Home) -> Iterator[tuple[Path, dict[str, Any], bool]]:
     """Yield the folder and manifest of each dataset version, and whether it is the latest."""
     for folder in sorted(path for path in (home.root / "datasets").glob("*") if path.is_dir()):
-        try:
-            latest = latest_version(folder.name, home)
-        except ForgeError:  # damaged: its other versions can be read all the same
-            latest = None
-        for path in sorted(folder.glob(f"*/{MANIFEST}")):
-            if not path.parent.name.startswith("."):
-                yield path.parent, read_json(path), latest is not None and latest.path == path.parent
+        manifests = {
+            path.parent.name: read_json(path)
+            for path in sorted(folder.glob(f"*/{MANIFEST}"))
+            if not path.parent.name.startswith(".")
+        }
+        latest = latest_hash(folder, manifests)
+        for version, manifest in manifests.items():
+            yield folder / version, manifest, version == latest
 
 
-def _create_datasets(connection: duckdb.DuckDBPyConnection, home: Home, view: View) -> None:
+def _create_datasets(connection: duckdb.DuckDBPyConnection, home: Home, view: View, checked: CheckedFiles) -> None:
     rows = []
     for folder, manifest, latest in _manifests(home):
         for timeframe, entry in manifest["timeframes"].items():
@@ -147,7 +121,8 @@ def _create_datasets(connection: duckdb.DuckDBPyConnection, home: Home, view: Vi
                     "missing": entry["gaps"]["missing"],
                 }
             )
-    table = pa.Table.from_pylist(rows, schema=_DATASET_SCHEMA)
+    schema = _schema(connection, view)
+    table = pa.Table.from_pylist(rows, schema=schema)
     connection.register("dataset_rows", table)
     connection.execute("CREATE TABLE dataset_table AS SELECT * FROM dataset_rows")
     connection.execute(f"CREATE VIEW {view.name} AS SELECT * FROM dataset_table")
@@ -161,8 +136,7 @@ def _bar_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
     for folder, manifest, latest in _manifests(home):
         for timeframe in manifest["timeframes"]:
             facts = {"dataset": manifest["name"], "version": folder.name, "latest": latest, "timeframe": timeframe}
-            if (path := folder / bars_file(timeframe)).is_file():
-                yield path, facts
+            yield folder / bars_file(timeframe), facts
 
 
 def _generation_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -230,33 +204,35 @@ VIEWS: Sequence[View] = (
     View(
         "datasets",
         "a row per version and timeframe of each dataset",
-        "",
+        "dataset VARCHAR, version VARCHAR, latest BOOLEAN, symbol VARCHAR, regime VARCHAR, start TIMESTAMP, "
+        "end TIMESTAMP, timeframe VARCHAR, rows BIGINT, lead_in_rows BIGINT, first TIMESTAMP, last TIMESTAMP, "
+        "origin VARCHAR, gaps BIGINT, missing BIGINT",
         _create_datasets,
     ),
     View(
         "dataset_bars",
         "bars of all versions of the datasets, lead-in included",
         f"dataset VARCHAR, version VARCHAR, latest BOOLEAN, timeframe VARCHAR, timestamp TIMESTAMP, {_BAR_TYPES}",
-        _of_files(_bar_files, _UTC),
+        _of_files(_bar_files, "dataset, version, latest, timeframe", _UTC),
     ),
     View(
         "generations",
         "individuals of all studies, by generation: metrics as `<dataset>.<metric>`, objectives, fate",
         "study VARCHAR, generation BIGINT, id VARCHAR, born INTEGER, island INTEGER, play VARCHAR, survivor BOOLEAN, "
         "feasible BOOLEAN",
-        _of_files(_generation_files),
+        _of_files(_generation_files, "study, generation"),
     ),
     View(
         "fronts",
         "Pareto fronts of all studies",
         "study VARCHAR, id VARCHAR, play VARCHAR",
-        _of_files(_front_files),
+        _of_files(_front_files, "study"),
     ),
     View(
         "trials",
         "the trial ledger: every Play that was backtested, its document and daily returns",
         "study VARCHAR, manifest VARCHAR, island BIGINT, generation BIGINT, play VARCHAR, document VARCHAR",
-        _of_files(_trial_files),
+        _of_files(_trial_files, "study, manifest, island, generation"),
     ),
     View(
         "mass_tests",
@@ -268,6 +244,6 @@ VIEWS: Sequence[View] = (
         "rankings",
         "rankings of the sweeps",
         "sweep VARCHAR, strategy VARCHAR",
-        _of_files(_ranking_files),
+        _of_files(_ranking_files, "sweep"),
     ),
 )

@@ -13,6 +13,7 @@ from forge_core.evolution.search.evaluation import Evaluation
 from forge_core.evolution.search.generation import Generation, Individual, Timing
 from forge_core.evolution.search.genes import Gene
 from forge_core.evolution.storage.tables import TableFormat, table_hash
+from forge_core.files import write_table
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS
 
 from .plays import GOALS, individual, made_up
@@ -121,7 +122,7 @@ def test_another_studys_table_is_refused(tmp_path: Path) -> None:
         TABLES.write(path, TABLES.table(generation, parents))
         with pytest.raises(DataError, match="was not written by this study"):
             other.read(path)
-    pq.write_table(pa.table({"x": [1]}), path)
+    write_table(path, pa.table({"x": [1]}))
     with pytest.raises(DataError, match="was not written by this study"):
         TABLES.read(path)
     with pytest.raises(FileNotFoundError):

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 import forge_core.market.datasets.build as datasets_module
 from forge_core.errors import ConfigError, DataError
+from forge_core.files import write_table
 from forge_core.market.bars.model import resample_bars
 from forge_core.market.datasets.build import LEAD_IN, build_dataset, ensure_dataset, latest_version, open_version
+from forge_core.market.datasets.versions import bars_table
 from forge_core.market.reference.catalog import DatasetSpec
 from forge_core.market.reference.instruments import Session
 from forge_core.market.reference.timeframes import Timeframe
@@ -262,9 +264,9 @@ def edit(path, **changes):
 
 def test_bars_that_were_changed_after_the_export_are_not_read(filled, home):
     version = build_dataset(spec_of(), filled, home)
-    bars = version.bars("1h").reset_index()
-    bars.loc[5, "close"] += 0.01
-    bars.to_parquet(version.path / "1h.parquet")
+    bars = version.bars("1h")
+    bars.iloc[5, 3] += 0.01
+    write_table(version.path / "1h.parquet", bars_table(bars))
     with pytest.raises(DataError, match=r"1h.parquet does not hold the bars it was written with; delete the folder"):
         open_version("HERE", version.content_hash, home).bars("1h")
     (version.path / "1h.parquet").write_bytes(b"x")

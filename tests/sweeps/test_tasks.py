@@ -17,7 +17,7 @@ from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
 from forge_core.errors import ConfigError, DataError, StudyError
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
-from forge_core.files import write_text
+from forge_core.files import write_table, write_text
 from forge_core.market.futures.roll_dates import load_switch_dates, switch_text
 from forge_core.market.reference.catalog import LEAD_IN
 from forge_core.market.reference.instruments import load_instruments
@@ -287,7 +287,7 @@ def test_bars_that_are_gone_or_changed_are_named(futures):
     document = plan_sweep(sweep(), futures, quiet())
     path = series_path("ZS", "4h", document["tasks"][0]["series"], futures)
     table = pq.read_table(path)
-    pq.write_table(table.set_column(1, "open", pa.array(table["open"].to_numpy() + 1)), path)
+    write_table(path, table.set_column(1, "open", pa.array(table["open"].to_numpy() + 1)))
     with pytest.raises(DataError, match="does not hold the bars it was written with"):
         run_sweep_task(document, "ZS", "4h", log=quiet())
     path.unlink()

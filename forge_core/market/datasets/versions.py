@@ -172,6 +172,15 @@ def latest_version(name: str, home: Home | None = None) -> DatasetVersion | None
     return None
 
 
+def latest_hash(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return which of one dataset's ``manifests`` (by hash) is the latest version, without opening its bars."""
+    spec = load_catalog().get(folder.name)
+    for version_hash in reversed(_order(folder)):
+        if version_hash in manifests and (spec is None or follows(manifests[version_hash], spec)):
+            return version_hash
+    return None
+
+
 def follows(manifest: Mapping[str, Any], spec: DatasetSpec) -> bool:
     """Whether a version was built from ``spec`` as far as its bars go, a future's with its contract switches."""
     rolls, instrument = manifest.get("rolls"), get_instrument(spec.symbol)

@@ -4,11 +4,12 @@ Nothing keeps two runs apart: each series is written by one of them at a time, a
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
+from forge_core.files import read_table
 from forge_core.market.reference.instruments import get_instrument
 from forge_core.parallelism import worker_count
 from forge_core.paths import Home
@@ -65,7 +66,7 @@ def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dic
         report = finish_sweep(plan, reports)
         read = SweepPlan.read(plan)
         record(context, month_materializations(read))
-        record(context, [ranking_materialization(read, pd.read_parquet(report["ranking"]))])
+        record(context, [ranking_materialization(read, read_table(Path(report["ranking"])).to_pandas())])
     counts = f"{report['asked']:,} tests, {report['run']:,} of them now, {report['failed']:,} failed"
     context.log.info(f"sweep {report['sweep']}: {counts}")
     if report["best"] is not None:

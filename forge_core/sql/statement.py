@@ -1,0 +1,105 @@
+"""The statements that `forge sql` runs: one SELECT, or EXPLAIN of one, as DuckDB's own parser sees it."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+
+from forge_core.errors import ConfigError
+
+_EXPLAIN = re.compile(r"EXPLAIN\b(\s+ANALYZE\b)?\s*(.*)", re.IGNORECASE | re.DOTALL)
+_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+# a CTE may hold INSERT, UPDATE, DELETE or COPY, and DuckDB still calls the statement a SELECT
+_READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+# these run text that the parser has not seen, or change the connection
+_REFUSED_FUNCTIONS = {
+    "query",
+    "query_table",
+    "json_execute_serialized_sql",
+    "checkpoint",
+    "force_checkpoint",
+    "enable_logging",
+    "disable_logging",
+    "truncate_duckdb_logs",
+    "write_log",
+}
+_MOST_CHARACTERS = 100_000
+
+
+def readable_statement(text: str) -> str:
+    """Return the statement to run: ``text`` if it is one SELECT, or EXPLAIN in front of one.
+
+    Raises ConfigError for anything else.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise ConfigError(f"the query has {len(text):,} characters; at most {_MOST_CHARACTERS:,} are allowed")
+    kinds = _kinds(text)
+    if kinds == ["EXPLAIN"]:
+        found = _EXPLAIN.fullmatch(text[_end_of_comments(text) :])
+        analyze, inner = (bool(found[1]), found[2]) if found else (False, "")
+        if not found or _inner_kinds(inner) != ["SELECT"]:
+            raise ConfigError("only EXPLAIN SELECT and EXPLAIN ANALYZE SELECT can be explained: the data are read-only")
+        _check_reads_only(inner)
+        return f"EXPLAIN {'ANALYZE ' * analyze}{inner}"
+    if kinds != ["SELECT"]:
+        raise ConfigError(f"one SELECT is expected, got {', '.join(kinds) or 'nothing'}: the data are read-only")
+    _check_reads_only(text)
+    return text
+
+
+def _kinds(text: str) -> list[str]:
+    try:
+        return [statement.type.name for statement in duckdb.extract_statements(text)]
+    except duckdb.Error as error:
+        raise ConfigError(f"not SQL: {error_line(error)}") from error
+    except ValueError:  # a kind that DuckDB's Python has no name for
+        return ["another statement"]
+
+
+def _inner_kinds(text: str) -> list[str]:
+    try:
+        return _kinds(text)
+    except ConfigError:
+        return []
+
+
+def _end_of_comments(text: str) -> int:
+    found = _COMMENTS.match(text)
+    return found.end() if found else 0
+
+
+def _check_reads_only(text: str) -> None:
+    with duckdb.connect() as connection:
+        row = connection.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
+    try:
+        tree = json.loads(row[0]) if row else {"error": True}
+    except RecursionError:
+        raise ConfigError("not SQL: the query is nested too deeply") from None
+    if tree.get("error"):
+        raise ConfigError(f"not SQL: {' '.join(str(tree.get('error_message', 'it cannot be parsed')).split())}")
+    for node in _nodes(tree):
+        kind = str(node.get("type"))
+        if kind.endswith("_NODE") and kind not in _READING_NODES:
+            statement = kind.removesuffix("_NODE").removesuffix("_QUERY")
+            raise ConfigError(f"one SELECT is expected, got {statement} inside it: the data are read-only")
+        if str(node.get("function_name", "")).lower() in _REFUSED_FUNCTIONS:
+            raise ConfigError(f"the function {node['function_name']} is not allowed: the data are read-only")
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every mapping of a parsed statement, without recursion: a query may be nested deeply."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            yield node
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+def error_line(error: Exception) -> str:
+    """Return DuckDB's message on one line, without its excerpt of the query."""
+    return " ".join(str(error).split("\n\nLINE")[0].split())
