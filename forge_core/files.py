@@ -19,7 +19,7 @@ from forge_core.errors import DataError
 _CHECKSUM = b"forge.checksum"
 _DIGITS = 32
 _BLANK = b"0" * _DIGITS
-_PLACE = re.compile(_CHECKSUM + rb"\x18\x20([0-9a-f]{%d})" % _DIGITS)
+_PLACE = re.compile(rb"\x18\x0e" + _CHECKSUM + rb"\x18\x20([0-9a-f]{%d})\x00" % _DIGITS)  # as Thrift writes the pair
 
 
 @contextmanager
@@ -70,7 +70,8 @@ def write_table(path: Path, table: pa.Table) -> None:
         writer.add_key_value_metadata({_CHECKSUM: _BLANK})
     content = bytearray(sink.getvalue())
     found = _checksum_place(content)
-    assert found is not None  # how Parquet writes the metadata that was added last
+    if found is None:
+        raise ValueError(f"the columns of {path.name} hold what looks like a checksum")
     content[found.start(1) : found.end(1)] = _digest(content)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -108,10 +109,10 @@ def _damaged(path: Path, fault: object) -> DataError:
 
 
 def _checksum_place(content: bytes | bytearray) -> re.Match[bytes] | None:
-    """Return where a Parquet file's footer has its checksum, the last of its metadata."""
+    """Return where a Parquet file's footer has its checksum."""
     footer = max(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), 0)
     found = list(_PLACE.finditer(content, footer))
-    return found[-1] if found and content[-4:] == b"PAR1" else None
+    return found[0] if len(found) == 1 and content[-4:] == b"PAR1" else None
 
 
 def _digest(content: bytes | bytearray) -> bytes:

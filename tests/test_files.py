@@ -7,9 +7,9 @@ import pytest
 from forge_core.errors import DataError
 from forge_core.files import read_table, write_table
 
-TABLE = pa.table(
-    {"name": ["a", "b", None], "value": [1.0, 2.0, 3.0], "list": [[1], [], [2, 3]]}
-).replace_schema_metadata({"forge.manifest": "0123"})
+TABLE = pa.table({"name": ["a", "b", None], "value": [1.0, 2.0, 3.0]}).replace_schema_metadata(
+    {"forge.manifest": "0123"}
+)
 
 
 @pytest.fixture

@@ -71,7 +71,8 @@ def parquet_dataset(
     """
     format_ = ds.ParquetFileFormat()
     file_system = fs.PyFileSystem(checked)
-    fragments, schemas = [], []
+    fragments: list[ds.Fragment] = []
+    schemas: list[pa.Schema] = []
     for path, values in files:
         condition = None
         for name, value in values.items():
