@@ -88,7 +88,7 @@ class Subject:
             return None
         values = np.column_stack([table[name].to_numpy() for name in self.plan.tables.objectives])
         points = losses(values, self.plan.goals.objectives)
-        return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, self.search.reference)
+        return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, self.plan.goals.objectives)
 
     def evaluator(self, markets: Mapping[str, Market], *, goals: Goals | None = None, threads: int = 1) -> Evaluator:
         """Return what backtests Plays on ``markets`` with the study's costs, cash and policy."""
@@ -110,8 +110,7 @@ class Subject:
 
 def search_of(plan: StudyPlan) -> Search:
     """Return the search of a study, ready to be run in memory."""
-    spec, objectives = plan.spec, plan.goals.objectives
-    point = np.array([[plan.manifest["reference_point"][objective.name] for objective in objectives]])
+    spec = plan.spec
     return Search(
         genome=plan.genome,
         algorithm=plan.algorithm,
@@ -120,7 +119,6 @@ def search_of(plan: StudyPlan) -> Search:
         sizes=tuple(spec.island_sizes),
         epochs=tuple(spec.epoch_generations),
         migrants=spec.migrant_count,
-        reference=losses(point, objectives)[0],
         champion=spec.champion,
         stall=spec.stall,
         seeds=tuple(plan.seeds),

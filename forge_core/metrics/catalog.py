@@ -17,6 +17,10 @@ class Metric:
     when the metric is undefined or the evaluation failed, ``cap`` when it is undefined because nothing went wrong
     (no losing trade, no losing day), and is clipped to both. ``needs`` says what it is computed from: at least one
     trade, at least two daily returns, or neither. ``undefined`` says when it has no value although that is given.
+
+    ``desirability`` of an objective is 0 at ``reference`` and 1 at ``ideal``. It is linear between the two where
+    ``scale`` is None; else the ideal is approached without being reached (maximize: it lies at infinity), and a value
+    that is ``scale`` from the bound that is known has a desirability of one half.
     """
 
     name: str
@@ -25,10 +29,20 @@ class Metric:
     _: KW_ONLY
     worst: float
     cap: float | None = None
+    reference: float | None = None  # of the hypervolume; None: worst, or 0 where more is better and worst is below -1
+    ideal: float = 0.0  # of the hypervolume, where scale is None
+    scale: float | None = None
     needs: Literal["trades", "days"] | None = None
     description: str
     undefined: str = ""
     source: str = ""
+
+    @property
+    def reference_value(self) -> float:
+        """The value from which the hypervolume counts: a Sharpe ratio of -20 carries no information, so 0."""
+        if self.reference is not None:
+            return self.reference
+        return 0.0 if self.better == "maximize" and self.worst < -1.0 else self.worst
 
     @property
     def integer(self) -> bool:
@@ -45,12 +59,15 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("wins", "count", None, worst=0.0, description="Trades with a net P&L above zero."),
     Metric("losses", "count", None, worst=0.0, description="Trades with a net P&L below zero."),
-    Metric("win_rate", "fraction", "maximize", worst=0.0, needs="trades", description="wins / total_trades."),
+    Metric(
+        "win_rate", "fraction", "maximize", worst=0.0, ideal=1.0, needs="trades", description="wins / total_trades."
+    ),
     Metric(
         "total_return",
         "fraction",
         "maximize",
         worst=-1.0,
+        scale=1.0,
         cap=1e6,
         description="final_equity / starting cash - 1.",
     ),
@@ -59,6 +76,7 @@ METRICS: tuple[Metric, ...] = (
         "fraction a year",
         "maximize",
         worst=-1.0,
+        scale=1.0,
         cap=1e6,
         description=(
             "Compound annual growth rate, (1 + total_return)^(1 / years) - 1, in calendar years of 365.25 days "
@@ -71,15 +89,26 @@ METRICS: tuple[Metric, ...] = (
         "fraction",
         "maximize",
         worst=-1.0,
+        reference=0.0,
+        scale=0.01,
         needs="trades",
         description="Mean over trades of net P&L / notional at entry.",
     ),
-    Metric("expectancy", "money", "maximize", worst=-1e9, needs="trades", description="Mean net P&L of a trade."),
+    Metric(
+        "expectancy",
+        "money",
+        "maximize",
+        worst=-1e9,
+        scale=100.0,
+        needs="trades",
+        description="Mean net P&L of a trade.",
+    ),
     Metric(
         "profit_factor",
         "ratio",
         "maximize",
         worst=0.0,
+        scale=1.0,
         cap=100.0,
         needs="trades",
         description="Net P&L of the wins / -(net P&L of the losses).",
@@ -102,6 +131,7 @@ METRICS: tuple[Metric, ...] = (
         "days",
         "minimize",
         worst=36_525.0,
+        scale=365.0,
         description="Longest time from a peak of marked equity to the last close below it, in calendar days.",
     ),
     Metric(
@@ -109,6 +139,7 @@ METRICS: tuple[Metric, ...] = (
         "ratio a year",
         "maximize",
         worst=-20.0,
+        scale=1.0,
         cap=20.0,
         needs="days",
         description=(
@@ -122,6 +153,7 @@ METRICS: tuple[Metric, ...] = (
         "ratio a year",
         "maximize",
         worst=-20.0,
+        scale=1.0,
         cap=100.0,
         needs="days",
         description=(
@@ -137,6 +169,7 @@ METRICS: tuple[Metric, ...] = (
         "ratio a year",
         "maximize",
         worst=-100.0,
+        scale=1.0,
         cap=100.0,
         description="cagr / max_drawdown, over the whole period.",
         undefined="no drawdown",
@@ -172,6 +205,7 @@ METRICS: tuple[Metric, ...] = (
         "fraction a year",
         "minimize",
         worst=100.0,
+        scale=0.5,
         needs="days",
         description="std(r, ddof=1) * sqrt(annualization) of the daily returns r.",
     ),
@@ -180,6 +214,7 @@ METRICS: tuple[Metric, ...] = (
         "ratio",
         "maximize",
         worst=-1e3,
+        scale=1.0,
         needs="days",
         description="Third standardized moment of the daily returns, m3 / m2^1.5, biased (divided by n).",
         undefined=_NO_VARIANCE,
@@ -190,6 +225,7 @@ METRICS: tuple[Metric, ...] = (
         "ratio",
         "minimize",
         worst=1e6,
+        scale=10.0,
         needs="days",
         description=(
             "Fourth standardized moment of the daily returns, m4 / m2^2, biased and not in excess of the normal's"
@@ -214,6 +250,7 @@ METRICS: tuple[Metric, ...] = (
         "times a year",
         "minimize",
         worst=1e9,
+        scale=50.0,
         description="Notional of all fills / starting cash / years.",
         undefined="the period has no length",
     ),
@@ -233,6 +270,7 @@ METRICS: tuple[Metric, ...] = (
         "fraction",
         "maximize",
         worst=-1e6,
+        scale=1.0,
         description=(
             "Sum over trades of net P&L / (value at entry of the contracts traded): returns added up, not compounded."
         ),
@@ -242,6 +280,8 @@ METRICS: tuple[Metric, ...] = (
         "fraction",
         "maximize",
         worst=-1.0,
+        reference=0.0,
+        scale=0.01,
         needs="trades",
         description=(
             "total_return_contract / total_trades (what futures traders call percent of contract; equal to "
@@ -253,6 +293,7 @@ METRICS: tuple[Metric, ...] = (
         "fraction",
         "maximize",
         worst=-1e6,
+        scale=1.0,
         description=(
             "Sum over trades of net P&L / (initial margin of the contracts traded): returns added up, not compounded."
         ),
@@ -263,6 +304,7 @@ METRICS: tuple[Metric, ...] = (
         "fraction",
         "maximize",
         worst=-1e3,
+        scale=0.1,
         needs="trades",
         description="total_return_margin / total_trades.",
         undefined=_NO_MARGIN,
@@ -272,14 +314,23 @@ METRICS: tuple[Metric, ...] = (
         "price points",
         "maximize",
         worst=-1e9,
+        scale=1000.0,
         description="Sum over trades of side * (exit price - entry price).",
     ),
-    Metric("commission", "money", "minimize", worst=1e12, description="Commissions and liquidation fees paid."),
+    Metric(
+        "commission",
+        "money",
+        "minimize",
+        worst=1e12,
+        scale=10_000.0,
+        description="Commissions and liquidation fees paid.",
+    ),
     Metric(
         "financing",
         "money",
         "minimize",
         worst=1e12,
+        scale=10_000.0,
         description="Borrow and funding paid; negative if more was received.",
     ),
     Metric(
@@ -287,9 +338,10 @@ METRICS: tuple[Metric, ...] = (
         "money",
         "maximize",
         worst=-1e12,
+        scale=100_000.0,
         description="final_equity - starting cash: the sum of the net P&L of all trades.",
     ),
-    Metric("final_equity", "money", "maximize", worst=-1e12, description="Equity after the last bar."),
+    Metric("final_equity", "money", "maximize", worst=-1e12, scale=100_000.0, description="Equity after the last bar."),
     Metric(
         "days",
         "count",

@@ -21,8 +21,12 @@ metric is undefined, counts as worst; one in which it is undefined because there
 (no losing trade, no losing day, no drawdown, no variance) counts as cap. Metrics without a direction are for
 constraints and reading.
 
-| metric | unit | better | worst | cap | definition | undefined |
-|---|---|---|---|---|---|---|
+The hypervolume of a front is measured in objectives that are scaled from 0 at *reference* to 1 at the ideal: linearly
+where *half at* is empty (the ideal is 1 of a win rate, else 0), and else so that a value that is *half at* above the
+reference (less is better: above 0) counts one half.
+
+| metric | unit | better | worst | cap | reference | half at | definition | undefined |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -41,6 +45,8 @@ def _row(metric: Metric) -> str:
         {"maximize": "more", "minimize": "less", None: ""}[metric.better],
         f"{metric.worst:g}" if directed else "",
         "" if metric.cap is None else f"{metric.cap:g}",
+        f"{metric.reference_value:g}" if directed else "",
+        "" if metric.scale is None else f"{metric.scale:g}",
         metric.description,
         _undefined(metric),
     )

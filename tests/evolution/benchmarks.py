@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 
-from forge_core.evolution.nsga.front import hypervolume, nondominated
+from forge_core.evolution.nsga import front
 from forge_core.evolution.nsga.nsga2 import Nsga2, Operators, make_nsga2
 from forge_core.evolution.run.migration import parents_after_migration, source_island
 from forge_core.evolution.search.generation import seed_of, select_distinct
@@ -145,4 +145,4 @@ def run_optuna(
 
 
 def volume(points: np.ndarray, reference: float) -> float:
-    return hypervolume(points[nondominated(points)], np.full(points.shape[1], reference))
+    return front.volume(points[front.nondominated(points)], np.full(points.shape[1], reference))

@@ -124,6 +124,17 @@ def test_a_study_that_stalls_stops_where_islands_meet(home: Home) -> None:
     assert content(home.study("stalled")) == before
 
 
+def test_a_study_with_a_turnover_among_its_objectives_stalls_too(home: Home) -> None:
+    chosen = [{"metric": "sharpe"}, {"metric": "turnover"}]
+    run_study(stalling("turnover", objectives=chosen, stall={"generations": 6, "gain": 0.001}), home)
+    end = study_status("turnover", home)["generation"]
+    volumes = [read_hypervolume(home.study("turnover") / f"generations/{g:04d}.parquet") for g in range(1, end + 1)]
+    assert volumes == sorted(volumes)
+    assert 0.0 < volumes[-1] < 1.0
+    assert end < 20
+    assert volumes[-1] - volumes[-7] <= 0.001 * volumes[-1]
+
+
 def test_the_merge_tells_that_a_study_stopped(home: Home) -> None:
     spec = stalling("told", stall=2, epochs=2, generations=12)
     document = plan_study(spec, home)

@@ -1,11 +1,13 @@
-"""The Pareto front, its hypervolume and its knee. Losses here are objectives turned so that less is better."""
+"""The Pareto front, its hypervolume and its knee, in losses: objectives turned so that less is better."""
 
 from collections.abc import Sequence
 
+import moocore
 import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.evolution.search.evaluation import Objective
+from forge_core.metrics.catalog import get_metric
 
 Floats = NDArray[np.float64]
 
@@ -16,76 +18,69 @@ def losses(values: Floats, objectives: Sequence[Objective]) -> Floats:
 
 
 def reference_point(objectives: Sequence[Objective]) -> list[float]:
-    """Return the point, in the objectives' own values, from which the hypervolume is measured.
-
-    It is each metric's worst value; a maximized metric whose worst lies below -1 (a Sharpe ratio of -20 says nothing)
-    counts from 0.
-    """
-    return [
-        0.0 if objective.direction == "maximize" and objective.worst < -1.0 else objective.worst
-        for objective in objectives
-    ]
+    """Return the point, in the objectives' own values, from which the hypervolume is measured."""
+    return [get_metric(objective.metric).reference_value for objective in objectives]
 
 
 def nondominated(points: Floats) -> NDArray[np.bool_]:
     """Return which of the losses (n, m) no other dominates; equal points are all on the front."""
-    on_front = np.ones(len(points), np.bool_)
-    order = np.lexsort(points.T[::-1])  # none is dominated by a later one
-    kept = np.empty((0, points.shape[1]))
-    for index in order:
-        point = points[index]
-        dominated = ((kept <= point).all(axis=1) & (kept < point).any(axis=1)).any()
-        on_front[index] = not dominated
-        if not dominated:
-            kept = np.vstack([kept, point])
-    return on_front
+    if len(points) == 0:
+        return np.zeros(0, np.bool_)
+    return np.asarray(moocore.is_nondominated(points, keep_weakly=True), np.bool_)
 
 
-def hypervolume(points: Floats, reference: Floats) -> float:
-    """Return the volume that the losses (n, m) dominate below ``reference``; points beyond it count for nothing.
+def hypervolume(points: Floats, objectives: Sequence[Objective]) -> float:
+    """Return the hypervolume of the losses (n, m), each scaled between reference point (0) and ideal (1).
 
-    By slices along the last loss (Zitzler, Evolutionary Algorithms for Multiobjective Optimization, 1999); two and
-    three losses by one pass over a sorted grid.
+    The scaling (``desirability``) is that of the metrics' catalogue: it depends on no Play, so the hypervolumes of all
+    generations of a study, and of all studies of the same objectives, compare. A point that is not better than the
+    reference in every objective adds nothing.
+
+    References
+    ----------
+    Zitzler and Thiele, Multiobjective Optimization Using Evolutionary Algorithms, PPSN V, 1998.
+    Wagner and Trautmann, Integration of Preferences in Hypervolume-Based Multiobjective Evolutionary Algorithms by
+    Means of Desirability Functions, IEEE Transactions on Evolutionary Computation 14(5), 2010.
     """
+    return volume(1.0 - desirability(points, objectives), np.ones(len(objectives)))
+
+
+def volume(points: Floats, reference: Floats) -> float:
+    """Return the volume that the losses (n, m) dominate below ``reference``; points beyond it add nothing."""
     inside = points[(points < reference).all(axis=1)]
-    if len(inside) == 0:
-        return 0.0
-    front = np.unique(inside[nondominated(inside)], axis=0)
-    return _volume(front, reference)
+    return float(moocore.hypervolume(inside, ref=reference)) if len(inside) else 0.0
 
 
-def _volume(points: Floats, reference: Floats) -> float:
-    dimensions = points.shape[1]
-    if dimensions == 1:
-        return float(reference[0] - points.min())
-    if dimensions == 2:
-        return _area(points, reference)
-    order = np.argsort(points[:, -1], kind="stable")
-    points = points[order]
-    depths = np.diff(np.append(points[:, -1], reference[-1]))
-    if dimensions == 3:
-        return _stacked_areas(points[:, :2], depths, reference[:2])
-    slices = (
-        _volume(points[: i + 1, :-1][nondominated(points[: i + 1, :-1])], reference[:-1]) * depth
-        for i, depth in enumerate(depths)
-        if depth > 0
-    )
-    return float(sum(slices))
+def desirability(points: Floats, objectives: Sequence[Objective]) -> Floats:
+    r"""Return the losses (n, m) as desirabilities: 0 at the reference, 1 at the ideal, strictly rising with quality.
 
+    With the value :math:`v`, reference :math:`r`, ideal :math:`i` and scale :math:`s` of a metric:
 
-def _area(points: Floats, reference: Floats) -> float:
-    x, y = points[np.argsort(points[:, 0], kind="stable")].T
-    lowest = np.minimum.accumulate(y)
-    return float(np.sum(np.diff(np.append(x, reference[0])) * (reference[1] - lowest)))
+    .. math::
+        d = \frac{v - r}{i - r} \text{ where the metric is bounded,}
+        \quad d = \frac{v - r}{|v - r| + s} \text{ to maximize,}
+        \quad d = \frac{s}{s + v} \text{ to minimize.}
 
+    A value below 0 to minimize (financing that was received) has :math:`1 - v / (s - v)`, above 1.
 
-def _stacked_areas(points: Floats, depths: Floats, reference: Floats) -> float:
-    """Return the sum over i of the area that points 0..i dominate, times ``depths[i]``."""
-    order = np.argsort(points[:, 0], kind="stable")
-    widths = np.diff(np.append(points[order, 0], reference[0]))
-    # heights[i, j]: how far point j (in the order of x) reaches up in slice i, where it counts from its own slice on
-    heights = np.where(order[None, :] <= np.arange(len(points))[:, None], reference[1] - points[order, 1][None, :], 0.0)
-    return float(depths @ (np.maximum.accumulate(heights, axis=1) @ widths))
+    References
+    ----------
+    Derringer and Suich, Simultaneous Optimization of Several Response Variables, Journal of Quality Technology 12(4),
+    1980.
+    """
+    values = losses(points, objectives)  # turned back
+    scaled = np.empty(values.shape)
+    for k, objective in enumerate(objectives):
+        metric, value = get_metric(objective.metric), values[:, k]
+        above = value - metric.reference_value
+        if metric.scale is None:
+            scaled[:, k] = above / (metric.ideal - metric.reference_value)
+        elif objective.direction == "maximize":
+            scaled[:, k] = above / (np.abs(above) + metric.scale)
+        else:
+            received = np.maximum(-value, 0.0)
+            scaled[:, k] = metric.scale / (metric.scale + np.maximum(value, 0.0)) + received / (metric.scale + received)
+    return scaled
 
 
 def knee(points: Floats) -> int:

@@ -56,8 +56,6 @@ class GenerationMerger:
     def __init__(self, plan: StudyPlan, first: int = 1) -> None:
         self._plan = plan
         self._objectives = plan.goals.objectives
-        values = [plan.manifest["reference_point"][objective.name] for objective in self._objectives]
-        self._reference = losses(np.array([values]), self._objectives)[0]
         self._front: Floats | None = None
         self._next = first
 
@@ -94,7 +92,7 @@ class GenerationMerger:
         plan, objectives = self._plan, self._objectives
         table = pa.concat_tables(_island_tables(plan, generation)).combine_chunks()
         front = _pareto(np.vstack([self._front_before(generation), _feasible_losses(plan, table)]))
-        volume = hypervolume(front, self._reference)
+        volume = hypervolume(front, objectives)
         path = plan.folder.generation_table(generation)
         plan.tables.write(path, table, volume)
         self._front = front

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forge_core.evolution.nsga.front import hypervolume, knee, losses, nondominated
 from forge_core.evolution.nsga.nsga2 import Nsga2
@@ -22,7 +21,7 @@ class Search:
     """What a search is made of, apart from the bars: all numbers of the study that a result depends on.
 
     ``sizes``: Plays an island; ``epochs``: generations an epoch; ``seeds``: genes of known Plays, dealt out to the
-    islands in turn; ``reference``: losses from which the hypervolume is measured; ``champion``: the study's rule.
+    islands in turn; ``champion``: the study's rule.
     """
 
     genome: Genome
@@ -32,7 +31,6 @@ class Search:
     sizes: tuple[int, ...]
     epochs: tuple[int, ...]
     migrants: int
-    reference: NDArray[np.float64]
     champion: str = "knee"
     stall: StallSpec | None = None
     seeds: tuple[Genes, ...] = ()
@@ -205,12 +203,13 @@ def score_of(search: Search, front: Sequence[Individual]) -> float | None:
     if not front:
         return None
     points = losses(np.array([individual.objectives for individual in front]), search.goals.objectives)
-    return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, search.reference)
+    return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, search.goals.objectives)
 
 
 def _volume(search: Search, individuals: Sequence[Individual]) -> float:
     feasible = [individual.objectives for individual in individuals if individual.evaluation.feasible]
-    return hypervolume(losses(np.array(feasible), search.goals.objectives), search.reference) if feasible else 0.0
+    objectives = search.goals.objectives
+    return hypervolume(losses(np.array(feasible), objectives), objectives) if feasible else 0.0
 
 
 def gene_values(champion: Individual, genome: Genome) -> Mapping[str, int]:
