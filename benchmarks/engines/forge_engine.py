@@ -7,7 +7,7 @@ from benchmarks.job import CASH, Job
 from forge_core.engine.kernel import exit_reasons
 from forge_core.engine.simulate import Simulation, simulate
 from forge_core.features.bank.bank import Bank
-from forge_core.features.bank.lru import RecentArrays
+from forge_core.features.bank.lru import LruArrays
 from forge_core.feeds.build import open_feed
 from forge_core.feeds.feed import Feed
 from forge_core.market.datasets.versions import open_version
@@ -40,7 +40,7 @@ class Forge:
         for path in bank.folder.glob("*.npy"):
             if not path.name.startswith("bars-"):
                 path.unlink()
-        empty = Bank(self._version, self._play.timeframe, recent=RecentArrays(max_bytes=2**30, max_arrays=1000))
+        empty = Bank(self._version, self._play.timeframe, recent=LruArrays(2**30))
         for label in self._version.timeframes:
             empty.bars(Timeframe.parse(label))
         self._cold_feed = replace(self._feed, columns=empty)

@@ -9,7 +9,7 @@ import pandas as pd
 from forge_core.errors import ConfigError, DataError, unknown
 from forge_core.features.bank.bank import Bank
 from forge_core.features.bank.lazy_columns import MemoryColumns
-from forge_core.features.bank.lru import RecentArrays
+from forge_core.features.bank.lru import LruArrays
 from forge_core.features.column import BarArrays, ColumnSource, read_only
 from forge_core.feeds.feed import Feed, Floats, Integers
 from forge_core.market.bars.model import resample_bars, trade_days
@@ -87,7 +87,7 @@ def feed_from_bars(
         execution,
         session=instrument.session,
         higher=higher,
-        recent=RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=10_000),
+        recent=LruArrays(_MEMORY_BYTES),
     )
     feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns, scale)
     return feed if switches is None else feed.with_rolls(switches)
@@ -101,7 +101,7 @@ def window_feed(
     instrument: Instrument,
     timeframe: str,
     roll_dates: pd.DatetimeIndex,
-    recent: RecentArrays | None = None,
+    recent: LruArrays | None = None,
 ) -> Feed:
     """Return the feed of bars ``start`` to ``end - 1`` of a dated future's series, adjusted for its contract rolls.
 
@@ -123,7 +123,7 @@ def window_feed(
         execution,
         session=instrument.session,
         higher={},
-        recent=recent or RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=10_000),
+        recent=recent or LruArrays(_MEMORY_BYTES),
         coarser=coarser,
     )
     traded = BarArrays.of(window, execution)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from forge_core.features.bank.lru import RecentArrays
+from forge_core.features.bank.lru import LruArrays
 from forge_core.features.column import Column, read_only
 from forge_core.features.quantized import encode, open_codes
 from forge_core.features.reference import FeatureRef
@@ -61,7 +61,7 @@ class _JoinedColumns:
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._feeds = feeds
-        self._recent = RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=10_000)
+        self._recent = LruArrays(_MEMORY_BYTES)
 
     def column(self, reference: FeatureRef) -> Floats:
         return self.coded(reference).data

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from forge_core.engine.signals.bytecode import bytecode_of
-from forge_core.features.bank.lru import RecentArrays
+from forge_core.features.bank.lru import LruArrays
 from forge_core.feeds.build import window_feed
 from forge_core.feeds.feed import Feed, Integers
 from forge_core.feeds.joined import join_feeds, offsets_of
@@ -60,7 +60,7 @@ class AdjustedMonths(MonthFeeds):
     def __init__(
         self, bars: pd.DataFrame, months: Months, *, instrument: Instrument, interval: str, roll_dates: pd.DatetimeIndex
     ) -> None:
-        recent = RecentArrays(max_bytes=_MEMORY_BYTES, max_arrays=100_000)
+        recent = LruArrays(_MEMORY_BYTES)
         self._feeds = [
             window_feed(
                 bars, int(start), int(end), instrument=instrument, timeframe=interval, roll_dates=roll_dates,

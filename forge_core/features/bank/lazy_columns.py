@@ -8,7 +8,7 @@ import pandas as pd
 
 from forge_core.errors import DataError
 from forge_core.features.alignment import aligned_index
-from forge_core.features.bank.lru import RecentArrays
+from forge_core.features.bank.lru import LruArrays
 from forge_core.features.column import (
     BarArrays,
     Column,
@@ -29,14 +29,14 @@ _LOCKS = 64
 _WARMUPS = 8192
 
 
-class OnDemandColumns(ABC):
+class LazyColumns(ABC):
     """An ``features.column.ColumnSource`` over the bars of one symbol, safe to share between threads.
 
     Two threads that ask for outputs of the same indicator call wait for one computation. ``recent`` holds the columns
     used last under ``owner``, which tells sources apart that share it.
     """
 
-    def __init__(self, execution: Timeframe, recent: RecentArrays, owner: Hashable) -> None:
+    def __init__(self, execution: Timeframe, recent: LruArrays, owner: Hashable) -> None:
         self.execution = execution
         self._recent = recent
         self._owner = owner
@@ -137,7 +137,7 @@ class OnDemandColumns(ABC):
         return self._locks[hash(call) % _LOCKS]
 
 
-class MemoryColumns(OnDemandColumns):
+class MemoryColumns(LazyColumns):
     """Columns of bars held in memory.
 
     A coarser timeframe that is not in ``higher`` is what ``coarser`` returns, by default resampled from ``bars``.
@@ -150,7 +150,7 @@ class MemoryColumns(OnDemandColumns):
         *,
         session: Session,
         higher: Mapping[str, pd.DataFrame],
-        recent: RecentArrays,
+        recent: LruArrays,
         coarser: Callable[[Timeframe], pd.DataFrame] | None = None,
     ) -> None:
         super().__init__(execution, recent, owner=object())

@@ -1,46 +1,45 @@
-"""The columns used last, bounded in bytes and number, so that a worker's memory stays flat."""
+"""Least-recently-used cache of arrays, bounded in bytes."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Any
 
+from cachetools import LRUCache
 
-class RecentArrays:
-    """A least-recently-used cache of arrays, or of what has their ``nbytes``, safe to share between threads.
 
-    It holds at most ``max_bytes`` of data and ``max_arrays`` arrays (an open map costs a file descriptor), but always
-    the one put last. What is dropped lives on for whoever still uses it.
+class LruArrays:
+    """A least-recently-used cache of arrays, or of anything with their ``nbytes``, shared between threads.
+
+    It holds at most ``max_bytes``; an array counts as at least ``least_bytes``, which bounds their number. A larger
+    array is not kept. An evicted array lives on where it is in use.
     """
 
-    def __init__(self, max_bytes: int, max_arrays: int) -> None:
-        self.max_bytes = max_bytes
-        self.max_arrays = max_arrays
-        self.bytes = 0
-        self._arrays: OrderedDict[Hashable, Any] = OrderedDict()
+    def __init__(self, max_bytes: int, *, least_bytes: int = 1) -> None:
+        self._arrays: LRUCache[Hashable, Any] = LRUCache(
+            max_bytes, getsizeof=lambda array: max(array.nbytes, least_bytes)
+        )
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._arrays)
 
+    @property
+    def max_bytes(self) -> int:
+        """The bound."""
+        return int(self._arrays.maxsize)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that count towards the bound."""
+        return int(self._arrays.currsize)
+
     def get(self, key: Hashable) -> Any:
         """Return the array of ``key``, now the one used last, or None."""
         with self._lock:
-            array = self._arrays.get(key)
-            if array is not None:
-                self._arrays.move_to_end(key)
-            return array
+            return self._arrays.get(key)
 
     def put(self, key: Hashable, array: Any) -> None:
-        """Keep ``array`` under ``key`` and drop those used longest ago until the bounds hold."""
-        dropped = []  # unmapped after the lock is given back
-        with self._lock:
-            old = self._arrays.pop(key, None)
-            if old is not None:
-                dropped.append(old)
+        """Keep ``array`` under ``key`` and evict those used longest ago until the bound holds."""
+        with self._lock, suppress(ValueError):  # larger than the whole cache
             self._arrays[key] = array
-            self.bytes += array.nbytes - (old.nbytes if old is not None else 0)
-            while len(self._arrays) > 1 and (self.bytes > self.max_bytes or len(self._arrays) > self.max_arrays):
-                oldest = self._arrays.popitem(last=False)[1]
-                self.bytes -= oldest.nbytes
-                dropped.append(oldest)

@@ -10,7 +10,6 @@ be computed again, and fsync would cost several times what writing costs.
 
 import io
 import json
-import mmap
 import os
 import struct
 import zlib
@@ -19,16 +18,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import xxhash
 from numpy.typing import NDArray
 
 from forge_core.files import replacing
-from forge_core.simd.compiled import compiled
 
 Array = NDArray[Any]
 
 _FOOTER = struct.Struct("<QQ8s")
 _PAGE, _LINE = 4096, 64
-_MAGIC = b"FORGE\x00\x00\x01"
+_MAGIC = b"FORGE\x00\x00\x02"
 
 
 class DamagedArray(Exception):
@@ -72,12 +72,9 @@ def open_array(
     Raises FileNotFoundError, and DamagedArray when the file is not exactly that array.
     """
     text = description.encode()
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        length = os.fstat(handle).st_size
-        mapping = mmap.mmap(handle, length, access=mmap.ACCESS_READ) if length else b""
-    finally:
-        os.close(handle)
+    with pa.memory_map(os.fspath(path)) as file:  # the map outlives the file object, and needs no open file
+        buffer = file.read_buffer()
+    mapping, length = memoryview(buffer).cast("B"), buffer.size
     item = np.dtype(dtype)
     lead = _lead(text)
     offset = len(_header(item.str, 0, lead))
@@ -91,9 +88,7 @@ def open_array(
         raise DamagedArray("its end does not describe this array")
     if mapping[:offset] != _header(item.str, count, lead):
         raise DamagedArray("its header is not that of this array")
-    stored = StoredArray(
-        np.frombuffer(mapping, item, count, offset), np.frombuffer(mapping, NOTHING.dtype, beside, end)
-    )
+    stored = StoredArray(np.frombuffer(buffer, item, count, offset), np.frombuffer(buffer, NOTHING.dtype, beside, end))
     if verify and _fingerprint(*stored) != fingerprint:
         raise DamagedArray("the hash of its values is wrong")
     return stored
@@ -146,34 +141,8 @@ def _write_all(file: io.RawIOBase, part: bytes | memoryview) -> None:
 
 
 def _fingerprint(values: Array, beside: Array) -> int:
-    hashes = []
+    digest = xxhash.xxh3_64()
     for part in (values, beside):
-        words = part.view(np.uint64)
-        words.flags.writeable = False  # as those of a map are: one type, one compilation
-        hashes.append(int(hash_words(words)))
-    return hashes[0] ^ hashes[1]
-
-
-@compiled
-def hash_words(words: NDArray[np.uint64]) -> np.uint64:
-    """Return a 64-bit hash of ``words``: multiply and shift-xor (as in MurmurHash3), in four lanes for speed.
-
-    Each step can be undone, so a change inside one word always changes the hash.
-    """
-    prime = np.uint64(0x9E3779B97F4A7C15)
-    shift = np.uint64(32)
-    a, b, c, d = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(words.size)
-    whole = words.size - words.size % 4
-    for i in range(0, whole, 4):
-        a = (a ^ words[i]) * prime
-        b = (b ^ words[i + 1]) * prime
-        c = (c ^ words[i + 2]) * prime
-        d = (d ^ words[i + 3]) * prime
-        a ^= a >> shift
-        b ^= b >> shift
-        c ^= c >> shift
-        d ^= d >> shift
-    for i in range(whole, words.size):
-        a = (a ^ words[i]) * prime
-        a ^= a >> shift
-    return (((a * prime ^ b) * prime) ^ c) * prime ^ d
+        if part.size:
+            digest.update(part.data)
+    return digest.intdigest()
