@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from forge_core.errors import ConfigError
+from forge_core.evolution.search.search_space import space_timeframes
+from forge_core.evolution.spec.space import SpaceSpec
 from forge_core.market.reference.catalog import get_dataset_spec, load_catalog
 from forge_core.market.reference.instruments import load_instruments
 from forge_core.market.reference.timeframes import Timeframe
@@ -14,7 +16,13 @@ from forge_core.market.sources.protocol import Request
 from forge_core.market.sources.providers.sample import SampleSource
 from forge_core.paths import Home
 
-SAMPLE = [spec for spec in load_catalog().values() if load_instruments()[spec.symbol].source == "sample"]
+SHIPPED = [
+    *(f"SP500_{name}" for name in ("FULL_CYCLE", "2000_2011", "2012_2018", "BEAR_2000", "BULL_2003", "BEAR_2008")),
+    *(f"SP500_{name}" for name in ("BULL_2013", "RANGE_2015")),
+    *(f"NASDAQ_{name}" for name in ("FULL_CYCLE", "2000_2011", "2012_2018", "DOTCOM_BUST", "VOLATILE_2000")),
+    *(f"NASDAQ_{name}" for name in ("BULL_2003", "RANGE_2015", "BULL_2016")),
+]
+SAMPLE = [get_dataset_spec(name) for name in SHIPPED]  # a user may have added others
 
 
 def test_the_named_datasets_are_there():
@@ -24,7 +32,18 @@ def test_the_named_datasets_are_there():
     } <= set(load_catalog())  # fmt: skip
     spec = get_dataset_spec("BTCUSDT_FULL_CYCLE")
     assert (spec.start, spec.end) == (datetime(2021, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
-    assert spec.timeframes == ["15m", "1h", "4h"]
+    assert spec.timeframes == ["15m", "1h", "4h", "1d"]
+
+
+@pytest.mark.parametrize(
+    "space", [{"level": 10}, {"preset": "mtf_full"}, {"preset": "mtf_light"}, {"level": 6}], ids=str
+)
+def test_shipped_datasets_have_the_timeframes_that_every_level_and_preset_reads(space):
+    for name in ("BTCUSDT_FULL_CYCLE", "ETHUSDT_FULL_CYCLE", "BTCUSDTPERP_BULL_2023", "BTCUSDT_BEAR_2022_5M"):
+        spec = get_dataset_spec(name)
+        wanted = SpaceSpec.model_validate(space)
+        labels = space_timeframes(wanted, spec.timeframes[0], spec.timeframes)
+        assert len(labels) == wanted.base.timeframes
 
 
 @pytest.mark.parametrize("spec", SAMPLE, ids=lambda spec: spec.name)

@@ -23,6 +23,7 @@ from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import REAL, needs_real_bars, walk
 
 PROJECT = Path(__file__).resolve().parents[2] / "datasets"
+CATALOG = Path(__file__).with_name("catalog.yaml")  # not the project's: a user may have changed that one
 runner = CliRunner()
 
 
@@ -31,6 +32,7 @@ def project(tmp_path, monkeypatch, home):
     """A copy of the project's datasets that may be changed."""
     folder = tmp_path / "project"
     shutil.copytree(PROJECT, folder / "datasets")
+    shutil.copy(CATALOG, folder / "datasets" / "catalog.yaml")
     monkeypatch.setenv("FORGE_PROJECT", str(folder))
     return folder
 
@@ -106,7 +108,7 @@ def test_any_order_of_adding_and_removing_gives_what_was_meant(project, data):
             add_dataset(spec)
             meant[spec.name] = spec
         assert load_catalog() == meant
-    shutil.copy(PROJECT / "catalog.yaml", catalog_path())
+    shutil.copy(CATALOG, catalog_path())
 
 
 @pytest.mark.parametrize(
@@ -254,9 +256,12 @@ def test_the_commands(project, home):
     assert wrong.exit_code == 1
     assert "end: not a date of the form 2021-01-01, got 'tomorrow'" in wrong.stderr
     assert "regime: Input should be" in wrong.stderr
-    lacking = runner.invoke(app, ["datasets", "check", "SP500_HERE"])
-    assert lacking.exit_code == 1
-    assert "needs SP500 1d bars" in lacking.stdout
+    unbuilt = runner.invoke(app, ["datasets", "check", "SP500_HERE"])
+    assert unbuilt.exit_code == 0
+    assert "from the sample" in unbuilt.stdout
+    missing = runner.invoke(app, ["datasets", "check", "BTCUSDT_BEAR_2022"])
+    assert missing.exit_code == 1
+    assert "needs BTCUSDT 15m bars" in missing.stdout
     ensure_dataset("SP500_HERE", home)
     checked = runner.invoke(app, ["datasets", "check"])
     assert checked.exit_code == 0
@@ -285,3 +290,13 @@ def test_newer_bars_make_a_built_dataset_outdated(home):
         assert check_dataset(spec, store, home).text == "1 bars missing in 1 gaps"
         store.upsert("BTCUSDT", "1h", bars, source="x")
         assert check_dataset(spec, store, home).state == "outdated"
+
+
+def test_the_check_says_that_the_sample_can_be_built(project):
+    result = runner.invoke(app, ["datasets", "check", "SP500_BEAR_2008"])
+    assert result.exit_code == 0, result.stdout
+    assert "can be built" in result.stdout
+    assert "from the sample that is installed with Forge" in result.stdout
+    nothing = runner.invoke(app, ["datasets", "check", "BTCUSDT_BEAR_2022"])
+    assert nothing.exit_code == 1
+    assert "no bars" in nothing.stdout

@@ -443,3 +443,30 @@ def test_lean_hours_and_minutes_are_on_the_same_clock():
     common = hours.index.intersection(opens.index)
     assert len(common) == 8
     assert (hours.loc[common, "open"] == opens.loc[common]).sum() >= 7
+
+
+def test_a_pandas_file_of_filtered_rows_has_one_column_of_times(tmp_path):
+    """pandas keeps the numbers of filtered rows as an index of its own, beside the column of times."""
+    table = BARS.reset_index()
+    filtered = pd.concat([table, table.iloc[:20]]).drop_duplicates("timestamp", keep="last").sort_values("timestamp")
+    assert not isinstance(filtered.index, pd.RangeIndex)
+    for name in ("BTCUSDT_15m.parquet", "BTCUSDT_15m.csv", "BTCUSDT_15m.feather"):
+        path = tmp_path / name
+        if path.suffix == ".parquet":
+            filtered.to_parquet(path)
+        elif path.suffix == ".csv":
+            filtered.to_csv(path)
+        else:
+            filtered.reset_index().to_feather(path)
+        for times in ("timestamp", "date", "Open Time"):
+            renamed = filtered.rename(columns={"timestamp": times})
+            if path.suffix == ".parquet":
+                renamed.to_parquet(path)
+            same_bars(read(path)[2], BARS)
+
+
+def test_a_file_with_two_columns_of_times_is_named(tmp_path):
+    path = tmp_path / "BTCUSDT_15m.csv"
+    BARS.reset_index().assign(Timestamp=1).to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"BTCUSDT_15m\.csv: several columns could be 'timestamp'"):
+        read(path)

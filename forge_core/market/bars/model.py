@@ -4,6 +4,7 @@ Bars are a DataFrame indexed by the bar's open time (DatetimeIndex named ``times
 float64 columns of ``BAR_COLUMNS``.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "drop_incomplete",
     "empty_bars",
     "find_gaps",
+    "is_time_column",
     "normalize_bars",
     "resample_bars",
     "trade_days",
@@ -108,6 +110,11 @@ def bar_columns(frame: pd.DataFrame, source: str) -> dict[str, Any]:
     if _plain(found.get("timestamp")) == "date" and "time" in known:
         raise DataError(f"{source}: date and time are two columns; join them into one named 'timestamp'")
     return found
+
+
+def is_time_column(names: Iterable[object]) -> bool:
+    """Whether one of the column ``names`` is a usual name of the time."""
+    return any(_plain(name) in _ALIASES["timestamp"] for name in names)
 
 
 def drop_incomplete(bars: pd.DataFrame, *, symbol: str, timeframe: Timeframe | str) -> tuple[pd.DataFrame, int]:

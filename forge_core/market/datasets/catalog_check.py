@@ -7,18 +7,23 @@ from forge_core.errors import DataError, ForgeError
 from forge_core.market.datasets.build import Cut, cut_dataset
 from forge_core.market.datasets.versions import DatasetVersion, latest_version
 from forge_core.market.reference.catalog import DatasetSpec
+from forge_core.market.reference.instruments import get_instrument
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 
 State = Literal["built", "outdated", "can be built", "no bars", "damaged"]
 
 
+_INSTALLED = "sample"  # the source that needs no network and no files
+
+
 @dataclass(frozen=True)
 class DatasetCheck:
     """The state of one dataset, the hash of its version if it has one, and what there is to say.
 
-    ``no bars``: the store has not yet what it needs; building it asks the symbol's source first. ``outdated``: the
-    store has other bars of its period than the version, so a new one would be made.
+    ``can be built``: the store has the bars, or the sample that is installed with Forge does. ``no bars``: the store
+    has not yet what it needs; building it asks the symbol's source first. ``outdated``: the store has other bars of its
+    period than the version, so a new one would be made.
     """
 
     name: str
@@ -36,6 +41,8 @@ def check_dataset(spec: DatasetSpec, store: BarStore, home: Home) -> DatasetChec
     except ForgeError as error:
         return DatasetCheck(spec.name, "damaged", "", str(error))
     cut, failure = _cut(spec, store, home)
+    if version is None and cut is None and get_instrument(spec.symbol).source == _INSTALLED:
+        return DatasetCheck(spec.name, "can be built", "", "from the sample that is installed with Forge")
     if version is None:
         return DatasetCheck(spec.name, "can be built" if cut else "no bars", "", _gaps(cut) if cut else failure)
     outdated = cut is not None and cut.content_hash != version.content_hash

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pandas as pd
 
 from forge_core.errors import DataError
-from forge_core.market.bars.model import bar_columns
+from forge_core.market.bars.model import bar_columns, is_time_column
 from forge_core.market.importing.formats.csv_tables import CUT, csv_chunks, csv_shape, may_be_cut
 from forge_core.market.importing.formats.model import Contents, Format, ReadOptions
 from forge_core.market.importing.formats.names import declared_symbol, name_of_file, symbol_among
@@ -49,7 +49,7 @@ class Plain(Format):
         told = declared_symbol(called) if called else symbol_among(file.path.stem)
         if called and named and declared_symbol(named.symbol) not in (None, told):
             raise DataError(f"{source}: the name says {named.symbol}, the column of symbols {called}; name the symbol")
-        remarks = ["times without a zone are read as UTC"] if options.timezone is None and _naive(first) else []
+        remarks = ["times without a zone are read as UTC"] if options.timezone is None and _naive(first, source) else []
         remarks += [CUT] if _cut(file.first) else []
         return Contents(
             kind="funding" if _rate(columns) is not None else "bars",
@@ -106,8 +106,14 @@ def _chunks(part: Part, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.Data
 
 
 def _labels(columns: list[str]) -> list[str]:
-    """Return names of columns, with ``timestamp`` for what was an index without a name in pandas."""
+    """Return names of columns, with ``timestamp`` for an index without a name in pandas.
+
+    Where a column tells the time, that index numbers rows (pandas writes it once rows were filtered) and is left out.
+    """
     unnamed = "__index_level_0__" if "__index_level_0__" in columns else ""
+    others = [name for name in columns if name != unnamed]
+    if is_time_column(others):
+        return columns
     if unnamed in (columns[0], columns[-1]) and (unnamed or columns[0] == ""):
         columns[columns.index(unnamed)] = "timestamp"
     return columns
@@ -134,11 +140,11 @@ def _symbol(chunk: pd.DataFrame, seen: set[str], source: str) -> str | None:
     return next(iter(seen))
 
 
-def _naive(chunk: pd.DataFrame | None) -> bool:
+def _naive(chunk: pd.DataFrame | None, source: str) -> bool:
     """Whether the times of a table have a time of day and no zone."""
     if chunk is None:
         return False
-    label = bar_columns(chunk, "").get("timestamp")
+    label = bar_columns(chunk, source).get("timestamp")
     times = chunk[label] if label is not None else None
     if times is None or times.dtype.kind != "M" or times.dt.tz is not None:
         return False
