@@ -113,7 +113,7 @@ def test_remainders_go_to_the_first() -> None:
         ("train: [SP500_BEAR_2008, -> train: [SP500_BEAR_208,", 2, "did you mean 'SP500_BEAR_2008'"),
         ("holdout: [SP500_BULL_2003] -> holdout: [SP500_BULL_2013]", 3, "overlaps the train dataset"),
         ("holdout: [SP500_BULL_2003] -> holdout: [SP500_2000_2011]", 3, "SP500_2000_2011 overlaps the train dataset"),
-        ("holdout: [SP500_BULL_2003] -> holdout: [BTCUSDT_BEAR_2022]", 3, "no bars of timeframe 1d"),
+        ("timeframe: 1d -> timeframe: 15m", 2, "no bars of timeframe 15m"),
         ("timeframe: 1d -> timeframe: 1y", 4, "timeframe '1y'"),
         ("level: 2 -> level: 4\n  timeframes: [1d, 1h]", 5, "1h is finer than the execution timeframe"),
         ("level: 2 -> level: 4\n  timeframes: [1d, 4w]", 5, "not every dataset has the timeframe 4w"),
