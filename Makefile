@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
 
-.PHONY: help setup evolve ui test test-extras test-long lint bench bench-check constraints clean
+.PHONY: help setup evolve ui test test-extras test-long lint docs bench bench-check constraints clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: $(VENV)/.installed ## Check style, format and types
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.docs ## Build the documentation site into build/site; warnings are errors
+	$(BIN)/mkdocs build --strict
+
 bench-check: $(VENV)/.compiled ## Fail if the engine is 25 % slower than its baseline (ratio to the floor)
 	$(BIN)/python -m benchmarks.check
 
@@ -51,7 +54,7 @@ bench-check: $(VENV)/.compiled ## Fail if the engine is 25 % slower than its bas
 bench: $(VENV)/.extras ## Measure against other engines
 	$(BIN)/python -m benchmarks $(BENCH)
 
-constraints: $(VENV)/.extras ## Write constraints.txt from the packages in .venv
+constraints: $(VENV)/.extras $(VENV)/.docs ## Write constraints.txt from the packages in .venv
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable; } > constraints.txt.new
 	mv constraints.txt.new constraints.txt
 
@@ -78,4 +81,8 @@ export ACTIVATE_NOTE := \# Forge: makes `dagster job execute -j evolve` work as 
 
 $(VENV)/.extras: $(VENV)/.compiled
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench,ccxt,yahoo]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,docs,dev]'
 	@touch $@
