@@ -9,10 +9,14 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from forge_core.errors import ConfigError, suggest
+from forge_core.yaml_limits import MOST_DEPTH, check_limits, read_text_file
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
 Fault = tuple[Location, str, Any]  # location in the model, message, the wrong value
+
+_MOST_FAULTS = 30
+_MOST_SHOWN = 200
 
 
 def _in_key_order(value: Any) -> Any:
@@ -44,8 +48,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def parse_yaml(text: str, source: str) -> tuple[Any, dict[Location, int]]:
     """Load YAML safely; return the value and, for each location in it, its line (counted from 1).
 
-    Raises ConfigError naming ``source`` and the line when the text is not YAML or a key stands twice.
+    Raises ConfigError naming ``source`` and the line when the text is not YAML, has a duplicate key, or is larger or
+    nested more deeply than ``forge_core.yaml_limits`` allows.
     """
+    check_limits(text, source)
     try:
         node = yaml.compose(text, Loader=_UniqueKeyLoader)
         value = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader
@@ -83,22 +89,40 @@ def line_of(lines: dict[Location, int], location: Location) -> int | None:
 def validate_model(model: type[Model], value: Any, *, source: str, lines: dict[Location, int] | None = None) -> Model:
     """Validate ``value`` as ``model``; raise ConfigError with a line per fault (file, line, key, value)."""
     if not isinstance(value, dict):
-        raise ConfigError(f"{source}: a mapping of keys is expected, got {value!r}")
+        raise ConfigError(f"{source}: a mapping of keys is expected, got {_shown(value)}")
+    if _depth_exceeds(value, MOST_DEPTH):
+        raise ConfigError(f"{source}: nested more than {MOST_DEPTH} levels deep; write it flatter")
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = [_fault(model, value, fault, source, lines or {}) for fault in error.errors()]
+        found = error.errors()
+        faults = [_fault(model, value, fault, source, lines or {}) for fault in found[:_MOST_FAULTS]]
+        if len(found) > _MOST_FAULTS:
+            faults.append(f"{source}: ... and {len(found) - _MOST_FAULTS:,} more")
         raise ConfigError("\n".join(dict.fromkeys(faults))) from error
 
 
 def load_yaml_model(path: Path, model: type[Model]) -> Model:
     """Read ``path`` and validate it as ``model``; every fault is one line of the ConfigError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    value, lines = parse_yaml(text, str(path))
+    value, lines = parse_yaml(read_text_file(path), str(path))
     return validate_model(model, value, source=str(path), lines=lines)
+
+
+def _shown(value: Any) -> str:
+    """Return a wrong value as text that fits a message."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    """Whether lists and mappings are nested more than ``limit`` deep, or in a circle."""
+    level = [value]
+    for _ in range(limit):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        level = list({id(inner): inner for inner in level if isinstance(inner, dict | list) and inner}.values())
+        if not level:
+            return False
+    return True
 
 
 def _fault(model: type[BaseModel], value: Any, fault: Any, source: str, lines: dict[Location, int]) -> str:
@@ -113,7 +137,7 @@ def _fault(model: type[BaseModel], value: Any, fault: Any, source: str, lines: d
         return f"{where}: unknown key {key!r}{hint}"
     if fault["type"] == "missing":
         return f"{where}: {key} is missing"
-    got = "" if isinstance(fault["input"], dict | list) else f", got {fault['input']!r}"
+    got = "" if isinstance(fault["input"], dict | list) else f", got {_shown(fault['input'])}"
     return f"{where}: {key}: {message}{got}"
 
 

@@ -7,17 +7,26 @@ from typing import Any, Literal
 from forge_core.configuration import Location, parse_yaml
 from forge_core.errors import ConfigError, StudyError, unknown
 from forge_core.paths import project_root
+from forge_core.yaml_limits import read_text_file
 
 Kind = Literal["evolution", "sweep"]
 
 _NOUNS: dict[Kind, str] = {"evolution": "study", "sweep": "sweep"}
-_OF_A_SWEEP = re.compile(rb"^strategies\s*:", re.MULTILINE)  # a top-level key, even if the rest is damaged
+_OF_A_SWEEP = re.compile(r"^strategies\s*:", re.MULTILINE)  # a top-level key, even if the rest is damaged
 
 
 def study_files(kind: Kind) -> dict[str, Path]:
     """Return the files of one kind by name, sorted; a sweep is what has ``strategies``."""
     files = sorted((project_root() / "studies").glob("*.yaml"))
-    return {path.stem: path for path in files if bool(_OF_A_SWEEP.search(path.read_bytes())) == (kind == "sweep")}
+    return {path.stem: path for path in files if _declares_a_sweep(path) == (kind == "sweep")}
+
+
+def _declares_a_sweep(path: Path) -> bool:
+    """Whether a file is a sweep's; one that cannot be read is taken for a study, and named when it is opened."""
+    try:
+        return bool(_OF_A_SWEEP.search(read_text_file(path)))
+    except ConfigError:
+        return False
 
 
 def read_study_file(name_or_path: str | Path, kind: Kind) -> tuple[Path, Any, dict[Location, int]]:
@@ -32,13 +41,9 @@ def read_study_file(name_or_path: str | Path, kind: Kind) -> tuple[Path, Any, di
         if str(name_or_path) not in known:
             raise StudyError(unknown(_NOUNS[kind], str(name_or_path), known))
         path = known[str(name_or_path)]
-    elif not path.is_file():
+    elif not path.exists():
         raise StudyError(f"there is no {_NOUNS[kind]} file {path}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    value, lines = parse_yaml(text, str(path))
+    value, lines = parse_yaml(read_text_file(path), str(path))
     if isinstance(value, dict):
         value = {"name": path.stem, **value}
         if value["name"] != path.stem:

@@ -13,6 +13,7 @@ from forge_core.plays.rules import Scope, parse_rule
 from forge_core.plays.schema import AllOf, AnyOf, AtLeast, FeatureShape, PlayShape
 from forge_core.plays.validation import Place, check_play
 from forge_core.plays.writer import play_to_dict, play_to_yaml
+from forge_core.yaml_limits import read_text_file
 
 __all__ = ["load_play", "parse_play", "play_to_dict", "play_to_yaml"]
 
@@ -23,11 +24,9 @@ def load_play(path: str | Path) -> Play:
     """Read the Play in the YAML file at ``path``; raises PlayError, one line a fault, when it does not make sense."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PlayError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise PlayError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+        text = read_text_file(path)
+    except ConfigError as error:
+        raise PlayError(str(error)) from error
     return parse_play(text, str(path))
 
 

@@ -38,7 +38,7 @@ _MONTH = re.compile(r"(\d{4})-?(0[1-9]|1[0-2])")
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def month_label(value: Any) -> str:
@@ -72,6 +72,12 @@ class MonthRange(_Spec):
 
     first: Month | None = Field(default=None, alias="from")
     last: Month | None = Field(default=None, alias="to")
+
+    @model_validator(mode="after")
+    def _forwards(self) -> "MonthRange":
+        if self.first is not None and self.last is not None and self.first > self.last:
+            raise ValueError(f"from {self.first} is after to {self.last}; write the earlier month as 'from'")
+        return self
 
     def holds(self, month: str) -> bool:
         """Whether ``month`` lies in it."""

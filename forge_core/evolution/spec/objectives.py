@@ -15,7 +15,7 @@ Direction = Literal["maximize", "minimize"]
 class Spec(BaseModel):
     """A part of a study file: frozen, strict, and without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def _objective_metric(name: str) -> str:

@@ -91,7 +91,7 @@ Choices = tuple[tuple[tuple[str, Number], ...], ...]  # parameter choices, each 
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DistanceGrid(_Spec):

@@ -29,6 +29,7 @@ from forge_core.files import write_text
 from forge_core.market.reference.instruments import Session, get_instrument, load_instruments
 from forge_core.market.reference.sessions import sessions_between
 from forge_core.paths import Home, project_root, safe_name
+from forge_core.yaml_limits import read_text_file
 
 MAPPINGS = "_symbol_mappings"
 _DAY = 86_400_000_000  # microseconds
@@ -94,13 +95,9 @@ def read_switch_file(
         raise ConfigError("a time without an offset is either of a time zone or a trade date: give one of the two")
     if timezone is not None and timezone not in available_timezones():
         raise ConfigError(f"{timezone!r} is not a time zone{suggest(timezone, available_timezones())}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"there is no file {path}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    value, lines = parse_yaml(text, str(path))
+    if not path.exists():
+        raise ConfigError(f"there is no file {path}")
+    value, lines = parse_yaml(read_text_file(path), str(path))
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a list of times by symbol is expected, got {value!r}")
     reader = _Reader(str(path), lines, timezone, trade_dates)

@@ -12,6 +12,7 @@ from forge_core.errors import ConfigError, suggest, unknown
 from forge_core.paths import project_root
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]  # share of a notional
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _SOURCES = Path(__file__).parents[1] / "sources" / "providers"  # a module each; looked up without importing them
@@ -60,8 +61,8 @@ class Instrument(BaseModel):
     lot: Positive = 1.0  # smallest step of the quantity
     initial_margin: NonNegative = 0.0  # money per contract; 0: the leverage rule alone
     max_leverage: Positive = 1.0  # notional over equity at entry, where initial_margin is 0
-    maintenance_margin_rate: NonNegative = 0.0  # share of notional, perpetuals; 0: never liquidated
-    liquidation_fee_rate: NonNegative = 0.0
+    maintenance_margin_rate: Rate = 0.0  # share of notional, perpetuals; 0: never liquidated
+    liquidation_fee_rate: Rate = 0.0
     commission_bps: NonNegative = 0.0  # per side, of notional
     commission_per_contract: NonNegative = 0.0  # per side
     slippage_bps: NonNegative = 0.0
