@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forge_core.evidence.experiment import Experiment
 from forge_core.evidence.market import Market
 from forge_core.evidence.mirrored import mirrored_markets
-from forge_core.evidence.subject import Subject
-from forge_core.evolution.search.loop import Found, run_search
+from forge_core.evolution.search.loop import Found
 
 STOP = 3
 """Searches as good as the study's after which nothing can become of the champion any more."""
@@ -41,11 +41,10 @@ def luck_market(markets: Mapping[str, Market], study_seed: int, number: int) -> 
     return mirrored_markets(markets, luck_seeds(study_seed, number)[0])
 
 
-def luck_search(subject: Subject, number: int, threads: int = 1) -> Found:
-    """Run luck search ``number`` (from 1): a function of the study and the number alone."""
-    coins, seed = luck_seeds(subject.spec.seed, number)
-    with subject.evaluator(mirrored_markets(subject.markets, coins), threads=threads) as evaluator:
-        return run_search(subject.search.seeded(seed), evaluator.evaluate_all)
+def luck_search(experiment: Experiment, markets: Mapping[str, Market], number: int, threads: int = 1) -> Found:
+    """Run luck search ``number`` (from 1): a function of the search, the real markets and the number alone."""
+    coins, seed = luck_seeds(experiment.search.seed, number)
+    return experiment.seeded(seed).run(mirrored_markets(markets, coins), threads)
 
 
 def luck_result(score: float, scores: Sequence[float | None], planned: int) -> LuckResult | None:

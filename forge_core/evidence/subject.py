@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from forge_core.errors import StudyError
+from forge_core.evidence.experiment import Experiment
 from forge_core.evidence.market import Market
 from forge_core.evolution.nsga.front import hypervolume, losses
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.run.status import study_status
-from forge_core.evolution.search.evaluation import Constraint, Evaluator, Goals
 from forge_core.evolution.search.loop import Search
 from forge_core.evolution.spec.evidence import EvidenceSpec
 from forge_core.evolution.spec.study import StudySpec, list_studies, load_study
@@ -90,17 +90,11 @@ class Subject:
         points = losses(values, self.plan.goals.objectives)
         return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, self.plan.goals.objectives)
 
-    def evaluator(self, markets: Mapping[str, Market], *, goals: Goals | None = None, threads: int = 1) -> Evaluator:
-        """Return what backtests Plays on ``markets`` with the study's costs, cash and policy."""
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The study's search with its costs, cash and policy."""
         spec = self.spec
-        return Evaluator(
-            {name: market.feed() for name, market in markets.items()},
-            goals or self.plan.goals,
-            costs=spec.costs,
-            cash=spec.cash,
-            policy=spec.policy,
-            threads=threads,
-        )
+        return Experiment(self.search, costs=spec.costs, cash=spec.cash, policy=spec.policy)
 
     @property
     def folder(self) -> StudyFolder:
@@ -123,13 +117,3 @@ def search_of(plan: StudyPlan) -> Search:
         stall=spec.stall,
         seeds=tuple(plan.seeds),
     )
-
-
-def shortened(goals: Goals, share: float) -> Goals:
-    """Return ``goals`` for a period of ``share`` of the study's own: bounds on counts of trades shrink with it."""
-    counts = ("total_trades", "wins", "losses")
-    constraints = tuple(
-        Constraint(c.name, c.metric, c.direction, c.aggregate, c.bound * share) if c.metric in counts else c
-        for c in goals.constraints
-    )
-    return Goals(goals.objectives, constraints)

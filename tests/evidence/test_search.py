@@ -6,7 +6,6 @@ import pytest
 from forge_core.errors import StudyError
 from forge_core.evidence.luck import STOP, luck_market, luck_result, luck_search, luck_seeds
 from forge_core.evidence.subject import Subject
-from forge_core.evolution.search.loop import run_random, run_search
 from forge_core.evolution.steps import plan_study
 from forge_core.files import read_table
 from forge_core.paths import Home
@@ -16,8 +15,7 @@ from tests.evolution.studies import small_spec
 @pytest.mark.parametrize("study", ["one", "two"])
 def test_a_search_in_memory_finds_the_studys_own_champion_and_front(proved_home: Home, study: str) -> None:
     subject = Subject.of(study, proved_home)
-    with subject.evaluator(subject.markets, threads=2) as evaluator:
-        found = run_search(subject.search, evaluator.evaluate_all)
+    found = subject.experiment.run(subject.markets, threads=2)
     assert found.champion is not None
     assert found.champion.play == subject.report["play"]
     values = [subject.report["objectives"][objective.name] for objective in subject.plan.goals.objectives]
@@ -30,7 +28,7 @@ def test_a_search_in_memory_finds_the_studys_own_champion_and_front(proved_home:
 
 def test_the_same_search_on_other_coins_finds_something_else(proved_home: Home) -> None:
     subject = Subject.of("two", proved_home)
-    first, again, other = (luck_search(subject, number) for number in (1, 1, 2))
+    first, again, other = (luck_search(subject.experiment, subject.markets, number) for number in (1, 1, 2))
     assert first.score == again.score
     assert first.score != other.score
     assert first.score != subject.score
@@ -46,9 +44,7 @@ def test_luck_markets_of_a_number_are_always_the_same_and_share_their_coins_over
 
 def test_random_search_draws_as_many_plays_without_breeding(proved_home: Home) -> None:
     subject = Subject.of("two", proved_home)
-    with subject.evaluator(subject.markets) as evaluator:
-        drawn = run_random(subject.search, evaluator.evaluate_all)
-        again = run_random(subject.search, evaluator.evaluate_all)
+    drawn, again = (subject.experiment.draw(subject.markets) for _ in range(2))
     assert drawn.evaluated <= subject.search.budget == 36
     assert drawn.evaluated >= 30
     assert [i.play for i in drawn.front] == [i.play for i in again.front]

@@ -35,10 +35,6 @@ class Search:
     stall: StallSpec | None = None
     seeds: tuple[Genes, ...] = ()
 
-    def seeded(self, seed: int) -> "Search":
-        """Return the same search with another seed."""
-        return replace(self, seed=seed)
-
     @property
     def budget(self) -> int:
         """Children bred in all, known Plays among them."""

@@ -1,0 +1,85 @@
+"""Daily markets whose truth is known: nothing can be earned in some, one rule earns in others."""
+
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forge_core.market.bars.model import normalize_bars
+
+Floats = NDArray[np.float64]
+_STEPS = 40  # of a day
+_PRICES = ("open", "high", "low", "close")
+_BASIS_POINT = 1e-4
+
+
+def fair_bars(length: int, rng: np.random.Generator, *, drift: float = 0.0, edge: float = 0.0) -> pd.DataFrame:
+    """Return martingale days with clustered volatility.
+
+    ``drift``: basis points that every day rises; ``edge``: those that days after RSI(14) < 40 rise.
+    """
+    level = np.empty(length)
+    level[0] = 0.0
+    shocks = rng.normal(0.0, 0.12, length)
+    for i in range(1, length):
+        level[i] = 0.97 * level[i - 1] + shocks[i]
+    days = _days(0.01 * np.exp(level - level.var() / 2.0), rng)
+    rises = np.full(length, drift * _BASIS_POINT)
+    if edge:
+        _plant(days, rises, edge * _BASIS_POINT)
+    ramp = np.arange(1, _STEPS + 1) / _STEPS
+    days = days + (rises[:, None] * ramp)[:, :, None]
+    opens = np.concatenate([[0.0], np.cumsum(days[:-1, -1, 0])])
+    logs = {
+        "open": opens,
+        "high": opens + np.maximum(days[:, :, 1].max(axis=1), 0.0),
+        "low": opens + np.minimum(days[:, :, 2].min(axis=1), 0.0),
+        "close": opens + days[:, -1, 0],
+    }
+    return _bars(logs, rng)
+
+
+def index_bars(length: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return real days of the S&P 500 in any order without their drift: closes are a fair game, opens are stale."""
+    logs = np.log(normalize_bars(import_module("arch.data.sp500").load(), source="SP500")[[*_PRICES]])
+    days = logs.sub(logs["close"].shift(), axis=0).dropna().to_numpy()
+    days = days[rng.permutation(len(days))[:length]]
+    days = days - days[:, -1].mean()
+    days[:, 1], days[:, 2] = days.max(axis=1), days.min(axis=1)
+    before = np.concatenate([[0.0], np.cumsum(days[:-1, -1])])
+    return _bars(dict(zip(_PRICES, (days + before[:, None]).T, strict=True)), rng)
+
+
+def _plant(days: Floats, rises: Floats, edge: float) -> None:
+    """Add ``edge`` to the days that follow a close with RSI(14) below 40 (Wilder's smoothing)."""
+    gain = loss = 0.0
+    rsi = 50.0
+    for i in range(len(days)):
+        if i > 50 and rsi < 40.0:
+            rises[i] += edge
+        step = float(np.expm1(days[i, -1, 0] + rises[i]))
+        gain += (max(step, 0.0) - gain) / 14
+        loss += (max(-step, 0.0) - loss) / 14
+        rsi = 100.0 * gain / (gain + loss)
+
+
+def _days(volatility: Floats, rng: np.random.Generator) -> Floats:
+    """Return log prices since each day's open, shape (days, steps, 3): at a step's end, its highest and its lowest.
+
+    The extremes are those of Brownian motion between the steps (Glasserman, Monte Carlo Methods in Financial
+    Engineering, 6.4), so that no stop is jumped over.
+    """
+    sigma = (volatility / np.sqrt(_STEPS))[:, None]
+    shape = (len(volatility), _STEPS)
+    ends = np.cumsum(rng.normal(-sigma * sigma / 2.0, sigma, shape), axis=1)
+    begins = np.hstack([np.zeros((len(ends), 1)), ends[:, :-1]])
+    reach = [np.sqrt((ends - begins) ** 2 - 2.0 * sigma * sigma * np.log(rng.random(shape))) for _ in range(2)]
+    return np.stack([ends, (begins + ends + reach[0]) / 2.0, (begins + ends - reach[1]) / 2.0], axis=2)
+
+
+def _bars(logs: dict[str, Floats], rng: np.random.Generator) -> pd.DataFrame:
+    days = len(logs["close"])
+    index = pd.date_range("2000-01-01", periods=days, freq="1D", tz="UTC", unit="us", name="timestamp")
+    frame = pd.DataFrame({name: 100.0 * np.exp(values) for name, values in logs.items()}, index=index)
+    return frame.assign(volume=rng.uniform(1, 9, days))
