@@ -10,6 +10,7 @@ from forge_core.errors import DataError
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
 from forge_core.market.bars.model import trade_days
+from forge_core.market.bars.resampling import resample_bars
 from forge_core.market.datasets.versions import DatasetVersion
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.timeframes import Timeframe
@@ -91,6 +92,23 @@ class Market:
         closes = cut.index[-1] + self._length(self.timeframe)
         higher = {label: bars[bars.index <= closes - self._length(label)] for label, bars in self.higher.items()}
         return replace(self, bars=cut, higher=higher, start=cut.index[begin])
+
+    def lead_in(self, label: str) -> pd.DataFrame:
+        """Return the coarser bars that have closed when the first execution bar opens."""
+        bars = self.higher[label]
+        return bars[bars.index <= self.bars.index[0] - self._length(label)]
+
+    def with_bars(self, bars: pd.DataFrame, lead_in: Mapping[str, pd.DataFrame] | None = None) -> "Market":
+        """Return this market with other execution bars at the same times, and coarser ones resampled from them.
+
+        Coarser bars before the first execution bar stay, or are those of ``lead_in``.
+        """
+        higher = {}
+        for label in self.higher:
+            before = self.lead_in(label) if lead_in is None else lead_in[label]
+            after = resample_bars(bars, Timeframe.parse(label), session=self.instrument.session)
+            higher[label] = pd.concat([before, after[after.index > before.index[-1]]]) if len(before) else after
+        return replace(self, bars=bars, higher=higher)
 
     @staticmethod
     def _length(label: str) -> pd.Timedelta:

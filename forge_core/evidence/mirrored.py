@@ -12,14 +12,12 @@ test is too shy.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forge_core.evidence.market import Market
-from forge_core.market.bars.resampling import resample_bars
 from forge_core.market.futures.rolls import first_bars
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
@@ -39,7 +37,7 @@ def mirrored_markets(markets: Mapping[str, Market], rng: np.random.Generator) ->
     coins = _coins([market.bars.index for market in markets.values()], rng)
     labels = sorted({label for market in markets.values() for label in market.higher}, key=Timeframe.parse)
     early = {
-        label: _coins([_lead_in(market, label).index for market in markets.values() if label in market.higher], rng)
+        label: _coins([market.lead_in(label).index for market in markets.values() if label in market.higher], rng)
         for label in labels
     }
     return {name: _mirrored(market, coins, early) for name, market in markets.items()}
@@ -50,29 +48,15 @@ def _coins(indexes: Sequence[pd.Index], rng: np.random.Generator) -> Coins:
     return stamps, rng.integers(0, 2, stamps.size).astype(np.bool_)
 
 
-def _lead_in(market: Market, label: str) -> pd.DataFrame:
-    """Return the coarser bars that have closed when the first execution bar opens."""
-    bars = market.higher[label]
-    length = pd.Timedelta(Timeframe.parse(label).microseconds, unit="us")
-    return bars[bars.index <= market.bars.index[0] - length]
-
-
 def _mirrored(market: Market, coins: Coins, early: Mapping[str, Coins]) -> Market:
-    turned = _turn(market, market.bars, coins, split=market.first)
-    session = market.instrument.session
-    higher = {}
-    for label in market.higher:
-        before = _lead_in(market, label)
-        after = resample_bars(turned, Timeframe.parse(label), session=session)
-        if len(before):
-            after = after[after.index > before.index[-1]]
-            after = pd.concat([_turn(market, before, early[label], split=0), after])
-        higher[label] = after
-    return replace(market, bars=turned, higher=higher)
+    lead_in = {label: _turn(market, market.lead_in(label), early[label], split=0) for label in market.higher}
+    return market.with_bars(_turn(market, market.bars, coins, split=market.first), lead_in)
 
 
 def _turn(market: Market, bars: pd.DataFrame, coins: Coins, *, split: int) -> pd.DataFrame:
     """Return ``bars`` with each one turned by its coin; lead-in (up to ``split``) and the rest by themselves."""
+    if bars.empty:
+        return bars
     stamps, tossed = coins
     heads = tossed[np.searchsorted(stamps, microseconds(bars.index))]
     rolls = np.zeros(len(bars), np.bool_)

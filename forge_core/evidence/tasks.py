@@ -1,0 +1,214 @@
+"""The searches that evidence takes, each written as it ends: killed at any moment and run again, the same rows.
+
+Any number of processes may work at once. A task is taken by the lock of its file, which the system releases when a
+process ends, however it ends; a row depends on the study and the task's number alone.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from forge_core.errors import StudyError
+from forge_core.evidence.luck import LuckResult, luck_result, luck_search
+from forge_core.evidence.subject import Subject
+from forge_core.evidence.walk_forward import Window, WindowResult, make_windows, run_window
+from forge_core.files import read_json, write_json
+
+FORMAT = 1
+"""Of the rows; raised whenever one would come out otherwise, so that older rows are computed again."""
+
+Kind = Literal["luck", "window", "drawn", "drawn_window"]
+Log = Callable[[str], None]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One search: luck search or window ``number`` (from 1), or Plays drawn at random on train or in a window."""
+
+    kind: Kind
+    number: int
+
+    def __str__(self) -> str:
+        names = {"luck": "luck search", "window": "window", "drawn": "random search", "drawn_window": "random window"}
+        return f"{names[self.kind]} {self.number}"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The tasks of one study, and the rows that are there already, in ``<study>/evidence``."""
+
+    subject: Subject
+
+    @property
+    def folder(self) -> Path:
+        """Where the evidence of the study is kept."""
+        return self.subject.folder.root / "evidence"
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """The walk-forward windows."""
+        evidence = self.subject.evidence
+        if not evidence.windows:
+            return []
+        return make_windows(self.subject.markets, evidence.windows, rolling=evidence.rolling)
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """All tasks: the luck searches first, the longest windows next, so that processes end about together."""
+        if self.subject.champion is None:
+            return []
+        numbers = range(len(self.windows), 0, -1)
+        tasks = [Task("luck", number) for number in range(1, self.subject.evidence.luck + 1)]
+        tasks += [Task("drawn", 1)] if self.windows or tasks else []
+        return tasks + [Task(kind, n) for n in numbers for kind in ("window", "drawn_window")]
+
+    def path(self, task: Task) -> Path:
+        """The file of a task's row."""
+        evidence = self.subject.evidence
+        folder: str = task.kind
+        if "window" in task.kind:  # rows of other windows are other rows
+            folder = f"{task.kind}-{'rolling' if evidence.rolling else 'anchored'}-{evidence.windows}"
+        return self.folder / folder / f"{task.number:04d}.json"
+
+    def row(self, task: Task) -> Row | None:
+        """Return a task's row; None where there is none, or it was written for another study or by an older Forge."""
+        path = self.path(task)
+        if not path.is_file():
+            return None
+        row: Row = read_json(path)
+        return row if (row["format"], row["manifest_hash"]) == (FORMAT, self.subject.plan.hash) else None
+
+    def luck(self) -> LuckResult | None:
+        """Return the result of the luck test so far, None while it is open."""
+        planned, score = self.subject.evidence.luck, self.subject.score
+        return None if score is None else luck_result(score, self.luck_scores(), planned)
+
+    def luck_scores(self) -> list[float | None]:
+        """Return the scores of the luck searches from the first to the last before one that is missing."""
+        scores = []
+        for number in range(1, self.subject.evidence.luck + 1):
+            row = self.row(Task("luck", number))
+            if row is None:
+                break
+            scores.append(row["score"])
+        return scores
+
+    def pending(self) -> list[Task]:
+        """Return the tasks that are still to be done, none of the luck test once that is decided."""
+        decided = self.luck() is not None
+        return [task for task in self.tasks if not (task.kind == "luck" and decided) and self.row(task) is None]
+
+    def run(self, task: Task, threads: int = 1) -> Row:
+        """Run a task and write its row."""
+        row = {"format": FORMAT, "manifest_hash": self.subject.plan.hash, **self._compute(task, threads)}
+        write_json(self.path(task), row)
+        return row
+
+    def _compute(self, task: Task, threads: int) -> Row:
+        subject = self.subject
+        experiment = subject.experiment
+        if task.kind in ("luck", "drawn"):
+            if task.kind == "luck":
+                found = luck_search(experiment, subject.markets, task.number, threads)
+            else:
+                found = experiment.draw(subject.markets, threads)
+            champion = found.champion
+            return {
+                "score": found.score,
+                "play": champion and champion.play,
+                "objectives": [] if champion is None else list(champion.objectives),
+                "evaluated": found.evaluated,
+            }
+        window = self.windows[task.number - 1]
+        draw = task.kind == "drawn_window"
+        return _window_row(run_window(experiment, subject.markets, window, threads=threads, draw=draw), window)
+
+
+def _window_row(result: WindowResult, window: Window) -> Row:
+    return {
+        "train": list(window.train),
+        "test": list(window.test),
+        "play": result.play,
+        "train_sharpe": result.train_sharpe,
+        "trades": result.trades,
+        "days": result.days.tolist(),
+        "returns": result.returns.tolist(),
+    }
+
+
+def work(subject: Subject, *, log: Log | None = None, workers: int = 1, threads: int = 1) -> int:
+    """Do tasks until none is left or all are taken by others; return how many were done here.
+
+    ``workers``: how many processes do the same, for the time that is left.
+    """
+    bench, seconds = Bench(subject), []
+    while True:
+        for task in bench.pending():
+            with _taken(bench, task) as ours:
+                if not ours or bench.row(task) is not None:
+                    continue
+                if task.kind == "luck" and bench.luck() is not None:
+                    break
+                started = time.perf_counter()
+                row = bench.run(task, threads)
+                seconds.append(time.perf_counter() - started)
+                if log:
+                    log(_progress(bench, task, row, seconds, workers))
+                break
+        else:
+            return len(seconds)
+
+
+@contextmanager
+def _taken(bench: Bench, task: Task) -> Iterator[bool]:
+    """Hold a task's lock for the block; yields whether it could be had."""
+    path = bench.path(task)
+    lock = FileLock(path.with_name(f".{path.stem}.lock"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _progress(bench: Bench, task: Task, row: Mapping[str, Any], seconds: list[float], workers: int) -> str:
+    text = f"{task}"
+    if task.kind == "luck":
+        score = "nothing feasible" if row["score"] is None else f"{row['score']:.4g}"
+        text += f" of {bench.subject.evidence.luck}: {score}, the study {bench.subject.score:.4g}"
+    elif task.kind == "drawn":
+        text += f": {'nothing feasible' if row['score'] is None else format(row['score'], '.4g')} by drawing"
+    else:
+        text += f" of {len(bench.windows)}: {len(row['days'])} days, {row['trades']} trades"
+    result, pending = bench.luck(), bench.pending()
+    if task.kind == "luck" and result is not None and result.stopped:
+        text += f"; {result.as_good} of {result.searches} as good: the luck test ends here, p = {result.p:.2f}"
+    left = len(pending) * sum(seconds) / len(seconds) / workers
+    return f"{text}; {seconds[-1]:.1f} s, {len(pending)} left" + (f", about {_minutes(left)}" if pending else "")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def check_complete(bench: Bench) -> None:
+    """Raise StudyError while a task is pending."""
+    pending = bench.pending()
+    if pending:
+        study = bench.subject.spec.name
+        raise StudyError(
+            f"study {study!r}: {len(pending)} searches of its evidence are missing, the first of them {pending[0]}; "
+            f"run `make prove STUDY={study}`"
+        )
