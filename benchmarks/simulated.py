@@ -42,8 +42,9 @@ def fair_bars(length: int, rng: np.random.Generator, *, drift: float = 0.0, edge
 
 def index_bars(length: int, rng: np.random.Generator) -> pd.DataFrame:
     """Return real days of the S&P 500 in any order without their drift: closes are a fair game, opens are stale."""
-    logs = np.log(normalize_bars(import_module("arch.data.sp500").load(), source="SP500")[[*_PRICES]])
-    days = logs.sub(logs["close"].shift(), axis=0).dropna().to_numpy()
+    bars = normalize_bars(import_module("arch.data.sp500").load(), source="SP500")
+    logs = np.log(bars[[*_PRICES]].to_numpy(np.float64))
+    days = logs[1:] - logs[:-1, -1:]  # since the last close
     days = days[rng.permutation(len(days))[:length]]
     days = days - days[:, -1].mean()
     days[:, 1], days[:, 2] = days.max(axis=1), days.min(axis=1)

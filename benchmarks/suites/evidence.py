@@ -26,7 +26,6 @@ from forge_core.evidence.luck import luck_search
 from forge_core.evidence.market import Market
 from forge_core.evidence.sharpe import deflated_sharpe, luck_line, probabilistic_sharpe, sharpe_p_value
 from forge_core.evidence.walk_forward import make_windows, run_window, stitch
-from forge_core.evolution.nsga.front import losses, reference_point
 from forge_core.evolution.nsga.nsga2 import Operators, make_nsga2
 from forge_core.evolution.search.evaluation import Constraint, Goals, Objective
 from forge_core.evolution.search.genome import Genome
@@ -88,7 +87,6 @@ def experiment(seed: int, population: int = 40, generations: int = 10) -> Experi
         sizes=(population // 2, population - population // 2),
         epochs=(generations - generations // 2, generations // 2),
         migrants=5,
-        reference=losses(np.array([reference_point(goals.objectives)]), goals.objectives)[0],
     )
     return Experiment(search, costs=Costs.zero())
 

@@ -68,7 +68,7 @@ class Subject:
     @cached_property
     def search(self) -> Search:
         """The study's search."""
-        return search_of(self.plan)
+        return self.plan.search
 
     @cached_property
     def markets(self) -> dict[str, Market]:
@@ -100,20 +100,3 @@ class Subject:
     def folder(self) -> StudyFolder:
         """The study's folder."""
         return self.plan.folder
-
-
-def search_of(plan: StudyPlan) -> Search:
-    """Return the search of a study, ready to be run in memory."""
-    spec = plan.spec
-    return Search(
-        genome=plan.genome,
-        algorithm=plan.algorithm,
-        goals=plan.goals,
-        seed=spec.seed,
-        sizes=tuple(spec.island_sizes),
-        epochs=tuple(spec.epoch_generations),
-        migrants=spec.migrant_count,
-        champion=spec.champion,
-        stall=spec.stall,
-        seeds=tuple(plan.seeds),
-    )

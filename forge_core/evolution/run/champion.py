@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from forge_core.errors import StudyError
-from forge_core.evolution.nsga.front import knee, losses, nondominated
+from forge_core.evolution.nsga.front import losses, nondominated
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.search.generation import Individual
+from forge_core.evolution.search.loop import choose_champion as choose_of
 from forge_core.evolution.spec.study import holdout_relation
 from forge_core.feeds.feed import Feed
 from forge_core.files import write_json, write_table, write_text
@@ -72,12 +73,7 @@ def _losses(plan: StudyPlan, table: pa.Table) -> np.ndarray:
 
 def choose_champion(plan: StudyPlan, front: list[Individual]) -> Individual:
     """Return the Play of the front that the study calls its champion: the knee, or the best by one objective."""
-    points = losses(np.array([individual.objectives for individual in front]), plan.goals.objectives)
-    kind, _, metric = plan.spec.champion.partition(":")
-    if kind == "best":
-        column = next(i for i, objective in enumerate(plan.goals.objectives) if objective.metric == metric)
-        return front[int(np.argmin(points[:, column]))]
-    return front[knee(points)]
+    return choose_of(front, plan.goals.objectives, plan.spec.champion)
 
 
 def write_front(plan: StudyPlan, front: list[Individual]) -> None:

@@ -13,8 +13,9 @@ from forge_core.errors import StudyError
 from forge_core.evolution.run.memory_usage import Memory, peak_memory_mb, unique_memory
 from forge_core.evolution.run.migration import parents_after_migration, source_island
 from forge_core.evolution.run.plan import Log, StudyPlan
-from forge_core.evolution.search.evaluation import Evaluation
-from forge_core.evolution.search.generation import Generation, Individual, Timing, evolve_generation
+from forge_core.evolution.search.evaluation import Evaluation, Evaluator
+from forge_core.evolution.search.generation import Generation, Individual, Timing
+from forge_core.evolution.search.loop import evolve_generations
 
 
 class IslandReport(TypedDict):
@@ -78,28 +79,12 @@ def evolve_island(
                 raise _behind(plan, island, done + 1)
             known = _known(plan, island, generations[0] - 1)
             with plan.evaluator(plan.spec.train, threads) as evaluator:
-                parents: list[Individual] | None = None
-                for generation in generations:
-                    started = time.perf_counter()
-                    if parents is None:
-                        parents = _parents(plan, island, generation)
-                    known |= {parent.play: parent.evaluation for parent in parents}
-                    outcome = evolve_generation(
-                        parents,
-                        known,
-                        algorithm=plan.algorithm,
-                        genome=plan.genome,
-                        evaluate=evaluator.evaluate_all,
-                        seed=plan.spec.seed,
-                        generation=generation,
-                        island=island,
-                        size=plan.spec.island_sizes[island],
-                        seeds=plan.seeds_of(island) if generation == 1 else (),
-                    )
+                parents = _parents(plan, island, generations[0])
+                started = time.perf_counter()
+                steps = evolve_generations(plan.search, island, generations, parents, known, evaluator.evaluate_all)
+                for generation, outcome, bred_from in steps:
                     _check_any_worked(plan, generation, outcome)
-                    known |= {child.play: child.evaluation for child in outcome.offspring}
-                    _write(plan, island, generation, outcome, parents)
-                    parents = list(outcome.survivors)
+                    _write(plan, evaluator, island, generation, outcome, bred_from)
                     done_now += 1
                     children += len(outcome.offspring)
                     evaluations += len(outcome.trials)
@@ -111,6 +96,7 @@ def evolve_island(
                         log(_progress(plan, island, generation, outcome, seconds))
                     if written:
                         written(Written(generation, len(outcome.trials), seconds))
+                    started = time.perf_counter()
     total = time.perf_counter() - began
     return {
         "study": plan.spec.name,
@@ -177,9 +163,17 @@ def _check_any_worked(plan: StudyPlan, generation: int, outcome: Generation) -> 
         raise StudyError(f"study {plan.spec.name!r}: no Play could be backtested; the first: {reasons[0]}")
 
 
-def _write(plan: StudyPlan, island: int, generation: int, outcome: Generation, parents: list[Individual]) -> None:
+def _write(
+    plan: StudyPlan,
+    evaluator: Evaluator,
+    island: int,
+    generation: int,
+    outcome: Generation,
+    parents: list[Individual],
+) -> None:
     # the ledger first: a generation that has a table has its Plays in the ledger
-    plan.ledger.write_trials(island, generation, outcome.trials, plan.spec.train)
+    first_days = {name: int(feed.day[feed.start]) for name, feed in evaluator.feeds.items()}
+    plan.ledger.write_trials(island, generation, outcome.trials, first_days)
     plan.tables.write(plan.folder.island_table(island, generation), plan.tables.table(outcome, parents))
 
 

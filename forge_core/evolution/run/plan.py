@@ -13,6 +13,7 @@ from forge_core.evolution.search.encoding import encode
 from forge_core.evolution.search.evaluation import Evaluator, Goals
 from forge_core.evolution.search.genes import Genes
 from forge_core.evolution.search.genome import Genome
+from forge_core.evolution.search.loop import Search
 from forge_core.evolution.search.search_space import SearchSpace, build_space
 from forge_core.evolution.spec.study import StudySpec, cautions, holdout_relation
 from forge_core.evolution.storage.ledger import Ledger
@@ -163,9 +164,22 @@ class StudyPlan:
         """The genes of the known Plays that seed the first generation."""
         return [encode(self.genome, parse_play(document)) for document in self.spec.seeds]
 
-    def seeds_of(self, island: int) -> list[Genes]:
-        """Return the seeds of one island: they are dealt out in turn."""
-        return self.seeds[island :: self.spec.islands]
+    @cached_property
+    def search(self) -> Search:
+        """The study's search, apart from its bars."""
+        spec = self.spec
+        return Search(
+            genome=self.genome,
+            algorithm=self.algorithm,
+            goals=self.goals,
+            seed=spec.seed,
+            sizes=tuple(spec.island_sizes),
+            epochs=tuple(spec.epoch_generations),
+            migrants=spec.migrant_count,
+            champion=spec.champion,
+            stall=spec.stall,
+            seeds=tuple(self.seeds),
+        )
 
     @property
     def final_generation(self) -> int:

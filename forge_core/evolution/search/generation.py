@@ -57,6 +57,7 @@ class Trial:
 
     play_hash: str
     play: Play
+    evaluation: Evaluation
     daily_returns: DailyReturns = field(repr=False, compare=False)
 
 
@@ -129,7 +130,7 @@ def evolve_generation(
     results = evaluate(list(fresh.values()))
     timing.backtest = clock() - start
     evaluations = {name: evaluation for name, (evaluation, _) in zip(fresh, results, strict=True)}
-    trials = tuple(Trial(name, play, daily) for (name, play), (_, daily) in zip(fresh.items(), results, strict=True))
+    trials = tuple(Trial(*child, *result) for child, result in zip(fresh.items(), results, strict=True))
     offspring = []
     seen: set[str] = set()
     for number, (genes, name) in enumerate(children):

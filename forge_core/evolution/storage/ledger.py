@@ -14,8 +14,11 @@ from filelock import FileLock
 
 from forge_core.evolution.search.generation import Trial
 from forge_core.files import canonical_json, content_hash, read_json, write_json, write_table
+from forge_core.metrics.catalog import METRIC_INDEX
 from forge_core.paths import Home, safe_name
 from forge_core.plays.writer import play_to_dict
+
+_TRADES = METRIC_INDEX["total_trades"]
 
 
 class Ledger:
@@ -37,19 +40,29 @@ class Ledger:
         if not path.exists():
             write_json(path, manifest)
 
-    def write_trials(self, island: int, generation: int, trials: Sequence[Trial], datasets: Sequence[str]) -> None:
-        """Record a generation's backtested Plays: hash, Play as JSON, and daily returns (float32) by dataset.
+    def write_trials(
+        self, island: int, generation: int, trials: Sequence[Trial], first_days: Mapping[str, int]
+    ) -> None:
+        """Record a generation's backtested Plays: hash, Play as JSON, whether every constraint was kept, the first
+        objective, and by dataset the closed trades, the daily returns (float32) and the trade date of the first one.
 
-        The returns of a Play whose evaluation failed are null.
+        ``first_days``: that date by train dataset, in days since 1970-01-01; there is one return a trade date from then
+        on. The returns and trades of a Play whose evaluation failed are null.
         """
-        columns = [
-            pa.array([trial.play_hash for trial in trials], pa.string()),
-            pa.array([canonical_json(play_to_dict(trial.play)) for trial in trials], pa.string()),
-        ]
-        for i, _ in enumerate(datasets):
-            columns.append(_lists([trial.daily_returns[i] if trial.daily_returns else None for trial in trials]))
-        names = ["play", "document", *(f"daily_returns.{name}" for name in datasets)]
-        write_table(self.trials(island, generation), pa.table(columns, names=names))
+        failed = [not trial.daily_returns for trial in trials]
+        columns = {
+            "play": pa.array([trial.play_hash for trial in trials], pa.string()),
+            "document": pa.array([canonical_json(play_to_dict(trial.play)) for trial in trials], pa.string()),
+            "feasible": pa.array([trial.evaluation.feasible for trial in trials], pa.bool_()),
+            "objective": pa.array([trial.evaluation.objectives[0] for trial in trials], pa.float64()),
+        }
+        for i, (name, day) in enumerate(first_days.items()):
+            trades = np.array([trial.evaluation.metrics[i, _TRADES] for trial in trials])
+            returns = _lists([trial.daily_returns[i] if trial.daily_returns else None for trial in trials])
+            columns[f"trades.{name}"] = pa.array(np.nan_to_num(trades), pa.int64(), mask=np.array(failed, np.bool_))
+            columns[f"first_day.{name}"] = pa.array([day] * len(trials), pa.int32()).cast(pa.date32())
+            columns[f"daily_returns.{name}"] = returns
+        write_table(self.trials(island, generation), pa.table(columns))
 
     def look(self, dataset: str, dataset_hash: str, play_hash: str) -> int:
         """Record, before it happens, that ``play_hash`` is looked at on a holdout; return the look's number, from 1.

@@ -150,6 +150,8 @@ def table_hash(table: pa.Table) -> str:
     parts: list[bytes | str] = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         parts += [name, str(column.type)]
+        if pa.types.is_date32(column.type):
+            column = column.cast(pa.int32())
         if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
             parts += [column.is_null().to_numpy().tobytes(), column.fill_null(0).to_numpy().tobytes()]
         else:

@@ -1,0 +1,129 @@
+"""The searches of a study's evidence: written as they end, the same whoever does them and whenever it is killed."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from forge_core.errors import StudyError
+from forge_core.evidence.outcome import conclude
+from forge_core.evidence.subject import Subject
+from forge_core.evidence.tasks import Bench, Task, work
+from forge_core.evolution.spec.evidence import EvidenceSpec
+from forge_core.paths import Home
+from tests.evolution.studies import content
+
+
+def subject(home: Home, luck: int = 4, windows: int = 2, study: str = "two") -> Subject:
+    return Subject(Subject.of(study, home).plan, EvidenceSpec(luck=luck, windows=windows))
+
+
+@pytest.fixture(scope="module")
+def proved(proved_home: Home) -> dict[str, str]:
+    """What an undisturbed proof of ``two`` leaves behind."""
+    each = subject(proved_home)
+    lines: list[str] = []
+    done = work(each, log=lines.append)
+    assert done == len(lines)
+    assert not Bench(each).pending()
+    conclude(each)
+    return content(Bench(each).folder)
+
+
+def test_what_is_left_behind(proved: dict[str, str]) -> None:
+    tables = {name for name in proved if "/" not in name}
+    assert tables == {
+        "luck_test.parquet",
+        "walk_forward.parquet",
+        "walk_forward_days.parquet",
+        "probes.parquet",
+        "verdict.json",
+    }
+    verdict = json.loads(proved["verdict.json"])
+    assert verdict["verdict"] in ("luck", "unconfirmed")  # four searches cannot reach 5 %
+    assert verdict["luck"]["p"] >= 0.2
+    assert verdict["sentence"]
+    assert {"costs", "delay", "start", "noise", "neighbour", "trades", "drawdown"} <= set(verdict["probes"])
+
+
+def test_a_second_proof_does_nothing_and_ends_alike(proved: dict[str, str], proved_home: Home) -> None:
+    each = subject(proved_home)
+    assert work(each) == 0
+    conclude(each)
+    assert content(Bench(each).folder) == proved
+
+
+def test_rows_done_in_any_order_give_the_same(proved: dict[str, str], proved_home: Home) -> None:
+    each = subject(proved_home)
+    bench = Bench(each)
+    for path in bench.folder.rglob("*.json"):
+        path.unlink()
+    for task in reversed(bench.tasks):
+        if task.kind == "luck" or task.number == 2:
+            bench.run(task)
+    work(each)
+    conclude(each)
+    assert content(bench.folder) == proved
+
+
+def test_a_proof_with_a_search_missing_is_not_concluded(proved: dict[str, str], proved_home: Home) -> None:
+    bench = Bench(subject(proved_home))
+    row = bench.path(Task("window", 1))
+    kept = row.read_text()
+    row.unlink()
+    with pytest.raises(StudyError, match=r"1 searches of its evidence are missing.*window 1.*make prove STUDY=two"):
+        conclude(bench.subject)
+    row.write_text(kept)
+
+
+def test_rows_of_another_manifest_do_not_count(proved: dict[str, str], proved_home: Home) -> None:
+    bench = Bench(subject(proved_home))
+    path = bench.path(Task("luck", 1))
+    kept = path.read_text()
+    path.write_text(json.dumps(json.loads(kept) | {"manifest_hash": "0" * 16}))
+    assert bench.row(Task("luck", 1)) is None
+    path.write_text(kept)
+
+
+def test_more_searches_keep_those_there_are(proved: dict[str, str], proved_home: Home) -> None:
+    more = Bench(subject(proved_home, luck=6))
+    left = [task for task in more.pending() if task.kind == "luck"]
+    decided = more.luck() is not None
+    assert decided or [task.number for task in left] == [5, 6]
+
+
+def test_parts_can_be_left_out(proved_home: Home) -> None:
+    each = subject(proved_home, luck=0, windows=0, study="one")
+    assert Bench(each).tasks == []
+    document = conclude(each)
+    assert (document["verdict"], document["luck"], document["walk_forward"]) == ("untested", None, None)
+
+
+def _worker(root: Path, study: str) -> None:
+    work(subject(Home(root), luck=4, windows=2, study=study))
+
+
+def test_workers_killed_again_and_again_leave_the_same_tables(proved: dict[str, str], proved_home: Home) -> None:
+    """Two processes, killed with SIGKILL at the moment a row appears, and started again until nothing is left."""
+    each = subject(proved_home)
+    bench = Bench(each)
+    for path in bench.folder.rglob("*.json"):
+        path.unlink()
+    start = multiprocessing.get_context("fork").Process
+    kills = 0
+    while pending := bench.pending():
+        workers = [start(target=_worker, args=(proved_home.root, "two")) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        victim = workers[kills % 2]
+        while victim.is_alive() and len(bench.pending()) >= len(pending):
+            victim.join(0.001)
+        if victim.is_alive():
+            victim.kill()
+            kills += 1
+        for worker in workers:
+            worker.join()
+    conclude(each)
+    assert kills >= 1
+    assert content(bench.folder) == proved
