@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from forge_core.files import read_json, write_json
+from forge_core.files import write_text
 
 BASELINE = Path(__file__).resolve().parent / "baseline.json"
 ROWS = ("forge", "forge_new_play", "forge_stops")
@@ -41,13 +41,17 @@ def append(path: Path, line: dict[str, Any]) -> None:
 
 def read_baseline(processor: str, path: Path = BASELINE) -> dict[str, float] | None:
     """Return the recorded ratios of a processor; None if there are none."""
-    return read_json(path)["processors"].get(processor) if path.is_file() else None
+    return _processors(path).get(processor)
 
 
 def record_baseline(processor: str, ratios: dict[str, float], path: Path = BASELINE) -> None:
     """Write the ratios of a processor; entries of other processors are kept."""
-    processors = read_json(path)["processors"] if path.is_file() else {}
-    write_json(path, {"processors": processors | {processor: ratios}})
+    value = {"processors": _processors(path) | {processor: ratios}}
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def _processors(path: Path) -> dict[str, dict[str, float]]:
+    return json.loads(path.read_text(encoding="utf-8"))["processors"] if path.is_file() else {}
 
 
 def slower_rows(baseline: dict[str, float], measured: dict[str, float], tolerance: float = TOLERANCE) -> list[str]:

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forge_core.errors import DataError
+
+_COMMENT = "# checksum of the lines above: "
+_NO_CHECKSUM = "it has no checksum: cut short, or written by another version of Forge"
+_WRONG_CHECKSUM = "its checksum is wrong"
 
 # In a Parquet footer the checksum is a value of the key-value metadata, hashed as if it were all zeros
 _CHECKSUM = b"forge.checksum"
@@ -49,17 +53,58 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_signed_text(path: Path, text: str) -> None:
+    """Write lines of text, then a comment (``#``) with their checksum."""
+    write_text(path, f"{text}{_COMMENT}{_digest(text.encode()).decode()}\n")
+
+
+def check_signed_text(path: Path, text: str) -> None:
+    """Raise DataError where the last line is a checksum of ``text`` and the lines before it are not what was written.
+
+    A file without such a line was written by hand and passes.
+    """
+    body, mark, checksum = text.rpartition(_COMMENT)
+    if mark and checksum.strip() != _digest(body.encode()).decode():
+        raise DataError(
+            f"{path} was changed since it was written ({_WRONG_CHECKSUM}); import it again, or, if it was edited by "
+            f"hand, delete its last line"
+        )
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as readable JSON; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    """Write ``value`` as readable JSON with a checksum of its content; NaN and infinity are refused.
+
+    A mapping gets the key ``checksum``; anything else is the ``content`` of such a mapping.
+    """
+    flat = isinstance(value, Mapping) and not {"checksum", "content"} & set(value)
+    body: dict[str, Any] = dict(value) if flat else {"content": value}
+    signed = {**body, "checksum": _json_checksum(body)}
+    write_text(path, json.dumps(signed, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file, or raise DataError naming it and what to do."""
+    """Read a JSON file that ``write_json`` wrote.
+
+    Raises DataError naming the file and what to do when its checksum is missing or wrong.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run the step that wrote it again") from error
+        body = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(body, dict) or "checksum" not in body:
+        raise _damaged(path, _NO_CHECKSUM)
+    checksum = body.pop("checksum")
+    if checksum != _json_checksum(body):
+        raise _damaged(path, _WRONG_CHECKSUM)
+    return body["content"] if set(body) == {"content"} else body
+
+
+def _json_checksum(body: Mapping[str, Any]) -> str:
+    return _digest(canonical_json(body).encode()).decode()
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number that Forge writes")
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -97,10 +142,10 @@ def read_checked(path: Path) -> bytes:
     content = path.read_bytes()
     found = _checksum_place(content)
     if found is None:
-        raise _damaged(path, "it has no checksum: cut short, or written by another version of Forge")
+        raise _damaged(path, _NO_CHECKSUM)
     blank = b"".join((content[: found.start(1)], _BLANK, content[found.end(1) :]))
     if _digest(blank) != found[1]:
-        raise _damaged(path, "its checksum is wrong")
+        raise _damaged(path, _WRONG_CHECKSUM)
     return content
 
 

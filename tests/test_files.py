@@ -1,11 +1,13 @@
-"""Files carry a checksum of all their bytes: what is damaged anywhere is named and not read."""
+"""Files carry a checksum: what is damaged anywhere is named and not read."""
+
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from forge_core.errors import DataError
-from forge_core.files import read_table, write_table
+from forge_core.files import check_signed_text, read_json, read_table, write_json, write_signed_text, write_table
 
 TABLE = pa.table({"name": ["a", "b", None], "value": [1.0, 2.0, 3.0]}).replace_schema_metadata(
     {"forge.manifest": "0123"}
@@ -54,3 +56,54 @@ def test_values_that_look_like_a_checksum_do_no_harm(path):
     table = pa.table({trap: [trap]}).replace_schema_metadata({trap: trap})
     write_table(path, table)
     assert read_table(path).equals(table, check_metadata=True)
+
+
+VALUES = [{"a": 1.5, "b": [1, None, "x"]}, [1, 2], "text", None, 0, {"checksum": "x"}, {"content": [1]}, {}, {"ä": "ß"}]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_json_is_read_as_it_was_written(tmp_path, value):
+    write_json(tmp_path / "x.json", value)
+    assert read_json(tmp_path / "x.json") == value
+
+
+def test_a_mapping_stays_at_the_top_of_its_json_file(tmp_path):
+    write_json(tmp_path / "x.json", {"a": 1})
+    assert json.loads((tmp_path / "x.json").read_text()).keys() == {"a", "checksum"}
+
+
+@pytest.mark.parametrize("value", VALUES[:3], ids=repr)
+def test_a_flipped_bit_in_json_is_noticed_or_means_the_same(tmp_path, value):
+    path = tmp_path / "x.json"
+    write_json(path, value)
+    whole = path.read_bytes()
+    noticed = 0
+    for place in range(len(whole)):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            try:
+                found = read_json(path)
+            except DataError:
+                noticed += 1
+            else:
+                assert found == value
+    assert noticed > 6 * len(whole)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"a": 1}', '{"checksum": 1}', "[" * 100_000, '{"a": NaN}'])
+def test_json_that_forge_did_not_write_is_named(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(DataError, match=r"x\.json is damaged"):
+        read_json(tmp_path / "x.json")
+
+
+def test_signed_text_may_be_edited_by_hand_once_its_checksum_is_removed(tmp_path):
+    path = tmp_path / "x.yaml"
+    write_signed_text(path, "a: 1\n")
+    text = path.read_text()
+    check_signed_text(path, text)
+    with pytest.raises(DataError, match=r"x\.yaml was changed .*delete its last line"):
+        check_signed_text(path, text.replace("a: 1", "a: 2"))
+    check_signed_text(path, "a: 2\n")

@@ -10,6 +10,7 @@ from forge_core.errors import StudyError
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.steps import plan_study, read_front, run_island, run_study, status_text, study_status
 from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.files import read_json
 from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash
@@ -38,7 +39,7 @@ def test_the_ledger_has_every_play_with_its_daily_returns(done: tuple) -> None:
             for play, document in zip(trials["play"].to_pylist(), trials["document"].to_pylist(), strict=True):
                 assert play_hash(parse_play(json.loads(document))) == play
     assert backtested == recorded > 9
-    assert json.loads((study.ledger.folder / "manifest.json").read_text()) == study.manifest
+    assert read_json(study.ledger.folder / "manifest.json") == study.manifest
 
 
 def test_daily_returns_are_those_the_metrics_come_from(done: tuple) -> None:

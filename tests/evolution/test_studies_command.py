@@ -13,6 +13,7 @@ from forge_core.cli.main import app
 from forge_core.errors import StudyError
 from forge_core.evolution.steps import list_studies, plan_study, reveal_front, run_island, run_study, study_status
 from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.files import read_json, write_json
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import load_play
@@ -106,7 +107,9 @@ def test_status_tells_of_a_newer_dataset(study: Home, forge, monkeypatch: pytest
     pinned = json.loads((study.study("commands") / "manifest.json").read_text())["datasets"]["SP500_BULL_2013"]["hash"]
     shutil.copytree(study.study("commands"), study.study("outdated"))
     manifest = study.study("outdated") / "manifest.json"
-    manifest.write_text(manifest.read_text().replace(pinned, "0123456789abcdef"))
+    values = read_json(manifest)
+    values["datasets"]["SP500_BULL_2013"]["hash"] = "0123456789abcdef"
+    write_json(manifest, values)
     assert study_status("outdated", study)["newer"] == {"SP500_BULL_2013": ("0123456789abcdef", pinned)}
     said = forge("status", "outdated").output
     assert f"SP500_BULL_2013: there is a newer version {pinned}" in said

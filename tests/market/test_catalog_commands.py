@@ -1,6 +1,5 @@
 """The catalog's file changed by command with its comments; regimes proposed from bars; versions that nothing needs."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
+from forge_core.files import write_json
 from forge_core.market.datasets.build import build_dataset, ensure_dataset, latest_version
 from forge_core.market.datasets.pruning import prune_versions, unneeded_versions
 from forge_core.market.reference.catalog import DatasetSpec, get_dataset_spec, load_catalog
@@ -225,7 +225,7 @@ def test_versions_that_nothing_needs_are_pruned(home):
             hashes.append(build_dataset(spec, store, home).content_hash)
     study = home.study("mine")
     study.mkdir(parents=True)
-    (study / "manifest.json").write_text(json.dumps({"datasets": {"HERE": {"hash": hashes[0], "symbol": "BTCUSDT"}}}))
+    write_json(study / "manifest.json", {"datasets": {"HERE": {"hash": hashes[0], "symbol": "BTCUSDT"}}})
     (home.features / hashes[1]).mkdir(parents=True)
     (home.features / hashes[1] / "x.npy").write_bytes(b"1234")
     (unneeded,) = unneeded_versions(home)

@@ -1,6 +1,5 @@
 """Datasets: cut right, exported whole or not at all, never changed, and honest about damage."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 import forge_core.market.datasets.build as datasets_module
 from forge_core.errors import ConfigError, DataError
-from forge_core.files import write_table
+from forge_core.files import read_json, write_json, write_table
 from forge_core.market.bars.model import resample_bars
 from forge_core.market.datasets.build import LEAD_IN, build_dataset, ensure_dataset, latest_version, open_version
 from forge_core.market.datasets.versions import bars_table
@@ -259,7 +258,7 @@ def test_a_damaged_version_is_named_with_what_to_do(filled, home, name, damage, 
 
 
 def edit(path, **changes):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_json(path, {**read_json(path), **changes})
 
 
 def test_bars_that_were_changed_after_the_export_are_not_read(filled, home):

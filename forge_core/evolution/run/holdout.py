@@ -10,7 +10,7 @@ from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.run.status import study_status
 from forge_core.evolution.storage.ledger import holdout_looks
 from forge_core.evolution.storage.paths import StudyFolder
-from forge_core.files import read_table, replacing, write_text
+from forge_core.files import read_checked, read_json, read_table, replacing, write_text
 from forge_core.metrics.summary import metrics_mapping
 from forge_core.paths import Home
 from forge_core.plays.parser import parse_play
@@ -65,15 +65,15 @@ def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path
     source = StudyFolder.of(name, home)
     written = [folder / "pareto_front.parquet", folder / "pareto_front.csv"]
     with replacing(written[0]) as temporary:
-        temporary.write_bytes(source.pareto_front.read_bytes())
+        temporary.write_bytes(read_checked(source.pareto_front))
     write_text(written[1], front.drop(columns=["yaml", "genes"]).to_csv(index=False))
     digits = len(str(len(front)))
     for rank, (play, text) in enumerate(zip(front["play"], front["yaml"], strict=True), start=1):
         written.append(folder / "plays" / f"{rank:0{digits}d}_{play}.yaml")
         write_text(written[-1], text)
-    if source.champion_play.is_file():
+    text = read_json(source.champion).get("yaml")
+    if text is not None:
         written.append(folder / "champion.yaml")
-        text = source.champion_play.read_text(encoding="utf-8")
         write_text(written[-1], text)
         plan = StudyPlan.begun(name, home)
         spec = plan.spec

@@ -25,7 +25,7 @@ import yaml
 
 from forge_core.configuration import Location, line_of, parse_yaml
 from forge_core.errors import ConfigError, DataError, suggest, unknown
-from forge_core.files import write_text
+from forge_core.files import check_signed_text, write_signed_text
 from forge_core.market.reference.instruments import Session, get_instrument, load_instruments
 from forge_core.market.reference.sessions import sessions_between
 from forge_core.paths import Home, project_root, safe_name
@@ -97,7 +97,9 @@ def read_switch_file(
         raise ConfigError(f"{timezone!r} is not a time zone{suggest(timezone, available_timezones())}")
     if not path.exists():
         raise ConfigError(f"there is no file {path}")
-    value, lines = parse_yaml(read_text_file(path), str(path))
+    text = read_text_file(path)
+    check_signed_text(path, text)
+    value, lines = parse_yaml(text, str(path))
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a list of times by symbol is expected, got {value!r}")
     reader = _Reader(str(path), lines, timezone, trade_dates)
@@ -137,7 +139,7 @@ def import_switch_dates(
         {**before.mappings, **mappings},
         "Contract switch times (UTC), imported with `forge switch-dates import`.",
     )
-    write_text(target, text)
+    write_signed_text(target, text)
     return replace(found, mappings=mappings)
 
 
