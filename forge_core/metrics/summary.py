@@ -1,8 +1,4 @@
-"""Summary metrics: one float64 vector a backtest, in the order of the catalogue, NaN where a metric is undefined.
-
-Everything compiled stands in this one file: numba's on-disk cache looks only at the file of the function it compiled,
-and would go on using an old copy of a callee changed elsewhere.
-"""
+"""Summary metrics: one float64 vector per backtest, in the order of the catalogue, NaN where a metric is undefined."""
 
 import math
 
