@@ -26,7 +26,7 @@ from forge_core.evolution.steps import (
     run_study,
     study_status,
 )
-from forge_core.evolution.storage import ledger, tables
+from forge_core.evolution.storage import known_plays, ledger, tables
 from forge_core.evolution.storage.ledger import holdout_looks
 from forge_core.evolution.storage.tables import TableFormat
 from forge_core.paths import Home
@@ -151,7 +151,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
         return write
 
-    for module in (tables, ledger, champion, plan):
+    for module in (tables, known_plays, ledger, champion, plan):
         for name in ("write_table", "write_json", "write_text"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, dying(getattr(module, name)))

@@ -13,9 +13,10 @@ from forge_core.errors import StudyError
 from forge_core.evolution.run.memory_usage import Memory, peak_memory_mb, unique_memory
 from forge_core.evolution.run.migration import parents_after_migration, source_island
 from forge_core.evolution.run.plan import Log, StudyPlan
-from forge_core.evolution.search.evaluation import Evaluation, Evaluator
+from forge_core.evolution.search.evaluation import Evaluator
 from forge_core.evolution.search.generation import Generation, Individual, Timing
 from forge_core.evolution.search.loop import evolve_generations
+from forge_core.evolution.storage.known_plays import read_known_plays
 
 
 class IslandReport(TypedDict):
@@ -77,7 +78,8 @@ def evolve_island(
         if generations:
             if done < generations[0] - 1:
                 raise _behind(plan, island, done + 1)
-            known = _known(plan, island, generations[0] - 1)
+            ends = [plan.last_generation(number) for number in range(1, plan.spec.epochs + 1)]
+            known = read_known_plays(plan.tables, plan.folder, island, generations[0] - 1, ends)
             with plan.evaluator(plan.spec.train, threads) as evaluator:
                 parents = _parents(plan, island, generations[0])
                 started = time.perf_counter()
@@ -145,15 +147,6 @@ def _behind(plan: StudyPlan, island: int, generation: int) -> StudyError:
         f"study {plan.spec.name!r}: island {island} has no generation {generation} yet "
         f"({plan.folder.island_table(island, generation)}); every island finishes an epoch before the next one begins"
     )
-
-
-def _known(plan: StudyPlan, island: int, last: int) -> dict[str, Evaluation]:
-    """Return the evaluation of every Play in the island's tables up to generation ``last``."""
-    known: dict[str, Evaluation] = {}
-    for generation in range(1, last + 1):
-        table = plan.tables.read(plan.folder.island_table(island, generation))
-        known |= {individual.play: individual.evaluation for individual in plan.tables.individuals(table)}
-    return known
 
 
 def _check_any_worked(plan: StudyPlan, generation: int, outcome: Generation) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forge_core.errors import StudyError
 from forge_core.evolution.nsga.front import hypervolume, losses, nondominated
 from forge_core.evolution.run.plan import StudyPlan
-from forge_core.evolution.storage.tables import table_hash
+from forge_core.evolution.storage.tables import read_front_losses, table_hash
 
 Floats = NDArray[np.float64]
 
@@ -94,7 +94,7 @@ class GenerationMerger:
         front = _pareto(np.vstack([self._front_before(generation), _feasible_losses(plan, table)]))
         volume = hypervolume(front, objectives)
         path = plan.folder.generation_table(generation)
-        plan.tables.write(path, table, volume)
+        plan.tables.write_merged(path, table, volume, front)
         self._front = front
         born = pc.equal(table["born"], generation)
         fresh = table.filter(pc.and_(born, pc.invert(table["known"])))
@@ -133,10 +133,11 @@ class GenerationMerger:
             self._front = _pareto(np.vstack([self._front, _merged_losses(self._plan, generation)]))
 
     def _front_before(self, generation: int) -> Floats:
-        """Return the losses of the front of all feasible Plays before ``generation``; read once, then kept."""
+        """Return the losses of the front of all feasible Plays before ``generation``; read from the table before."""
         if self._front is None:
-            points = [_merged_losses(self._plan, earlier) for earlier in range(1, generation)]
-            self._front = _pareto(np.vstack([np.empty((0, len(self._objectives))), *points]))
+            none = np.empty((0, len(self._objectives)))
+            before = self._plan.folder.generation_table(generation - 1)
+            self._front = read_front_losses(before).reshape(-1, len(self._objectives)) if generation > 1 else none
         return self._front
 
 

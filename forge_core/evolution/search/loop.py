@@ -1,6 +1,6 @@
 """A whole search without disk: islands, epochs, migration and the choice of a champion, as a pure function."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -67,12 +67,12 @@ def evolve_generations(
     island: int,
     generations: Sequence[int],
     parents: list[Individual],
-    known: dict[str, Evaluation],
+    known: MutableMapping[str, Evaluation],
     evaluate: Evaluate,
 ) -> Iterator[Step]:
     """Run ``generations`` of ``island``, each bred from the survivors of the one before; ``known`` grows with them."""
     for generation in generations:
-        known |= {parent.play: parent.evaluation for parent in parents}
+        known.update({parent.play: parent.evaluation for parent in parents})
         outcome = evolve_generation(
             parents,
             known,
@@ -85,7 +85,7 @@ def evolve_generations(
             size=search.sizes[island],
             seeds=search.seeds[island :: len(search.sizes)] if generation == 1 else (),
         )
-        known |= {child.play: child.evaluation for child in outcome.offspring}
+        known.update({child.play: child.evaluation for child in outcome.offspring})
         yield Step(generation, outcome, parents)
         parents = list(outcome.survivors)
 

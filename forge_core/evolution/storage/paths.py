@@ -59,6 +59,10 @@ class StudyFolder:
         """The table of one generation of one island."""
         return self.island(island) / f"generation={generation:04d}.parquet"
 
+    def known_plays(self, island: int, first: int, last: int) -> Path:
+        """Return the file of the Plays in an island's tables of generations ``first`` to ``last``, each once."""
+        return self.island(island) / f".known-{first:04d}-{last:04d}.parquet"
+
     def generation_table(self, generation: int) -> Path:
         """The table of one generation of all islands."""
         return self.root / "generations" / f"{generation:04d}.parquet"

@@ -4,7 +4,9 @@ A table holds no clock time and nothing that depends on threads or processes: th
 whenever and wherever it runs.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from forge_core.metrics.catalog import METRICS
 _MANIFEST = b"forge.manifest"
 _GENES = b"forge.genes"
 _HYPERVOLUME = b"forge.hypervolume"
+_FRONT = b"forge.front"  # losses of the front so far, as JSON
 
 _IDENTITY = [
     pa.field("id", pa.string(), nullable=False),  # unique within the study
@@ -36,6 +39,22 @@ _IDENTITY = [
 ]
 
 
+@dataclass(frozen=True)
+class Evaluations:
+    """The evaluations of n Plays: hashes, metrics (n, datasets, metrics), objectives, violations, reasons."""
+
+    plays: list[str]
+    metrics: np.ndarray
+    objectives: np.ndarray
+    violations: np.ndarray
+    reasons: list[str | None]
+
+    def evaluation(self, row: int) -> Evaluation:
+        """Return the evaluation of one Play."""
+        objectives, violations = self.objectives[row].tolist(), self.violations[row].tolist()
+        return Evaluation(self.metrics[row].copy(), tuple(objectives), tuple(violations), self.reasons[row])
+
+
 class TableFormat:
     """Turns the generations of one study into tables and back."""
 
@@ -46,6 +65,7 @@ class TableFormat:
         self.metrics = [f"{dataset}.{metric.name}" for dataset in datasets for metric in METRICS]
         self.genes = [gene.name for gene in genes]
         self._shape = (len(datasets), len(METRICS))
+        self.evaluation_columns = ["play", "reason", *self.objectives, *self.constraints, *self.metrics]
         # "element" is what Parquet calls the items of a list
         self._genes_type = pa.list_(pa.field("element", pa.int16()), len(self.genes))
         self.schema = pa.schema(
@@ -86,12 +106,14 @@ class TableFormat:
         arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(genes.ravel()), type=self._genes_type))
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
-    def write(self, path: Path, table: pa.Table, hypervolume: float | None = None) -> None:
-        """Write a table of this study, whole or not at all; a merged one with the study's ``hypervolume`` so far."""
-        if hypervolume is not None:
-            metadata = {**(table.schema.metadata or {}), _HYPERVOLUME: repr(float(hypervolume)).encode()}
-            table = table.replace_schema_metadata(metadata)
+    def write(self, path: Path, table: pa.Table) -> None:
+        """Write a table of this study, whole or not at all."""
         write_table(path, table)
+
+    def write_merged(self, path: Path, table: pa.Table, hypervolume: float, front: np.ndarray) -> None:
+        """Write a merged table with the study's ``hypervolume`` and the losses (n, m) of its ``front`` so far."""
+        facts = {_HYPERVOLUME: repr(float(hypervolume)).encode(), _FRONT: canonical_json(front.tolist()).encode()}
+        self.write(path, table.replace_schema_metadata({**(table.schema.metadata or {}), **facts}))
 
     def read(self, path: Path, columns: list[str] | None = None) -> pa.Table:
         """Read a table of this study, or some of its ``columns``.
@@ -109,12 +131,9 @@ class TableFormat:
 
     def individuals(self, table: pa.Table) -> list[Individual]:
         """Return the individuals of a table, in the order of its rows."""
-        count = table.num_rows
-        metrics = _matrix(table, self.metrics).reshape(count, *self._shape)
         genes = table["genes"].to_pylist()
-        objectives = _matrix(table, self.objectives).tolist()
-        violations = _matrix(table, self.constraints).tolist()
-        identity = table.select(["born", "island", "number", "play", "known", "reason"]).to_pylist()
+        evaluations = self.evaluations(table)
+        identity = table.select(["born", "island", "number", "play", "known"]).to_pylist()
         return [
             Individual(
                 row["born"],
@@ -122,11 +141,21 @@ class TableFormat:
                 row["number"],
                 tuple(genes[i]),
                 row["play"],
-                Evaluation(metrics[i].copy(), tuple(objectives[i]), tuple(violations[i]), row["reason"]),
+                evaluations.evaluation(i),
                 row["known"],
             )
             for i, row in enumerate(identity)
         ]
+
+    def evaluations(self, table: pa.Table) -> Evaluations:
+        """Return the evaluations of a table, in the order of its rows; it needs ``evaluation_columns`` alone."""
+        return Evaluations(
+            table["play"].to_pylist(),
+            _matrix(table, self.metrics).reshape(table.num_rows, *self._shape),
+            _matrix(table, self.objectives),
+            _matrix(table, self.constraints),
+            table["reason"].to_pylist(),
+        )
 
     def survivors(self, table: pa.Table) -> list[Individual]:
         """Return the survivors of a table in their order: the parents of the next generation, migrants apart."""
@@ -139,10 +168,20 @@ def read_hypervolume(path: Path) -> float:
 
     Raises DataError naming the file when it has none or is damaged, and FileNotFoundError when it is not there.
     """
+    return float(_merged_metadata(path, _HYPERVOLUME, "hypervolume"))
+
+
+def read_front_losses(path: Path) -> np.ndarray:
+    """Return the losses (n, m) of the front so far in a merged table's metadata; raises as ``read_hypervolume``."""
+    rows = json.loads(_merged_metadata(path, _FRONT, "front so far"))
+    return np.array(rows, np.float64).reshape(len(rows), -1)
+
+
+def _merged_metadata(path: Path, key: bytes, what: str) -> bytes:
     metadata = read_table(path, []).schema.metadata or {}
-    if _HYPERVOLUME not in metadata:
-        raise DataError(f"{path} does not tell the hypervolume; delete it and run the study again")
-    return float(metadata[_HYPERVOLUME])
+    if key not in metadata:
+        raise DataError(f"{path} has no {what} in its metadata; delete it and run the study again")
+    return bytes(metadata[key])
 
 
 def table_hash(table: pa.Table) -> str:
