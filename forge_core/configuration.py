@@ -33,7 +33,7 @@ manifests and hashes are written, restores the same order."""
 class _UniqueKeyLoader(yaml.SafeLoader):
     """A safe loader that refuses a key given twice, which YAML forbids and PyYAML keeps silently."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)

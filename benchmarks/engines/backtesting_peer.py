@@ -20,7 +20,7 @@ from benchmarks.job import CASH, Job
 _ENTER_LONG, _ENTER_SHORT, _EXIT_LONG, _EXIT_SHORT = 1, 2, 4, 8
 
 
-class _Rules(Strategy):
+class _Rules(Strategy):  # type: ignore[misc]
     engine: "BacktestingPy"
     size: float
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -38,7 +39,7 @@ GENERIC_INSTRUMENT = Instrument(
 
 
 def backtest(
-    play: Play | str | Path | Mapping,
+    play: Play | str | Path | Mapping[str, Any],
     data: str | DatasetVersion | pd.DataFrame | Feed,
     *,
     instrument: Instrument | str | None = None,
@@ -133,7 +134,7 @@ def backtest(
     )
 
 
-def _resolve_play(play: Play | str | Path | Mapping) -> Play:
+def _resolve_play(play: Play | str | Path | Mapping[str, Any]) -> Play:
     if isinstance(play, Play):
         return play
     if isinstance(play, Path) or (isinstance(play, str) and "\n" not in play and play.endswith((".yaml", ".yml"))):

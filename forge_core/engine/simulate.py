@@ -1,6 +1,7 @@
 """Run one Play on one feed: the single way into the kernel, for evolution and for ``backtest`` alike."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Simulation:
 
     metrics: Floats
     daily_returns: Floats
-    trades: dict[str, NDArray] | None = None
+    trades: dict[str, NDArray[Any]] | None = None
     equity: Floats | None = None
 
 
@@ -132,7 +133,7 @@ def _check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:
         raise ConfigError("the same-bar policy 'replay' needs finer bars of the same symbol")
 
 
-def _trade_columns(floats: Floats, integers: Integers) -> dict[str, NDArray]:
+def _trade_columns(floats: Floats, integers: Integers) -> dict[str, NDArray[Any]]:
     return {
         "entry_time": integers[:, fills.ENTRY_TIME],
         "entry_price": floats[:, fills.ENTRY_PRICE],

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,10 @@ def join_feeds(feeds: Sequence[Feed]) -> Feed:
     because its columns say nothing of warm-up. Its trade dates are numbers that increase from feed to feed.
     """
 
-    def joined(parts: list[NDArray]) -> NDArray:
+    def joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
         return read_only(np.concatenate(parts))
 
-    def optional(name: str) -> NDArray | None:
+    def optional(name: str) -> NDArray[Any] | None:
         parts = [getattr(feed, name) for feed in feeds]
         if all(part is None for part in parts):
             return None

@@ -159,7 +159,7 @@ def _distance(distance: Distance) -> dict[str, Any]:
     return result
 
 
-class _Line(dict):
+class _Line(dict[str, Any]):
     """A mapping that YAML writes on one line."""
 
 

@@ -20,7 +20,7 @@ _UNREADABLE = b"PAR1 damaged PAR1"  # what Arrow refuses by itself; an exception
 
 
 @dataclass
-class CheckedFiles(fs.FileSystemHandler):
+class CheckedFiles(fs.FileSystemHandler):  # type: ignore[misc]
     """A file system that reads whole files, checks them, and records the ones it refused."""
 
     refused: list[DataError] = field(default_factory=list)

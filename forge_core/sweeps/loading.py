@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -84,7 +85,7 @@ def load_results(plan: SweepPlan, filters: Filters, metrics: Sequence[str]) -> R
     ]
     failed = sum(int(part["failed"].sum()) for part in parts)
 
-    def joined(name: str, dtype: type) -> NDArray:
+    def joined(name: str, dtype: type) -> NDArray[Any]:
         return np.concatenate([np.empty(0, dtype), *(part[name] for part in parts)])
 
     return Results(
@@ -108,7 +109,7 @@ def _read(
     place: dict[str, int],
     wanted: NDArray[np.bool_],
     metrics: list[str],
-) -> list[dict[str, NDArray]]:
+) -> list[dict[str, NDArray[Any]]]:
     """Return the rows of one task, a part a file."""
     tests = plan.test_hashes(task.interval)
     cells = [cell.hash for cell in task.cells]

@@ -26,7 +26,8 @@ from forge_core.market.futures.roll_dates import SwitchDates, load_switch_dates
 from forge_core.market.futures.rolls import roll_doubt
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.sessions import microseconds
-from forge_core.market.sources.refresh import FILES, how_to_get, refresh_bars
+from forge_core.market.sources.protocol import FILES
+from forge_core.market.sources.refresh import how_to_get, refresh_bars
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home, safe_name
 from forge_core.plays.canonical import play_hash

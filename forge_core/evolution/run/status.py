@@ -58,7 +58,7 @@ def _state(
     state: str,
     islands: list[int],
     generations: int,
-    champion: dict | None,
+    champion: dict[str, Any] | None,
     newer: dict[str, tuple[str, str]],
 ) -> dict[str, Any]:
     return {

@@ -29,7 +29,8 @@ from forge_core.market.futures.rolls import roll_doubt
 from forge_core.market.reference.catalog import LEAD_IN, DatasetSpec, get_dataset_spec
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
-from forge_core.market.sources.refresh import FILES, how_to_get, refresh_bars
+from forge_core.market.sources.protocol import FILES
+from forge_core.market.sources.refresh import how_to_get, refresh_bars
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 

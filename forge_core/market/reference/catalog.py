@@ -90,7 +90,7 @@ class CatalogFile(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _names(cls, value: dict) -> dict:
+    def _names(cls, value: dict[str, Any]) -> dict[str, Any]:
         items = value.get("datasets")
         if isinstance(items, dict):
             value = {**value, "datasets": {k: {"name": k, **v} if isinstance(v, dict) else v for k, v in items.items()}}

@@ -108,7 +108,7 @@ class InstrumentFile(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _symbols(cls, value: dict) -> dict:
+    def _symbols(cls, value: dict[str, Any]) -> dict[str, Any]:
         items = value.get("instruments")
         if isinstance(items, dict):
             value = {

@@ -27,7 +27,8 @@ from forge_core.market.sources.protocol import (
     open_source,
 )
 from forge_core.market.sources.providers.files import take_files
-from forge_core.market.store.bar_store import BarStore, UpsertReport
+from forge_core.market.store.bar_store import BarStore
+from forge_core.market.store.upsert import UpsertReport
 from forge_core.paths import Home, safe_name
 
 RECHECK = pd.Timedelta(days=7)

@@ -7,7 +7,8 @@ from forge_core.market.importing.formats.names import name_of_file
 from forge_core.market.importing.importer import SUFFIXES, identify, import_files
 from forge_core.market.reference.instruments import load_instruments
 from forge_core.market.sources.protocol import FILES, Log
-from forge_core.market.store.bar_store import BarStore, UpsertReport
+from forge_core.market.store.bar_store import BarStore
+from forge_core.market.store.upsert import UpsertReport
 from forge_core.paths import Home
 
 
