@@ -36,8 +36,13 @@ def import_bars(
         bool, typer.Option("--no-volume", help="Take bars without volume, and store zeros for it.")
     ] = False,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Take prices that look damaged, or like those of two markets, as they are.")
-    ] = False,
+        list[str] | None,
+        typer.Option(
+            "--trust",
+            metavar="CHECK",
+            help="Drop a check: jumps, wicks, order, mixed, market, symbol, agreement, or all; may be repeated.",
+        ),
+    ] = None,
     revise: Annotated[
         bool, typer.Option("--revise", help="Replace stored bars that differ, and keep what they were on record.")
     ] = False,
@@ -61,7 +66,7 @@ def import_bars(
         timezone=timezone,
         contract=contract,
         no_volume=no_volume,
-        trust=trust,
+        trust=tuple(trust or ()),
         revise=revise,
     )
     if dry_run:
@@ -69,10 +74,14 @@ def import_bars(
             checked = read_for_store(path, options=options)
             say(f"{path.name}: {checked.told}")
             say(f"  {checked}; nothing was stored")
+            for doubt in checked.doubts:
+                say(f"  warning: {doubt}")
         return
     reports = import_files(files, options=options)
     for report in reports:
         say(f"{report.path.name}: {report.told}")
         say(f"  {report.stored}{report.left_out}")
+        for doubt in report.doubts:
+            say(f"  warning: {doubt}")
     if any(report.stored.conflicts for report in reports):
         raise typer.Exit(3)  # imported, but not all of it as offered

@@ -72,7 +72,7 @@ def test_klines_of_futures_are_told_from_those_of_spot(tmp_path, unit, packed):
         assert read(path)[0] == symbol
         same_bars(read(path)[2], BARS)
         other = {"BTCUSDT": "BTCUSDTPERP", "BTCUSDTPERP": "BTCUSDT"}[symbol]
-        with pytest.raises(ConfigError, match=rf"is of a (spot|perpetual) market, {other} is of kind"):
+        with pytest.raises(ConfigError, match=rf"is of a (spot|perpetual) market, and {other} is of kind"):
             read(path, symbol=other)
         assert read(path, symbol=other, trust=True)[0] == other
 

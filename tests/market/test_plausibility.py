@@ -1,12 +1,15 @@
 """What prices give away: mixed series, swapped columns, damaged digits; and what real and made-up markets may do."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from forge_core.errors import DataError
+from forge_core.errors import ConfigError, DataError
+from forge_core.market.importing.bar_checker import BarChecker
 from forge_core.market.importing.importer import read_bars_file
-from forge_core.market.importing.plausibility import check_prices, check_times
+from forge_core.market.importing.plausibility import CHECKS, check_prices, check_times, trusted_checks
 from forge_core.market.reference.instruments import get_instrument
 from forge_core.market.reference.timeframes import Timeframe
 from tests.market.bar_tables import REAL, needs_real_bars, walk
@@ -16,8 +19,8 @@ BARS = market(2_000)
 PRICES = ["open", "high", "low", "close"]
 
 
-def check(bars, timeframe="15m"):
-    check_prices(bars, subject="X", timeframe=Timeframe.parse(timeframe))
+def check(bars, timeframe="15m", trust=()):
+    return check_prices(bars, subject="X", timeframe=Timeframe.parse(timeframe), trust=trusted_checks(trust))
 
 
 def mixed(share, factor=1.02):
@@ -82,8 +85,8 @@ def test_a_value_with_more_decimals_than_all_others_is_seen(column):
     bars.iloc[99, column] *= 1 + 1e-7
     if column < 4:
         bars["high"], bars["low"] = bars[PRICES].max(axis=1), bars[PRICES].min(axis=1)
-    with pytest.raises(DataError, match=r"row 99 .*at most (2|5) decimals: the file is damaged"):
-        check(bars)
+    (doubt,) = check(bars)
+    assert re.search(r"row 99 .*at most (2|5) decimals: compare it with another copy", doubt)
 
 
 @pytest.mark.parametrize(
@@ -138,3 +141,38 @@ def test_real_bars_are_plausible():
         check(bars, label)
         instrument = get_instrument(symbol.removesuffix("BADJ"))
         check_times(bars, subject=symbol, timeframe=Timeframe.parse(label), instrument=instrument)
+
+
+def test_each_check_is_dropped_by_its_own_name():
+    jump, wick = BARS.copy(), BARS.copy()
+    jump.iloc[700:, :4] *= 2.0
+    wick.iloc[33, 1] *= 5.0
+    swapped = BARS.rename(columns={"open": "close", "close": "open"})
+    faulty = {"jumps": jump, "wicks": wick, "order": swapped, "mixed": mixed(0.05)}
+    for name, bars in faulty.items():
+        with pytest.raises(DataError, match=f"--trust {name}$"):
+            check(bars, trust=set(CHECKS) - {name})
+        check(bars, trust=[name])
+        check(bars, trust="all")
+        check(bars, trust=True)
+    with pytest.raises(ConfigError, match=r"unknown check 'jump' \(did you mean 'jumps'"):
+        trusted_checks(["jump"])
+
+
+@needs_real_bars
+def test_no_month_of_real_bars_is_refused():
+    """Every month of every file, alone and as part of the whole file."""
+    months = 0
+    for path in sorted(REAL.glob("*.parquet")):
+        symbol, _, label = path.stem.partition("_")
+        if label.startswith("funding"):
+            continue
+        bars = read_bars_file(path)
+        for _, part in [("", bars), *bars.groupby(bars.index.strftime("%Y-%m"))]:
+            if len(part) > 1:
+                instrument = get_instrument(symbol.removesuffix("BADJ"))
+                checker = BarChecker(instrument, Timeframe.parse(label), source=path.name)
+                checker.check(part)
+                checker.finish()
+                months += 1
+    assert months > 1_000

@@ -2,7 +2,9 @@
 
 import errno
 import gzip
+import os
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -110,8 +112,36 @@ def test_an_encrypted_zip_is_named(tmp_path, folder):
 
 def test_too_many_members_are_refused(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(source_file, "_MAX_MEMBERS", 3)
-    with pytest.raises(DataError, match=r"x.zip unpacks to more than"):
+    with pytest.raises(DataError, match=r"x.zip has 4 files in it, and at most 3 are read; unpack it"):
         open_source_file(write_zip(tmp_path / "x.zip", {f"{i}.csv": "1,2" for i in range(4)}), folder)
+
+
+def test_twenty_thousand_tiny_members_are_refused(tmp_path, folder):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(20_000):
+            archive.writestr(f"{number}.csv", "1")
+    with pytest.raises(DataError, match=r"x.zip has 20,000 files in it, and at most 1,000 are read"):
+        open_source_file(path, folder)
+
+
+def test_devices_and_pipes_are_refused_and_not_read(tmp_path, folder):
+    pipe = tmp_path / "BTCUSDT_15m.csv"
+    os.mkfifo(pipe)
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    for path in (pipe, tmp_path / "zero.csv", Path("/dev/zero")):
+        with pytest.raises(DataError, match=r"is a device, pipe or socket; name a regular file"):
+            open_source_file(path, folder)
+        with pytest.raises(DataError, match=r"is a device, pipe or socket; name a regular file"):
+            import_files([path], "BTCUSDT")
+
+
+def test_an_endless_checksum_beside_a_file_is_not_read_whole(tmp_path, folder):
+    path = tmp_path / "x.csv"
+    path.write_text("1,2,3\n")
+    (tmp_path / "x.csv.CHECKSUM").write_bytes(b"0" * 2**22)
+    with pytest.raises(DataError, match=r"x.csv.CHECKSUM is not a line of a SHA-256"):
+        open_source_file(path, folder)
 
 
 def test_a_disk_that_fills_up_while_unpacking_is_no_damage(home, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,16 @@ def zips(*labels):
 
 def left_over(home):
     return [path for path in home.downloads.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_a_file_larger_than_the_limit_is_given_up_and_deleted(home, published, monkeypatch):
+    monkeypatch.setattr(BinanceSource, "limits", replace(FAST, largest=3_000))
+    with pytest.raises(
+        DataError, match=r"BTCUSDT-1h-2024-0\d.zip: the file has [\d,]+ bytes or more, and at most 3,000"
+    ):
+        refresh(home)
+    assert [path for path in home.downloads.rglob("*.part")] == []
+    assert stored(home).empty
 
 
 def test_whole_months_come_by_the_month_and_the_rest_by_the_day(home, published):

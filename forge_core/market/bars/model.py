@@ -23,6 +23,7 @@ from forge_core.market.reference.timeframes import Timeframe
 __all__ = [
     "BAR_COLUMNS",
     "MAX_NAN_SHARE",
+    "MAX_VALUE",
     "MIN_ROWS",
     "bar_columns",
     "bars_hash",
@@ -38,6 +39,7 @@ __all__ = [
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 MIN_ROWS = 150  # of a dataset's execution bars, lead-in included
+MAX_VALUE = 1e18  # of a price or volume; the largest real volumes, of coins worth a millionth of a cent, are 1e15
 MAX_NAN_SHARE = 0.10  # of rows with a missing value
 
 _PRICES = BAR_COLUMNS[:4]
@@ -153,6 +155,10 @@ def validate_bars(
         infinite = np.isinf(bars[name].to_numpy())
         if infinite.any():
             _refuse(bars, subject, infinite, f"{name} is {_value(bars, name, infinite)}, a finite number is expected")
+    for name in BAR_COLUMNS:
+        huge = np.abs(bars[name].to_numpy()) > MAX_VALUE
+        if huge.any():
+            _refuse(bars, subject, huge, f"{name} is {_value(bars, name, huge)}, beyond {MAX_VALUE:g}")
     _check_order(bars, subject)
     _check_prices(bars, subject, positive=instrument is not None and instrument.positive_prices)
     negative = bars["volume"].to_numpy() < 0

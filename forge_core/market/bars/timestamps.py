@@ -12,6 +12,9 @@ from forge_core.errors import ConfigError, DataError, suggest
 
 # An epoch number tells its unit by its magnitude: each band spans 1973 to 5138 in its own unit.
 _SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW, _NANOSECONDS_BELOW = 1e11, 1e14, 1e17, 9e18
+_FARTHEST_SECONDS = 253_000_000_000  # the year 9987; microseconds of it fit into 64 bits
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _FIRST_PLAUSIBLE_EPOCH = 1e8  # 1973-03-03 in seconds; below lie 20210101 and row numbers
 _ZONED = re.compile(r"(?:Z|UTC|[+-]\d{2}:?\d{2})$")
 _EXPECTED = "write times as 2024-01-31T12:00:00Z or as seconds, milliseconds, microseconds or nanoseconds since 1970"
@@ -34,6 +37,12 @@ def parse_timestamps(
         index, timezone = _from_epoch(pd.Series(values).to_numpy(), source, first_row), None
     else:
         index = _from_text(pd.Series(values).reset_index(drop=True), source, timezone, first_row)
+    if index.hasnans:
+        _refuse(source, first_row + int(np.flatnonzero(index.isna())[0]), "nothing")
+    beyond = np.flatnonzero(np.abs(index.asi8) > _FARTHEST_SECONDS * _PER_SECOND[index.unit])
+    if beyond.size:
+        row = int(beyond[0])
+        _refuse(source, first_row + row, f"{index.asi8[row]} {_UNITS[index.unit]} from 1970, beyond the year 9999")
     index = _on_clock(index, timezone or "UTC", source) if index.tz is None else index.tz_convert("UTC")
     if index.hasnans:
         _refuse(source, first_row + int(np.flatnonzero(index.isna())[0]), "nothing")

@@ -1,6 +1,7 @@
 """Checking bars as they are read, piece by piece: sound, in order, of one timeframe, and plausible."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from forge_core.errors import ConfigError, DataError
 from forge_core.market.bars.model import MAX_NAN_SHARE, validate_bars
 from forge_core.market.bars.resampling import most_common_step
-from forge_core.market.importing.plausibility import check_prices, check_times
+from forge_core.market.importing.plausibility import check_prices, check_times, trusted_checks
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
@@ -34,25 +35,34 @@ _COMMON = (
     "1w",
 )
 _MAX_SHORT_STEPS = 0.02  # share of steps shorter than the timeframe; sessions cut some bars of grains short
+_FEW_SHORT_STEPS = 3  # of a short file: holidays move the opening of a market
 _STEPS_SHOWN = 4
+_MAX_DOUBTS = 5  # of one file
 
 
 class BarChecker:
     """Checks the bars of one file, given in order in any number of pieces.
 
-    ``timeframe`` is what the bars should be apart, or None where nothing tells: then the first piece does. With
-    ``trust``, the plausibility of prices is not judged. After ``finish``, ``rows`` were seen, of which ``incomplete``
-    lacked a value and ``unclosed`` had not closed yet; both kinds were left out.
+    ``timeframe`` is what the bars should be apart, or None where nothing tells: then the first piece does. ``trust``
+    names the checks of prices to drop (``plausibility.CHECKS``; True: all). ``doubts`` are what to warn of. After
+    ``finish``, ``rows`` were seen, of which ``incomplete`` lacked a value and ``unclosed`` had not closed yet; both
+    kinds were left out.
     """
 
     def __init__(
-        self, instrument: Instrument, timeframe: Timeframe | None, *, source: str, trust: bool = False
+        self,
+        instrument: Instrument,
+        timeframe: Timeframe | None,
+        *,
+        source: str,
+        trust: bool | Iterable[str] = False,
     ) -> None:
         self.timeframe = timeframe
         self.rows = self.incomplete = self.unclosed = 0
         self._instrument = instrument
         self._source = source
-        self._trust = trust
+        self._trust = trusted_checks(trust)
+        self.doubts: list[str] = []
         self._descending: bool | None = None
         self._last: pd.DataFrame | None = None  # the row nearest to the next piece
         self._first_incomplete = ""
@@ -83,8 +93,8 @@ class BarChecker:
         check_steps(self._steps, symbol, label)
         start = first_row - (len(joined) - len(bars))
         check_times(joined, subject=self.subject, timeframe=label, instrument=self._instrument, first_row=start)
-        if not self._trust:
-            check_prices(joined, subject=self.subject, timeframe=label, first_row=start)
+        doubts = check_prices(joined, subject=self.subject, timeframe=label, first_row=start, trust=self._trust)
+        self.doubts += doubts[: max(0, _MAX_DOUBTS - len(self.doubts))]
         self._last = bars.iloc[:1] if self._descending else bars.iloc[-1:]
         now = pd.Timestamp.now("UTC")
         running = bars.index[-1] <= now < bars.index[-1] + label.timedelta
@@ -159,7 +169,7 @@ def check_steps(steps: Counter[int], symbol: str, timeframe: Timeframe) -> None:
             f"not {timeframe}; name their timeframe"
         )
     short = sum(count for step, count in steps.items() if step < timeframe.microseconds)
-    if short > _MAX_SHORT_STEPS * steps.total():
+    if short > max(_FEW_SHORT_STEPS, _MAX_SHORT_STEPS * steps.total()):
         raise DataError(
             f"{symbol} {timeframe}: {short} of {steps.total()} bars are less than that apart ({_listed(steps)}): "
             "bars of several timeframes are mixed in one file"

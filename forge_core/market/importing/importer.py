@@ -1,6 +1,6 @@
 """Importing bars and funding rates from files of whatever format: checked as a whole, then stored as a whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +18,9 @@ from forge_core.market.importing.bar_checker import BarChecker, check_spacing
 from forge_core.market.importing.formats import Contents, Format, ReadOptions, get_format, recognize
 from forge_core.market.importing.formats.names import FileName, name_of_file
 from forge_core.market.importing.formats.source_file import SourceFile, open_source_file
+from forge_core.market.importing.plausibility import trusted_checks
 from forge_core.market.importing.staging import BarSpool, workspace
-from forge_core.market.reference.instruments import Instrument, get_instrument
+from forge_core.market.reference.instruments import Instrument, get_instrument, load_instruments
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.store.bar_store import BarStore
 from forge_core.market.store.upsert import UpsertReport
@@ -50,14 +51,21 @@ _ENOUGH_TO_COMPARE, _MOST = 100, 0.5  # bars of a file that the store has too; s
 class ImportOptions(ReadOptions):
     """What the user says of files, in place of what they tell or beside it.
 
-    ``format`` is the name of one; with ``trust``, prices are not judged by whether they can be those of one market, nor
-    spot and futures told apart; with ``revise``, stored bars that differ are replaced, and kept on record.
+    ``format`` is the name of one; ``trust`` names the checks to drop (``plausibility.CHECKS``; True: all); with
+    ``revise``, stored bars that differ are replaced, and kept on record. Raises ConfigError for an unknown check.
     """
 
     timeframe: str | None = None
     format: str | None = None
-    trust: bool = False
+    trust: bool | Collection[str] = False
     revise: bool = False
+
+    def __post_init__(self) -> None:
+        trusted_checks(self.trust)
+
+    def trusts(self, check: str) -> bool:
+        """Whether a check is dropped."""
+        return check in trusted_checks(self.trust)
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,8 @@ class Identity:
 @dataclass(frozen=True)
 class ImportReport:
     """One imported file: the ``rows`` it has, the ``incomplete`` ones left out for a missing value, the ``unclosed``
-    bar left out because it was still running, the store's report, and what was ``told`` of the file by its content."""
+    bar left out because it was still running, the store's report, what was ``told`` of the file by its content, and
+    ``doubts`` about its values, which are stored nevertheless."""
 
     path: Path
     rows: int
@@ -87,6 +96,7 @@ class ImportReport:
     stored: UpsertReport
     unclosed: int = 0
     told: str = ""
+    doubts: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> str:
@@ -108,6 +118,7 @@ class CheckedFile:
     told: str
     bars: pd.DataFrame
     rates: "pd.Series[float] | None" = None
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         index = self.bars.index if self.rates is None else self.rates.index
@@ -133,7 +144,13 @@ class _Ready:
         assert checker is not None
         stored = store.upsert_file(symbol, str(checker.timeframe), self.held.path, source=origin, revise=revise)
         return ImportReport(
-            self.path, checker.rows, checker.incomplete, stored, checker.unclosed, _told(self.identity, checker)
+            self.path,
+            checker.rows,
+            checker.incomplete,
+            stored,
+            checker.unclosed,
+            _told(self.identity, checker),
+            tuple(checker.doubts),
         )
 
 
@@ -182,8 +199,8 @@ def read_for_store(
         if isinstance(held, pd.Series):
             return CheckedFile(path, identity.symbol, "funding", identity.told, empty_bars(), held)
         assert ready.checker is not None
-        label = str(ready.checker.timeframe)
-        return CheckedFile(path, identity.symbol, label, _told(identity, ready.checker), held.read())
+        label, doubts = str(ready.checker.timeframe), tuple(ready.checker.doubts)
+        return CheckedFile(path, identity.symbol, label, _told(identity, ready.checker), held.read(), doubts=doubts)
 
 
 def read_bars_file(path: Path, *, source: str = "", options: ReadOptions | None = None) -> pd.DataFrame:
@@ -264,11 +281,21 @@ def _identity(path: Path, known: Format, contents: Contents, options: ImportOpti
     other = (
         contents.market is not None and instrument.kind in ("spot", "perpetual") and instrument.kind != contents.market
     )
-    if other and not options.trust:
+    if other and not options.trusts("market"):
+        meant = _of_market(instrument, contents.market)
+        way = f"name it with --symbol {meant}" if meant else f"declare a {contents.market} in datasets/instruments.yaml"
         raise ConfigError(
-            f"{path.name} is of a {contents.market} market, {symbol} is of kind {instrument.kind}: name the symbol "
-            "that is meant (--symbol), or import it all the same with --trust"
+            f"{path.name} is of a {contents.market} market, and {symbol} is of kind {instrument.kind}: {way}, or store "
+            f"it as {symbol} with --trust market"
         )
+    if contents.in_rows and contents.symbol is not None and not options.trusts("symbol"):
+        stated = get_instrument(contents.symbol)
+        if stated.name_at_source != instrument.name_at_source:
+            raise ConfigError(
+                f"{path.name} is of {contents.symbol}, as its rows say ({contents.called}), and --symbol {symbol} is "
+                f"given: leave --symbol out to store it as {contents.symbol}, or store it as {symbol} with --trust "
+                "symbol"
+            )
     label = None
     if contents.kind == "bars" and (told := options.timeframe or contents.timeframe):
         label = Timeframe.parse(told).label
@@ -277,15 +304,21 @@ def _identity(path: Path, known: Format, contents: Contents, options: ImportOpti
     return Identity(known.name, contents.kind, symbol, label, f"{known.name} format, {symbol} {whence}{remarks}")
 
 
+def _of_market(instrument: Instrument, market: str | None) -> str | None:
+    """Return the symbol of another market whose source calls it as it calls ``instrument``."""
+    others = (one for one in load_instruments().values() if one.kind == market)
+    return next((one.symbol for one in others if one.name_at_source == instrument.name_at_source), None)
+
+
 def _check_agreement(report: ImportReport, options: ImportOptions) -> None:
     """Raise DataError if a file contradicts most of what the store has of the same times."""
     stored = report.stored
     known = stored.conflicts + stored.unchanged
-    if not options.trust and known >= _ENOUGH_TO_COMPARE and stored.conflicts > _MOST * known:
+    if not options.trusts("agreement") and known >= _ENOUGH_TO_COMPARE and stored.conflicts > _MOST * known:
         raise DataError(
             f"{report.path.name}: {stored.conflicts} of the {known} bars that the store has of the same times have "
             f"other values ({stored}): it is of another symbol, market or time zone, and nothing was stored; if it is "
-            "right, replace what is stored with --revise, or add only what is lacking with --trust"
+            "right, replace what is stored with --revise, or add only the bars that are missing with --trust agreement"
         )
 
 

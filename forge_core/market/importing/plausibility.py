@@ -8,12 +8,13 @@ the median step is at most a quarter of the median move over two bars.
 """
 
 import time
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forge_core.errors import DataError
+from forge_core.errors import ConfigError, DataError, unknown
 from forge_core.market.bars.model import BAR_COLUMNS
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.sessions import DAY, microseconds
@@ -61,8 +62,41 @@ def check_times(
             raise DataError(f"{subject}: row {first_row + row}: the time {bars.index[row]} {fault}")
 
 
-def check_prices(bars: pd.DataFrame, *, subject: str, timeframe: Timeframe, first_row: int = 0) -> None:
-    """Raise DataError where ``bars`` (sorted, sound) cannot be those of one market; see the module."""
+CHECKS = {
+    "jumps": "the price steps by half or more from bar to bar",
+    "wicks": "a high or low is three times the other prices",
+    "order": "bars do not open where the ones before them closed",
+    "mixed": "the price steps away and back, over and over",
+    "market": "the file is of a spot market and the symbol is a perpetual, or the reverse",
+    "symbol": "the file is of another symbol than the one that is named",
+    "agreement": "most of the bars that the store has too have other values",
+}
+"""The checks that ``--trust`` can drop, by name, and what each refuses."""
+
+
+def trusted_checks(trust: bool | Iterable[str]) -> frozenset[str]:
+    """Return the names of checks to drop: all for True or ``all``; raises ConfigError for an unknown name."""
+    if isinstance(trust, bool):
+        return frozenset(CHECKS) if trust else frozenset()
+    names = {trust} if isinstance(trust, str) else set(trust)
+    for name in sorted(names - {"all"}):
+        if name not in CHECKS:
+            raise ConfigError(unknown("check", name, [*CHECKS, "all"]))
+    return frozenset(CHECKS) if "all" in names else frozenset(names)
+
+
+def check_prices(
+    bars: pd.DataFrame,
+    *,
+    subject: str,
+    timeframe: Timeframe,
+    first_row: int = 0,
+    trust: frozenset[str] = frozenset(),
+) -> list[str]:
+    """Raise DataError where ``bars`` (sorted, sound) cannot be those of one market; see the module.
+
+    The checks in ``trust`` are dropped. Returns doubts, which real bars may give rise to as well.
+    """
     times = microseconds(bars.index)
     opens, highs, lows, closes = (bars[name].to_numpy() for name in ("open", "high", "low", "close"))
     body_top, body_bottom = np.maximum(opens, closes), np.minimum(opens, closes)
@@ -74,22 +108,24 @@ def check_prices(bars: pd.DataFrame, *, subject: str, timeframe: Timeframe, firs
     limit = np.where(together & timeframe.intraday, np.log(_STEP_AT_ONCE), np.log(_STEP))
     jump = np.flatnonzero((step > limit) & (gap <= _PAUSE + timeframe.microseconds))
     hint = "two symbols in one file, a share split, or damage; if it is real, import with --trust"
-    if jump.size:
+    if jump.size and "jumps" not in trust:
         row = int(jump[0]) + 1
         raise DataError(
             f"{subject}: row {first_row + row} ({bars.index[row]}): opens at {opens[row]:g} after a close of "
-            f"{closes[row - 1]:g}{_more(jump.size)}: {hint}"
+            f"{closes[row - 1]:g}{_more(jump.size)}: {hint} jumps"
         )
     long_wick = np.flatnonzero(wick > np.log(_WICK))
-    if long_wick.size:
+    if long_wick.size and "wicks" not in trust:
         row = int(long_wick[0])
         raise DataError(
             f"{subject}: row {first_row + row} ({bars.index[row]}): from {lows[row]:g} to {highs[row]:g}, with an open "
-            f"of {opens[row]:g} and a close of {closes[row]:g}{_more(long_wick.size)}: {hint}"
+            f"of {opens[row]:g} and a close of {closes[row]:g}{_more(long_wick.size)}: {hint} wicks"
         )
-    _check_order(opens, closes, subject)
-    _check_decimals(bars, subject, first_row)
-    _check_back_and_forth(opens, closes, highs - lows, together, subject, bars.index, first_row)
+    if "order" not in trust:
+        _check_order(opens, closes, subject)
+    if "mixed" not in trust:
+        _check_back_and_forth(opens, closes, highs - lows, together, subject, bars.index, first_row)
+    return _odd_decimals(bars, subject, first_row)
 
 
 def _check_order(opens: Floats, closes: Floats, subject: str) -> None:
@@ -99,15 +135,16 @@ def _check_order(opens: Floats, closes: Floats, subject: str) -> None:
     step = float(np.median(np.abs(opens[1:] - closes[:-1])))
     earlier = float(np.median(np.abs(opens[2:] - closes[:-2])))
     swapped = float(np.median(np.abs(closes[1:] - opens[:-1])))
+    real = "if it is real, import with --trust order"
     if step > _RATIO * swapped:
         raise DataError(
             f"{subject}: bars do not open where the ones before them closed (median step {step:g}, {swapped:g} from "
-            "open to the next close): open and close are swapped, or the times are not those of the prices"
+            f"open to the next close): open and close are swapped, or the times are not those of the prices; {real}"
         )
     if step > _RATIO * earlier:
         raise DataError(
             f"{subject}: bars open nearer to the close of two bars before (median step {earlier:g}) than to the last "
-            f"one ({step:g}): two series are mixed in one file"
+            f"one ({step:g}): two series are mixed in one file; {real}"
         )
 
 
@@ -132,16 +169,18 @@ def _check_back_and_forth(
         row = int(undone.argmax()) + 1
         raise DataError(
             f"{subject}: row {first_row + row} ({index[row]}): the price steps away and back from bar to bar, "
-            f"{int(undone.sum())} times: two series (or two adjustments of one) are mixed in one file"
+            f"{int(undone.sum())} times: two series (or two adjustments of one) are mixed in one file; if it is "
+            "real, import with --trust mixed"
         )
 
 
-def _check_decimals(bars: pd.DataFrame, subject: str, first_row: int) -> None:
-    """Raise DataError if one to three values have more decimals than all others: bits of them are damaged.
+def _odd_decimals(bars: pd.DataFrame, subject: str, first_row: int) -> list[str]:
+    """Return a doubt where one to three values have more decimals than all others: their bits may be damaged.
 
     Prices are quoted in ticks, so they are exactly the numbers nearest to decimals, and nine of ten need the last one;
-    volumes are sums, and may be off by what adding leaves.
+    volumes are sums, and may be off by what adding leaves. A doubt, no refusal: real months hold such values.
     """
+    doubts = []
     for names, slack in ((BAR_COLUMNS[:4], 0.0), (BAR_COLUMNS[4:], 64.0)):
         values = np.abs(np.column_stack([bars[name].to_numpy() for name in names]))
         if values.size < _ENOUGH_VALUES:
@@ -158,10 +197,11 @@ def _check_decimals(bars: pd.DataFrame, subject: str, first_row: int) -> None:
             row, column = (int(positions[0]) for positions in np.nonzero(odd))
             value = f"{names[column]} is {float(values[row, column])!r}"
             others = f"all but {odd.sum()} of {odd.size} such values have at most {decimals} decimals"
-            raise DataError(
-                f"{subject}: row {first_row + row} ({bars.index[row]}): {value}, while {others}: the file is damaged; "
-                "if it is real, import with --trust"
+            doubts.append(
+                f"{subject}: row {first_row + row} ({bars.index[row]}): {value}, while {others}: compare it with "
+                "another copy of the file"
             )
+    return doubts
 
 
 def _longer(values: Floats, decimals: int, slack: float) -> NDArray[np.bool_]:

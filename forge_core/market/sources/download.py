@@ -39,6 +39,7 @@ class Limits:
     first_wait: float = 0.5  # before the second attempt; it doubles, with jitter
     longest_wait: float = 30.0
     say_every: float = 5.0
+    largest: int = 2 * 2**30  # bytes of one file; a month of klines has a few MB
 
 
 @dataclass(frozen=True)
@@ -214,12 +215,25 @@ class _Fetcher:
                 raise _TryAgain(f"the server sent {response.headers.get('Content-Range')!r} for bytes {have}-")
             try:
                 part.parent.mkdir(parents=True, exist_ok=True)
+                size = have if resumed else 0
                 with part.open("ab" if resumed else "wb", buffering=0) as file:  # nothing is lost by a kill
+                    self._check_size(name, part, size + _announced(response))
                     for chunk in self._chunks(response):
+                        size += len(chunk)
+                        self._check_size(name, part, size)
                         file.write(chunk)
             except OSError as error:
                 raise DataError(f"{part} cannot be written ({error}): make room or mend it, and try again") from error
         return True
+
+    def _check_size(self, name: str, part: Path, size: int) -> None:
+        """Raise DataError, and delete what came, for a file larger than the limit."""
+        if size > self._limits.largest:
+            part.unlink(missing_ok=True)
+            raise DataError(
+                f"{self._url}/{name}: the file has {size:,} bytes or more, and at most {self._limits.largest:,} are "
+                "fetched: it is no file of bars"
+            )
 
     def _get(self, name: str, headers: Mapping[str, str]) -> requests.Response:
         """Ask for a file; the answer is whole or partial content, or that there is none (404)."""
@@ -276,6 +290,12 @@ class _Fetcher:
             with self._lock:
                 self._sessions.append(session)
         return self._local.session
+
+
+def _announced(response: requests.Response) -> int:
+    """Return how many bytes the server says it sends, 0 where it does not."""
+    announced = response.headers.get("Content-Length", "")
+    return int(announced) if announced.isdecimal() else 0
 
 
 def _sha256(path: Path) -> str:

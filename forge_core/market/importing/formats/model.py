@@ -28,7 +28,8 @@ class ReadOptions:
 class Contents:
     """What a format finds in a file.
 
-    ``called`` is the maker's name of the symbol, ``symbol`` the declared one it means, if any; ``timeframe`` and
+    ``called`` is the maker's name of the symbol, ``symbol`` the declared one it means, if any; ``in_rows`` says that
+    the rows themselves name it, and not the file's name; ``timeframe`` and
     ``market`` (spot or a perpetual) are what the file says of them, if anything; ``timezone`` is whose wall clock its
     times are on, where the format says so. ``remarks`` are told to the user.
     """
@@ -36,6 +37,7 @@ class Contents:
     kind: Literal["bars", "funding"] = "bars"
     called: str | None = None
     symbol: str | None = None
+    in_rows: bool = False
     timeframe: str | None = None
     market: Literal["spot", "perpetual"] | None = None
     timezone: str | None = None

@@ -47,13 +47,16 @@ class Plain(Format):
         called = _symbol(first, set(), source) if first is not None else None
         named = name_of_file(file.path)
         told = declared_symbol(called) if called else symbol_among(file.path.stem)
-        if called and named and declared_symbol(named.symbol) not in (None, told):
-            raise DataError(f"{source}: the name says {named.symbol}, the column of symbols {called}; name the symbol")
+        if options.symbol is None and called and named and declared_symbol(named.symbol) not in (None, told):
+            raise DataError(
+                f"{source}: the name says {named.symbol}, the column of symbols {called}; name the symbol with --symbol"
+            )
         remarks = ["times without a zone are read as UTC"] if options.timezone is None and _naive(first, source) else []
         remarks += [CUT] if _cut(file.first) else []
         return Contents(
             kind="funding" if _rate(columns) is not None else "bars",
             called=called or (named.symbol if named else None),
+            in_rows=called is not None,
             symbol=told or (named.symbol if named and not called else None),
             timeframe=named.timeframe if named else None,
             remarks=tuple(remarks),

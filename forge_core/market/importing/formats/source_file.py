@@ -18,11 +18,12 @@ from forge_core.errors import DataError
 Kind = Literal["parquet", "arrow", "json", "text"]
 
 HEAD_BYTES = 64 * 1024  # read to know what a file is
-_MAX_MEMBERS = 10_000
+_MAX_MEMBERS = 1_000
 _MAX_UNPACKED = 16 * 2**30  # bytes of all members together
 _RATIO_FREE = 64 * 2**20  # bytes that a member may unpack to, however small it was packed
 _MAX_RATIO = 200  # of unpacked to packed bytes beyond that; real price tables reach 3 to 20
 _CHUNK = 2**20
+_CHECKSUM_BYTES = 4096
 _MAGIC: tuple[tuple[bytes, Kind], ...] = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"FEA1", "arrow"))
 _UNREADABLE = (  # what zipfile raises for damaged or odd archives
     zipfile.BadZipFile,
@@ -103,6 +104,8 @@ def open_source_file(path: Path, workspace: Path, *, source: str = "") -> Source
     source = source or str(path)
     if path.is_dir():
         raise DataError(f"{source}: {path} is a folder; name the files in it")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{source}: {path} is a device, pipe or socket; name a regular file")
     if not path.is_file():
         raise DataError(f"{source}: there is no file {path}")
     if path.stat().st_size == 0:
@@ -126,7 +129,8 @@ def _verify_checksum(path: Path, source: str) -> None:
     beside = checksum_file(path)
     if not beside.is_file():
         return
-    match = _CHECKSUM.fullmatch(beside.read_text(encoding="utf-8", errors="replace"))
+    with beside.open("rb") as file:
+        match = _CHECKSUM.fullmatch(file.read(_CHECKSUM_BYTES).decode("utf-8", "replace"))
     if match is None:
         raise DataError(f"{source}: {beside.name} is not a line of a SHA-256 and a file name; delete or fetch it again")
     with path.open("rb") as file:
@@ -150,7 +154,12 @@ def _zip_parts(path: Path, workspace: Path, source: str) -> tuple[Part, ...]:
             ]
             if not members:
                 raise DataError(f"{source}: {path.name} has no files in it")
-            if len(members) > _MAX_MEMBERS or sum(member.file_size for member in members) > _MAX_UNPACKED:
+            if len(members) > _MAX_MEMBERS:
+                raise DataError(
+                    f"{source}: {path.name} has {len(members):,} files in it, and at most {_MAX_MEMBERS:,} are read; "
+                    "unpack it and import the files that hold bars"
+                )
+            if sum(member.file_size for member in members) > _MAX_UNPACKED:
                 raise DataError(f"{source}: {path.name} unpacks to more than {_MAX_UNPACKED >> 30} GiB; split it")
             parts = []
             for number, member in enumerate(members):

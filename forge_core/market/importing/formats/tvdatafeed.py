@@ -45,7 +45,7 @@ class TvDatafeed(Format):
             )
         first = next(self._chunks(file, source), None)
         called = str(first["symbol"].iloc[0]) if first is not None else ""
-        return Contents(called=called, symbol=declared_symbol(called))
+        return Contents(called=called, symbol=declared_symbol(called), in_rows=True)
 
     def read(self, file: SourceFile, options: ReadOptions, *, source: str) -> Iterator[pd.DataFrame]:
         """Yield the bars; all must be of one symbol."""
