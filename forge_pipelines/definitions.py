@@ -15,6 +15,7 @@ from forge_pipelines.defs.market.schedules import daily_refresh
 from forge_pipelines.defs.market.sensors import follow_new_bars, import_folder
 from forge_pipelines.defs.mass_test.assets import mass_test_results, strategy_ranking
 from forge_pipelines.defs.mass_test.jobs import mass_test
+from forge_pipelines.defs.runs.sensors import killed_runs
 from forge_pipelines.lib.console import console_logger
 from forge_pipelines.lib.executor import executor
 from forge_pipelines.lib.io_managers import json_io_manager
@@ -32,7 +33,7 @@ defs = dg.Definitions(
     asset_checks=[raw_ohlcv_checks, raw_ohlcv_quality, regime_dataset_checks, pareto_front_checks, champion_checks],
     jobs=[evolve, mass_test, refresh_ohlcv, build_datasets, build_features],
     schedules=[daily_refresh],
-    sensors=[import_folder, follow_new_bars],
+    sensors=[import_folder, follow_new_bars, killed_runs],
     resources={"io_manager": json_io_manager},
     loggers={"console": console_logger},
     executor=executor,

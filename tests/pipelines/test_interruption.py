@@ -1,8 +1,10 @@
 """A run that is killed: nothing of it lives on, another may take the study up, and it ends with the same tables."""
 
 import contextlib
+import os
 import random
 import re
+import signal
 import sqlite3
 import subprocess
 import time
@@ -14,6 +16,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from forge_core.evolution.steps import load_study, run_study
+from forge_pipelines.lib.console import RESUME_HINT
 from tests.pipelines.workspace import TINY, Workspace, wait_for
 
 STUDY = TINY.replace("generations: 6", "generations: 12")
@@ -103,6 +106,24 @@ def test_killed_and_run_again_it_ends_with_the_tables_of_an_undisturbed_run(tmp_
     with interrupted.instance() as instance:
         assert instance.get_run_by_id(named[1]).status == dg.DagsterRunStatus.FAILURE
     assert results(interrupted) == undisturbed(STUDY)
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
+def test_stopped_it_says_in_one_line_how_to_resume(tmp_path, how):
+    workspace = Workspace.make(tmp_path, STUDY)
+    run = workspace.start()
+    wait_for(lambda: (workspace.study / "island=1" / "generation=0001.parquet").exists())
+    if how == "ctrl-c":  # a terminal sends it to every process of its group
+        os.killpg(run.pid, signal.SIGINT)
+    else:
+        run.terminate()
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode != 0
+    assert "Traceback" not in output, output
+    assert "Stack Trace" not in output, output
+    assert output.count(RESUME_HINT) == 1, output
+    with workspace.instance() as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
 
 
 LONGER = TINY.replace("generations: 6", "generations: 40").replace("population: 16", "population: 60")

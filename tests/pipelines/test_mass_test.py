@@ -7,7 +7,6 @@ from forge_core.paths import Home
 from forge_core.sweeps.plan import read_plan
 from forge_core.sweeps.report import sweep_status
 from forge_pipelines.definitions import defs
-from forge_pipelines.defs.mass_test.jobs import note_process
 from tests.pipelines.workspace import Workspace
 from tests.sweeps.made import all_rows
 
@@ -145,26 +144,6 @@ def test_what_the_user_has_to_mend_is_said_in_one_message(workspace, instance):
     futures = workspace.root / "project" / "studies" / "futures.yaml"
     futures.write_text("symbols: [ZS]\nstrategies: {rsi: }\n")
     assert "there are no bars of ZS" in failure(run(instance, "futures"))
-
-
-def test_a_run_that_was_killed_is_reported_by_the_next(instance):
-    job = defs.resolve_job_def("mass_test")
-    killed = instance.create_run_for_job(
-        job_def=job,
-        status=dg.DagsterRunStatus.STARTED,
-        tags={"forge/process": "999999", "forge/process_started": "1.0"},
-    )
-    living = instance.create_run_for_job(job_def=job, status=dg.DagsterRunStatus.STARTED)
-
-    class Context:
-        run_id = living.run_id
-
-    context = Context()
-    context.instance = instance
-    note_process(context)
-    assert instance.get_run_by_id(killed.run_id).status == dg.DagsterRunStatus.FAILURE
-    assert instance.get_run_by_id(living.run_id).status == dg.DagsterRunStatus.STARTED
-    assert instance.get_run_by_id(living.run_id).tags["forge/process"]
 
 
 @pytest.mark.xdist_group("commands")

@@ -26,7 +26,7 @@ from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.executor import RETRY
 from forge_pipelines.lib.materialization import record, recorded_tags, unrecorded
 from forge_pipelines.lib.partitions import generation_key
-from forge_pipelines.lib.processes import die_with_run
+from forge_pipelines.lib.processes import die_with_run, report_killed_runs
 from forge_pipelines.lib.study_lock import lock_study, unlock_study
 
 
@@ -51,6 +51,7 @@ def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Ou
     home = Home.current()
     with user_errors():
         worker_count()  # an invalid setting is reported before any work
+        report_killed_runs(context.instance)
         request = read_request(context, config, home)
         spec = request.spec
         lock_study(spec.name, context.run_id, context.instance)

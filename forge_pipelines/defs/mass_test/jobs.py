@@ -21,9 +21,7 @@ from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.executor import RETRY, executor
 from forge_pipelines.lib.materialization import record
-from forge_pipelines.lib.processes import die_with_run, is_running, report_killed, run_process_id, start_time
-
-_PROCESS, _STARTED = "forge/process", "forge/process_started"
+from forge_pipelines.lib.processes import die_with_run, report_killed_runs
 
 
 @dg.op(
@@ -38,7 +36,7 @@ def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[
     with user_errors():
         worker_count()  # an invalid setting is reported before any work
         spec = load_sweep(config.sweep)
-        note_process(context)
+        report_killed_runs(context.instance)
         plan = plan_sweep(spec, home, context.log)
         log_bars(context, spec.symbols, home)
         pending = pending_tasks(plan)
@@ -79,19 +77,6 @@ def log_bars(context: dg.OpExecutionContext, symbols: list[str], home: Home) -> 
     with open_store(home) as store:
         for symbol in symbols:
             record(context, [raw_materialization(get_instrument(symbol), store, home)])
-
-
-def note_process(context: dg.OpExecutionContext) -> None:
-    """Note in which process this run is, and report runs failed whose process is gone: killed, they could not."""
-    instance = context.instance
-    for run in instance.get_runs(
-        dg.RunsFilter(job_name="mass_test", statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
-    ):
-        process, started = run.tags.get(_PROCESS), run.tags.get(_STARTED)
-        if run.run_id != context.run_id and process and started and not is_running(int(process), float(started)):
-            report_killed(instance, run, int(process))
-    pid = run_process_id()
-    instance.add_run_tags(context.run_id, {_PROCESS: str(pid), _STARTED: str(start_time(pid) or 0.0)})
 
 
 @dg.config_mapping
