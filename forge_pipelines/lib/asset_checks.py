@@ -1,8 +1,10 @@
-"""Asset checks over partitions: which ones a run asks for, and their result from the faults found.
+"""Asset checks over partitions: which ones a run requests, and their result from the faults found.
 
-A check that runs with its asset looks at the partition of that run; run on its own, at every partition there is.
+A check that runs with its asset looks at the partition of that run; a check without partitions that runs on its own
+looks at every partition.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +13,21 @@ import dagster as dg
 from forge_core.errors import ForgeError
 
 
+def partitioned_check(
+    name: str, asset: dg.AssetKey, partitions: dg.PartitionsDefinition, description: str
+) -> dg.AssetCheckSpec:
+    """Return a check that has a result for each partition of its asset."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # Dagster may change them yet; its version is pinned
+        return dg.AssetCheckSpec(name, asset=asset, partitions_def=partitions, description=description)
+
+
 def requested(
     context: dg.AssetCheckExecutionContext, results: Iterable[dg.AssetCheckResult]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Return the results of those checks that were asked for: the UI can run one alone."""
-    asked = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
-    return (result for result in results if (result.asset_key, result.check_name) in asked)
+    """Return the results of those checks that are requested: the UI can run one alone."""
+    wanted = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+    return (result for result in results if (result.asset_key, result.check_name) in wanted)
 
 
 def checked_partitions(context: dg.AssetCheckExecutionContext, all_of_them: Sequence[str]) -> Sequence[str]:

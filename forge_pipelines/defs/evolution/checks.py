@@ -1,4 +1,4 @@
-"""Checks of fronts and champions: what was found is worth a look."""
+"""Checks of fronts and champions, per study."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,34 +6,36 @@ from typing import Any
 import dagster as dg
 
 from forge_core.evolution.run.status import study_status
-from forge_pipelines.lib.asset_checks import check_result, checked_partitions, requested
+from forge_pipelines.lib.asset_checks import check_result, checked_partitions, partitioned_check, requested
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.partitions import STUDIES
 
 _FEW_TRADES = 10
 _FRONT, _CHAMPION = dg.AssetKey("pareto_front"), dg.AssetKey("champion")
 
-_FRONT_NOT_EMPTY = dg.AssetCheckSpec(
-    "not_empty", asset=_FRONT, description="At least one Play met every constraint of the study."
+_FRONT_NOT_EMPTY = partitioned_check(
+    "not_empty", _FRONT, STUDIES, "At least one Play met every constraint of the study."
 )
-_HOLDOUT_PROFIT = dg.AssetCheckSpec(
-    "profit_on_holdout", asset=_CHAMPION, description="The champion earned something on every holdout dataset."
+_HOLDOUT_PROFIT = partitioned_check(
+    "profit_on_holdout", _CHAMPION, STUDIES, "The champion earned something on every holdout dataset."
 )
-_HOLDOUT_BETTER = dg.AssetCheckSpec(
+_HOLDOUT_BETTER = partitioned_check(
     "better_than_holding",
-    asset=_CHAMPION,
-    description="On every holdout dataset the champion earned more than buying once and holding did.",
+    _CHAMPION,
+    STUDIES,
+    "On every holdout dataset the champion earned more than buying once and holding did.",
 )
-_HOLDOUT_TRADES = dg.AssetCheckSpec(
+_HOLDOUT_TRADES = partitioned_check(
     "trades_on_holdout",
-    asset=_CHAMPION,
-    description=f"The champion closed at least {_FEW_TRADES} trades on every holdout dataset: fewer say little.",
+    _CHAMPION,
+    STUDIES,
+    f"The champion closed at least {_FEW_TRADES} trades on every holdout dataset: fewer say little.",
 )
 
 
 @dg.multi_asset_check(name="pareto_front_checks", specs=[_FRONT_NOT_EMPTY])
 def pareto_front_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """Look at the fronts of the studies."""
+    """Check the front of a study."""
     yield _front_result(_reports(context))
 
 
@@ -41,7 +43,7 @@ def pareto_front_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.A
     name="champion_checks", specs=[_HOLDOUT_PROFIT, _HOLDOUT_BETTER, _HOLDOUT_TRADES], can_subset=True
 )
 def champion_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """Look at what the champions did on their holdouts."""
+    """Check how the champion of a study did on its holdout."""
     yield from requested(context, _champion_results(_reports(context)))
 
 
@@ -50,11 +52,12 @@ def study_evaluations(report: Mapping[str, Any]) -> Iterator[dg.AssetCheckEvalua
     reports = {report["study"]: report}
     for result in (_front_result(reports), *_champion_results(reports)):
         yield dg.AssetCheckEvaluation(
-            asset_key=result.asset_key,  # type: ignore[arg-type]  # _result gives both
+            asset_key=result.asset_key,  # type: ignore[arg-type]  # check_result sets both
             check_name=result.check_name,  # type: ignore[arg-type]
             passed=result.passed,
             metadata=result.metadata,
             severity=result.severity,
+            partition=report["study"],
             description=result.description,
         )
 
@@ -86,7 +89,7 @@ def _champion_results(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[dg.A
 
 
 def _reports(context: dg.AssetCheckExecutionContext) -> dict[str, Mapping[str, Any]]:
-    """Return the champion's report of each study that is complete."""
+    """Return the champion's report of each requested study that is complete."""
     studies = checked_partitions(context, STUDIES.get_partition_keys())
     with user_errors():
         found = {study: study_status(study)["champion"] for study in studies}
