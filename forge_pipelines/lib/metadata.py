@@ -1,8 +1,9 @@
-"""What an asset's page shows: tables, pictures and figures as Dagster metadata."""
+"""Tables, pictures and figures of asset pages, as Dagster metadata."""
 
 import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -17,6 +18,21 @@ def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
 def sketch(svg: str, alt: str) -> dg.MarkdownMetadataValue:
     """Show a small SVG on the asset's page."""
     return dg.MetadataValue.md(f"![{alt}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+
+
+OPEN_MARKDOWN = 1000
+"""Markdown of fewer characters is shown on a page at once, longer one after a click."""
+
+
+def small_sketch(svg: str, alt: str) -> dg.MarkdownMetadataValue:
+    """Show a tiny SVG without a click: percent-encoded, which is shorter than base64."""
+    encoded = quote(svg, safe="=:/,-.'")
+    return dg.MetadataValue.md(f"![{alt}](data:image/svg+xml,{encoded})")
+
+
+def rounded(value: float) -> float:
+    """Return a number for a plot, with six significant digits."""
+    return float(f"{value:.6g}")
 
 
 def code_block(text: str, language: str) -> dg.MarkdownMetadataValue:

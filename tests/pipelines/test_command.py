@@ -112,7 +112,7 @@ def test_the_pages_show_figures_tables_and_pictures(evolved, instance):
     header = champion["metrics"].value.splitlines()[0]
     assert "train: SP500_BEAR_2008 | holdout: NASDAQ_BULL_2016" in header
     assert "timeframe: 1d" in champion["yaml"].value
-    assert champion["equity"].value.startswith("![equity](data:image/png;base64,")
+    assert champion["equity_picture"].value.startswith("![equity](data:image/png;base64,")
 
 
 def test_the_champion_is_checked(instance):

@@ -61,12 +61,33 @@ def test_pages_of_a_study(run):
     for dataset in ("train: SP500_BEAR_2008", "holdout: NASDAQ_BULL_2016"):
         assert "| reason |" in champion[f"trades, {dataset}"]
     assert "buy and hold, total return" in champion["metrics"]
+    assert list(champion)[:2] == ["rules", "equity"]
+    assert all(len(champion[key]) < 1000 for key in ("rules", "equity"))  # shown without a click
+    assert champion["rules"].startswith(("- long: ", "- short: "))
+    report = study_status("tiny")["champion"]
+    held = report["holdout"]["NASDAQ_BULL_2016"]["metrics"]
+    for metric in ("total_return", "max_drawdown"):
+        assert champion[f"train {metric}"] == pytest.approx(report["objectives"][metric], rel=1e-5)
+        assert champion[f"holdout {metric}"] == pytest.approx(held[metric], rel=1e-5)
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert checks.keys() == {"not_empty", "profit_on_holdout", "better_than_holding", "trades_on_holdout"}
+    assert {check.partition for check in checks.values()} == {"tiny"}
     better = checks["better_than_holding"]
     assert better.severity == dg.AssetCheckSeverity.WARN
     report = study_status("tiny")["champion"]["holdout"]["NASDAQ_BULL_2016"]
     assert better.passed == (report["metrics"]["total_return"] > report["buy_and_hold"])
+
+
+def test_of_three_objectives_every_pair_is_drawn(run):
+    three = TINY.replace("{metric: max_drawdown}]", "{metric: max_drawdown}, {metric: sharpe}]")
+    (front,) = pages(run(three.replace("generations: 6", "generations: 2")), "pareto_front")
+    pairs = {key for key in front if key.startswith("picture: ")}
+    assert pairs == {
+        "picture: total_return and max_drawdown",
+        "picture: total_return and sharpe",
+        "picture: max_drawdown and sharpe",
+    }
+    assert len({front[key] for key in pairs}) == 3
 
 
 def test_a_study_that_stalls_stops_where_its_islands_meet(run):

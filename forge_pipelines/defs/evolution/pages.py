@@ -1,6 +1,7 @@
 """Pages of generations, fronts and champions: what a person reads of a study in the UI."""
 
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import dagster as dg
@@ -16,11 +17,23 @@ from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.storage.tables import read_hypervolume, table_hash
 from forge_core.files import canonical_json, content_hash, read_table
 from forge_core.metrics.catalog import METRICS
+from forge_core.plays.describe import describe_play
+from forge_core.plays.model import Play
 from forge_core.plays.parser import parse_play
 from forge_core.plotting.png import equity_png, front_png
-from forge_core.plotting.svg import points_svg
+from forge_core.plotting.svg import curves_svg, points_svg
 from forge_pipelines.lib.materialization import Materialization
-from forge_pipelines.lib.metadata import Metadata, code_block, figure, markdown_table, picture, sketch
+from forge_pipelines.lib.metadata import (
+    OPEN_MARKDOWN,
+    Metadata,
+    code_block,
+    figure,
+    markdown_table,
+    picture,
+    rounded,
+    sketch,
+    small_sketch,
+)
 from forge_pipelines.lib.partitions import generation_key
 
 MANIFEST_TAG = "forge/study_manifest"
@@ -46,7 +59,7 @@ def generation_materialization(
             "dagster/row_count": figures["survivors"],
             "dagster/uri": dg.MetadataValue.path(figures["table"]),
             "content_hash": figures["content_hash"],
-            **{f"best {name}": value for name, value in figures["best"].items() if value is not None},
+            **{f"best {name}": rounded(value) for name, value in figures["best"].items() if value is not None},
             **{name: value for name, value in figures.items() if isinstance(value, int | float)},
         }
         if speed is not None:
@@ -89,15 +102,7 @@ def _describe_front(study: StudyPlan, front: pa.Table, report: FrontReport | dic
         "front": markdown_table(("Play", *(name.removeprefix("objective.") for name in shown)), rows),
     }
     if front.num_rows and len(objectives) > 1:
-        last = read_table(study.folder.generation_table(study.final_generation))
-        png = front_png(
-            _matrix(front, objectives),
-            names,
-            others=_matrix(last.filter(last["feasible"]), objectives),
-            chosen=front["play"].to_pylist().index(report["play"]),
-            title=f"{study.spec.name}: train",
-        )
-        metadata["picture"] = picture(png, "Pareto front")
+        metadata |= _front_pictures(study, front, names, str(report["play"]))
         fronts = fronts_over_generations(study)
         metadata["front_over_generations"] = sketch(
             points_svg(list(fronts.values()), names), f"front after generations {', '.join(map(str, fronts))}"
@@ -110,6 +115,26 @@ def _describe_front(study: StudyPlan, front: pa.Table, report: FrontReport | dic
         ],
     )
     return metadata
+
+
+def _front_pictures(study: StudyPlan, front: pa.Table, names: list[str], champion: str) -> Metadata:
+    """Return a picture of the front for every pair of objectives."""
+    last = read_table(study.folder.generation_table(study.final_generation))
+    others, chosen = last.filter(last["feasible"]), front["play"].to_pylist().index(champion)
+    pictures: Metadata = {}
+    for pair in combinations(range(len(names)), 2):
+        order = [*pair, *(i for i in range(len(names)) if i not in pair)]  # the first two are drawn
+        columns = [study.tables.objectives[i] for i in order]
+        png = front_png(
+            _matrix(front, columns),
+            [names[i] for i in order],
+            others=_matrix(others, columns),
+            chosen=chosen,
+            title=f"{study.spec.name}: train",
+        )
+        key = "picture" if len(names) == 2 else f"picture: {' and '.join(names[i] for i in pair)}"
+        pictures[key] = picture(png, "Pareto front")
+    return pictures
 
 
 def milestones(last: int, count: int) -> list[int]:
@@ -150,7 +175,7 @@ def _describe_champion(study: StudyPlan, report: dict[str, Any]) -> Metadata:
     parts = [(part, dataset, report[part][dataset]) for part in ("train", "holdout") for dataset in report[part]]
     columns = [f"{part}: {dataset}" for part, dataset, _ in parts]
     rows = [(m.name, *(figure(figures["metrics"][m.name]) for _, _, figures in parts), m.unit) for m in METRICS]
-    rows.append(("looks at this holdout", *(figure(figures.get("look")) for _, _, figures in parts), "count"))
+    rows.append(("holdout evaluation number", *(figure(figures.get("look")) for _, _, figures in parts), "count"))
     rows.append(("buy and hold, total return", *(figure(figures["buy_and_hold"]) for _, _, figures in parts), "share"))
     play, spec = parse_play(report["yaml"]), study.spec
     curves, trades = {}, {}
@@ -158,16 +183,38 @@ def _describe_champion(study: StudyPlan, report: dict[str, Any]) -> Metadata:
         result = backtest(play, study.open_feed(dataset), costs=spec.costs, cash=spec.cash, policy=spec.policy)
         curves[column] = result.equity / spec.cash
         trades[f"trades, {column}"] = _last_trades(result.trades)
+    values = [curve.to_numpy() for curve in curves.values()]
     return {
-        "dagster/uri": dg.MetadataValue.path(report["champion_play"]),
+        "rules": _rules(play),
+        "equity": small_sketch(curves_svg(values), "equity, train then holdout"),
+        **objective_figures(study, report),
         "play": report["play"],
         "chosen_by": report["chosen_by"],
-        **{f"train {objective}": value for objective, value in report["objectives"].items()},
+        "dagster/uri": dg.MetadataValue.path(report["champion_play"]),
         "metrics": markdown_table(("metric", *columns, "unit"), rows),
-        "equity": picture(equity_png(curves, title=spec.name, ylabel="equity / starting cash"), "equity"),
+        "equity_picture": picture(equity_png(curves, title=spec.name, ylabel="equity / starting cash"), "equity"),
         **trades,
         "yaml": code_block(report["yaml"], "yaml"),
     }
+
+
+def objective_figures(study: StudyPlan, report: dict[str, Any]) -> dict[str, float]:
+    """Return the study's own objectives as numbers that a page can plot: on train, and on each holdout dataset."""
+    figures = {f"train {name}": rounded(value) for name, value in report["objectives"].items()}
+    for metric in dict.fromkeys(objective.metric for objective in study.goals.objectives):
+        for dataset, found in report["holdout"].items():
+            value = found["metrics"][metric]
+            name = f"holdout {metric}" if len(report["holdout"]) == 1 else f"holdout {metric}, {dataset}"
+            if value is not None:
+                figures[name] = rounded(value)
+    return figures
+
+
+def _rules(play: Play) -> dg.MetadataValue[Any]:
+    """Show the rules in words, a line for each side, without a click."""
+    lines = describe_play(play).splitlines()
+    markdown = "\n".join(f"- {line}" for line in lines)
+    return dg.MetadataValue.md(markdown) if len(markdown) < OPEN_MARKDOWN else dg.MetadataValue.text(" | ".join(lines))
 
 
 def _last_trades(trades: pd.DataFrame) -> dg.MarkdownMetadataValue:
