@@ -1,4 +1,4 @@
-"""Write the list of features in docs/features.md anew from the registry: ``python docs/feature_table.py``."""
+"""Table of features in docs/features.md, written from the registry: ``python docs/feature_table.py``."""
 
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +11,7 @@ MARK = "<!-- written by docs/feature_table.py -->\n"
 
 
 def row(definition: FeatureDefinition) -> str:
-    """One line of the table: name, parameters with defaults, outputs with scales (default in bold), choices."""
+    """Return one line of the table: name, parameters with defaults, outputs with scales (default in bold), choices."""
     parameters = ", ".join(f"`{p.name}` {p.default:g}" for p in definition.parameters)
     by_scale = groupby(definition.outputs, key=lambda output: str(output.scale))
     names = {
@@ -23,7 +23,7 @@ def row(definition: FeatureDefinition) -> str:
 
 
 def table() -> str:
-    """Return the table of all features but the candlestick patterns, and the list of those, as Markdown."""
+    """Return the table of all features except candlestick patterns, and the list of those, as Markdown."""
     patterns = [definition for definition in all_features() if definition.name.startswith("cdl")]
     others = [definition for definition in all_features() if definition not in patterns]
     lines = ["| name | what | parameters and defaults | outputs (scale) | searched |", "|---|---|---|---|---|"]
@@ -33,7 +33,7 @@ def table() -> str:
 
 
 def page(text: str) -> str:
-    """Return the page with its list written anew."""
+    """Return the page with a new table."""
     before, _, _ = text.partition(MARK)
     return before + MARK + "\n" + table()
 

@@ -1,4 +1,4 @@
-"""Draw the README's picture of a finished study: its front, and the champion's equity beside buying and holding.
+"""Picture of a finished study for the README: its Pareto front, and the champion's equity compared with holding.
 
 Run ``python docs/pictures/draw_quickstart.py [study] [file]`` after ``make evolve``.
 """
@@ -19,7 +19,7 @@ BLUE, RED, GREY, GREEN = "#1f5fa8", "#b8322a", "#7a7a7a", "#2c7a3f"
 
 
 def draw_front(axes: Axes, study: str) -> None:
-    """All Plays of the front, by the first two objectives; the champion is marked."""
+    """Draw the Plays of the front by the first two objectives, with the champion marked."""
     front = read_front(study)
     champion = read_json(Home.current().study(study) / "champion.json")["play"]
     first, second = list(front.columns)[1:3]
@@ -31,7 +31,7 @@ def draw_front(axes: Axes, study: str) -> None:
 
 
 def draw_equity(axes: Axes, study: str) -> None:
-    """The champion's equity on each dataset, with costs, beginning at 1; holding the index is dotted."""
+    """Draw the champion's equity on each dataset, after costs, starting at 1; holding the index is dotted."""
     spec = load_study(study)
     play = Home.current().study(study) / "champion.yaml"
     for name, color in zip([*spec.train, *spec.holdout], (BLUE, GREEN, GREY, RED), strict=False):
@@ -46,7 +46,7 @@ def draw_equity(axes: Axes, study: str) -> None:
 
 
 def main(study: str = "quickstart", target: str = str(Path(__file__).parent / "quickstart.png")) -> None:
-    """Draw both halves into one PNG."""
+    """Draw front and equity into one PNG."""
     figure = Figure(figsize=(11, 3.8), layout="constrained", dpi=110)
     left, right = figure.subplots(1, 2, width_ratios=(2, 3))
     draw_front(left, study)

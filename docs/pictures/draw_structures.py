@@ -1,6 +1,6 @@
-"""Draw the pictures of docs/features.md: S&P 500 daily bars of the PyPI package ``arch`` and what each structure sees.
+"""Pictures of docs/features.md: each structure on S&P 500 daily bars of the PyPI package ``arch``.
 
-Run ``python docs/pictures/draw_structures.py [folder]``; the pictures come out the same every time.
+Run ``python docs/pictures/draw_structures.py [folder]``; the output is deterministic.
 """
 
 import sys
@@ -23,13 +23,13 @@ Columns = dict[str, np.ndarray]
 
 
 def load_bars() -> tuple[Columns, pd.DatetimeIndex]:
-    """The bars up to the end of 2011: a fall, a turn and a recovery."""
+    """Return the bars up to the end of 2011: a fall, a turn and a recovery."""
     frame = sp500.load().loc[:"2011-12-30"].iloc[-(LEAD + SHOWN) :]
     return {name.lower(): frame[name].to_numpy(dtype=np.float64) for name in frame.columns}, frame.index
 
 
 def candles(axes: Axes, bars: Columns, first: int) -> None:
-    """Bars as high-low sticks with a body from open to close, black where the close is below the open."""
+    """Draw bars as high-low sticks with a body from open to close, grey where the close is below the open."""
     x = np.arange(first, bars["close"].size)
     up = bars["close"][first:] >= bars["open"][first:]
     axes.vlines(x, bars["low"][first:], bars["high"][first:], color=GREY, linewidth=0.8, zorder=1)
@@ -39,13 +39,13 @@ def candles(axes: Axes, bars: Columns, first: int) -> None:
 
 
 def steps(axes: Axes, column: np.ndarray, first: int, colour: str, label: str, style: str = "-") -> None:
-    """One output as a line that changes where its value does."""
+    """Draw one output as a step line."""
     x = np.arange(first, column.size)
     axes.step(x, column[first:], where="mid", color=colour, linewidth=1.4, linestyle=style, label=label)
 
 
 def draw_swings(axes: Axes, bars: Columns, first: int) -> None:
-    """Last swing levels; the labels stand at the bar at which a swing is known."""
+    """Draw the last swing levels, labelled at the bar that confirms each swing."""
     columns = get_feature("swings").compute(bars, {})
     for kind, colour, above in (("high", RED, True), ("low", BLUE, False)):
         level, label = columns[f"last_{kind}"], columns[f"label_{kind}"]
@@ -64,7 +64,7 @@ def draw_swings(axes: Axes, bars: Columns, first: int) -> None:
 
 
 def draw_trend(axes: Axes, bars: Columns, first: int) -> None:
-    """The ground is coloured by the state."""
+    """Colour the background by the state."""
     state = get_feature("trend").compute(bars, {})["state"]
     for value, colour, label in ((1.0, GREEN, "state 1"), (-1.0, RED, "state -1")):
         axes.fill_between(
@@ -74,7 +74,7 @@ def draw_trend(axes: Axes, bars: Columns, first: int) -> None:
 
 
 def draw_breaks(axes: Axes, bars: Columns, first: int) -> None:
-    """Arrows at the breaking bars, and the levels that they broke."""
+    """Draw arrows at breaking bars, and the broken levels."""
     columns = get_feature("breaks").compute(bars, {})
     swings = get_feature("swings").compute(bars, {})
     steps(axes, swings["last_high"], first, GREY, "last swing high and low", ":")
@@ -90,7 +90,7 @@ def draw_breaks(axes: Axes, bars: Columns, first: int) -> None:
 
 
 def draw_zones(axes: Axes, bars: Columns, first: int) -> None:
-    """Support and resistance, thicker the more swings make them."""
+    """Draw support and resistance, with a line width of the number of touches."""
     columns = get_feature("zones").compute(bars, {"lookback": 55, "tolerance": 1.0})
     x = np.arange(first, bars["close"].size)
     for name, colour in (("support", BLUE), ("resistance", RED)):
@@ -101,7 +101,7 @@ def draw_zones(axes: Axes, bars: Columns, first: int) -> None:
 
 
 def draw_fibonacci(axes: Axes, bars: Columns, first: int) -> None:
-    """The levels of the leg known at each bar."""
+    """Draw the levels of the leg known at each bar."""
     columns = get_feature("fibonacci").compute(bars, {"left": 5, "right": 3})
     levels = [name for name in columns if name.startswith("level_")]
     for name, colour in zip(levels, mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(levels))), strict=True):
@@ -109,7 +109,7 @@ def draw_fibonacci(axes: Axes, bars: Columns, first: int) -> None:
 
 
 def draw_range(axes: Axes, bars: Columns, first: int) -> None:
-    """High, low and middle of the 20 bars before."""
+    """Draw high, low and middle of the 20 previous bars."""
     columns = get_feature("range").compute(bars, {})
     for name, colour in (("high", RED), ("middle", GREY), ("low", BLUE)):
         steps(axes, columns[name], first, colour, name)
@@ -126,7 +126,7 @@ PICTURES: dict[str, Callable[[Axes, Columns, int], None]] = {
 
 
 def main(folder: Path) -> None:
-    """Write one SVG a structure into ``folder``."""
+    """Write one SVG per structure into ``folder``."""
     bars, dates = load_bars()
     ticks = [at for at in range(LEAD, LEAD + SHOWN) if dates[at].month != dates[at - 1].month]
     for name, draw in PICTURES.items():
