@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
 
-.PHONY: help setup evolve ui test test-extras test-long lint docs bench bench-check constraints clean
+.PHONY: help setup evolve ui test test-extras test-long test-faults lint audit docs bench bench-check constraints clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,11 +38,17 @@ test-extras: $(VENV)/.extras ## Install the extras bench, ccxt and yahoo, and ru
 test-long: $(VENV)/.compiled ## Run the tests that take minutes
 	$(PYTEST) -m long
 
+test-faults: $(VENV)/.compiled ## Damage files, kill processes and flip bits from seeds; prints counts, takes half an hour
+	$(PYTEST) -m long -s tests/faults tests/test_sql_read_only.py
+
 lint: $(VENV)/.installed ## Check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(VENV)/.audit ## Look up known vulnerabilities of the exact versions in constraints.txt
+	PATH='$(BIN):$(PATH)' .ci/audit
 
 docs: $(VENV)/.docs ## Build the documentation site into build/site; warnings are errors
 	$(BIN)/mkdocs build --strict
@@ -81,6 +87,10 @@ export ACTIVATE_NOTE := \# Forge: makes `dagster job execute -j evolve` work as 
 
 $(VENV)/.extras: $(VENV)/.compiled
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench,ccxt,yahoo]'
+	@touch $@
+
+$(VENV)/.audit: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,audit]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

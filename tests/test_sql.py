@@ -180,3 +180,12 @@ def test_the_manual_names_every_view_and_its_examples_run(filled):
     for query in queries:
         if not set(re.findall(r'"(\w+\.\w+)"', query)) - known:
             run_query(query, filled)
+
+
+def test_the_volatility_example_leaves_out_the_lead_in(filled):
+    manual = (ROOT / "docs" / "sql.md").read_text()
+    (query,) = [text for text in re.findall(r"^```sql\n(.*?)```", manual, re.M | re.S) if "volatility" in text]
+    found = run_query(query, filled)
+    assert found["month"].min() == pd.Timestamp("2013-01-01")
+    assert len(found) == 24
+    assert found["volatility"].notna().all()
