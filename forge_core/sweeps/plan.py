@@ -151,6 +151,7 @@ class SweepPlan:
             "home": str(self.home.root),
             "engine": self.engine,
             "tests": self.tests,
+            "series": len(self.tasks),
             "tasks": [task.document() for task in self.tasks],
         }
 

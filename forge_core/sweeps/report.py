@@ -1,6 +1,7 @@
 """What a sweep comes to: its ranking on disk, how far it is, and tables of its results for other programs."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from forge_core.sweeps.ranking import parameter_map, rank, rank_strategies
 from forge_core.sweeps.results import RESULT_SCHEMA, TRADES_SCHEMA, Shelf, positions
 
 EXPORTS = ("ranking", "strategies", "results", "trades")
+_EXAMPLES = 3  # errors that are quoted
 _SUFFIXES = (".csv", ".parquet")
 
 
@@ -76,6 +78,28 @@ def sweep_status(plan: SweepPlan) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Tests of a sweep that are ``done``, of these ``failed``, and the first distinct errors with their symbols."""
+
+    done: int
+    failed: int
+    errors: tuple[str, ...]
+
+
+def read_failures(plan: SweepPlan) -> Failures:
+    """Return how many tests of a sweep are on record as failed, with examples of their errors."""
+    done = failed = 0
+    errors: dict[str, str] = {}
+    for task in plan.tasks:
+        for table in _tables(plan, task, "results", Filters(), ["error"]):
+            done += table.num_rows
+            failed += table.num_rows - table["error"].null_count
+            for error in pc.unique(table["error"].drop_null()).to_pylist():
+                errors.setdefault(error, f"{task.name}: {error}")
+    return Failures(done, failed, tuple(list(errors.values())[:_EXAMPLES]))
 
 
 def month_figures(plan: SweepPlan) -> dict[str, dict[str, Any]]:

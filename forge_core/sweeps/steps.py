@@ -10,11 +10,11 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from forge_core.errors import ConfigError
-from forge_core.parallelism import worker_count
+from forge_core.errors import ConfigError, StudyError
+from forge_core.parallelism import threads_per_task, worker_count
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan, read_plan
-from forge_core.sweeps.report import ranking_folder, write_ranking
+from forge_core.sweeps.report import ranking_folder, read_failures, write_ranking
 from forge_core.sweeps.spec import SweepSpec, list_sweeps, load_sweep, month_label
 from forge_core.sweeps.task import is_complete, run_task
 
@@ -53,14 +53,18 @@ def run_sweep_task(
     interval: str,
     months: Collection[str] | None = None,
     log: logging.Logger | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
-    """Do what is missing of one symbol and interval, of ``months`` alone if they are named; return a report.
+    """Run the missing tests of one symbol and interval, of ``months`` alone if they are named; return a report.
 
-    The report counts tests: asked, known (there already), run, failed (of those), kept (whose trades were written).
+    ``threads`` is by default the workers divided among the sweep's series; it changes no result. The report counts
+    tests: asked, known (there already), run, failed (of those), kept (whose trades were written).
     """
     read = SweepPlan.read(plan)
     wanted = None if months is None else {month_label(month) for month in months}
-    return run_task(read, read.task(symbol, interval), wanted, log).document()
+    if threads is None:
+        threads = threads_per_task(plan["series"])
+    return run_task(read, read.task(symbol, interval), wanted, log, threads).document()
 
 
 def run_sweep(
@@ -76,8 +80,9 @@ def run_sweep(
         raise ConfigError(f"workers is {workers}: it must be 1 or more")
     plan = plan_sweep(spec, home, log)
     names = [(task["symbol"], task["interval"]) for task in pending_tasks(plan)]
+    threads = max(1, workers // max(1, min(workers, len(names))))
     with ThreadPoolExecutor(workers) as pool:
-        running = [pool.submit(run_sweep_task, plan, *name, None, log) for name in names]
+        running = [pool.submit(run_sweep_task, plan, *name, None, log, threads) for name in names]
         try:
             reports = [task.result() for task in running]
         except BaseException:
@@ -89,13 +94,27 @@ def run_sweep(
 def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[str, Any]:
     """Rank all results of the sweep, write the ranking (see ``write_ranking``), and add up the tasks' reports.
 
-    Returns the sweep's name, its tests (asked, known, run, failed, kept: see ``run_sweep_task``), where the ranking is
-    and the best strategy in it. Tasks without a report were complete before.
+    Returns the sweep's name, its tests (asked, known, run, failed, kept: see ``run_sweep_task``), ``failed_in_all``
+    (those on record that failed, now or before), up to three of their ``errors``, where the ranking is and the best
+    strategy in it. Tasks without a report were complete before. Raises StudyError when every test failed.
     """
     read = SweepPlan.read(plan)
+    failures = read_failures(read)
+    if failures.failed and failures.failed == failures.done:
+        raise StudyError(
+            f"sweep {read.spec.name!r}: all {failures.done:,} tests failed; the first errors: "
+            + "; ".join(failures.errors)
+        )
     totals = {key: sum(report[key] for report in reports) for key in ("run", "failed", "kept")}
     totals = {"asked": read.tests, "known": read.tests - totals["run"], **totals}
     ranking = write_ranking(read)
     best = None if ranking.empty else f"{ranking['strategy'].iloc[0]} {ranking['parameters'].iloc[0]}"
     folder = ranking_folder(read.spec.name, read.home)
-    return {"sweep": read.spec.name, **totals, "best": best, "ranking": str(folder / "ranking.parquet")}
+    totals["failed_in_all"] = failures.failed
+    return {
+        "sweep": read.spec.name,
+        **totals,
+        "errors": list(failures.errors),
+        "best": best,
+        "ranking": str(folder / "ranking.parquet"),
+    }

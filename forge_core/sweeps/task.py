@@ -2,15 +2,17 @@
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.engine.simulate import simulate
-from forge_core.engine.windows import simulate_spans
+from forge_core.engine.windows import SpanResults, simulate_spans
 from forge_core.errors import DataError, ForgeError, StudyError
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 CHUNK_ROWS = 20_000  # tests in memory before they are written
 CHUNK_TRADES = 100_000
 _PROGRESS_SECONDS = 5.0
+_AHEAD = 4  # variants submitted per thread before the first is written
 
 
 @dataclass
@@ -57,18 +60,37 @@ class Report:
         )
 
 
-def run_task(plan: SweepPlan, task: Task, months: set[str] | None = None, log: logging.Logger | None = None) -> Report:
-    """Do what is missing of one task, of ``months`` alone if they are named, and write it.
+@dataclass(frozen=True)
+class _Outcome:
+    """The results of one variant: of ``cells`` what was ``found``, or the ``error``; the trades kept, by cell."""
 
-    A test that fails is recorded with its error, and the others go on. Raises DataError when the bars of the plan are
-    gone or a file of results is damaged, StudyError when the plan was made for another engine.
+    test: int
+    cells: NDArray[np.int64]
+    found: SpanResults | None = None
+    annualization: NDArray[np.float64] | None = None
+    trades: tuple[tuple[int, dict[str, NDArray[Any]]], ...] = ()
+    error: str | None = None
+
+
+def run_task(
+    plan: SweepPlan,
+    task: Task,
+    months: set[str] | None = None,
+    log: logging.Logger | None = None,
+    threads: int = 1,
+) -> Report:
+    """Run the missing tests of one task, of ``months`` alone if they are named, on ``threads``, and write them.
+
+    A test that fails is recorded with its error; the others run. Neither results nor files depend on ``threads``: the
+    kernels run side by side, and results are written in the order of the plan. Raises DataError when the bars of the
+    plan are gone or a file of results is damaged, StudyError when the plan was made for another engine.
     """
     log = log or logger
     if plan.engine != planning.ENGINE:
         planned = f"sweep {plan.spec.name!r} was planned for engine {plan.engine}"
         raise StudyError(f"{planned}, this is {planning.ENGINE}: run it again")
     with locked(plan.home, task, log):
-        return _Worker(plan, task, months, log).run()
+        return _Worker(plan, task, months, log, threads).run()
 
 
 def is_complete(plan: SweepPlan, task: Task) -> bool:
@@ -81,8 +103,8 @@ def is_complete(plan: SweepPlan, task: Task) -> bool:
 class _Worker:
     """The state of one task while it runs; it holds the task's lock."""
 
-    def __init__(self, plan: SweepPlan, task: Task, months: set[str] | None, log: logging.Logger) -> None:
-        self.plan, self.task, self.log = plan, task, log
+    def __init__(self, plan: SweepPlan, task: Task, months: set[str] | None, log: logging.Logger, threads: int) -> None:
+        self.plan, self.task, self.log, self.threads = plan, task, log, threads
         self.tests = plan.test_hashes(task.interval)
         self.results = Shelf(plan.home, "results", task.symbol, task.interval)
         self.trades = Shelf(plan.home, "trades", task.symbol, task.interval)
@@ -92,7 +114,7 @@ class _Worker:
         self.kept: list[tuple[int, int, dict[str, NDArray[Any]]]] = []
         self.kept_trades = 0
         self.faults: Counter[str] = Counter()
-        self.begun = self.said = time.monotonic()
+        self.started = self.last_logged = time.monotonic()
 
     def run(self) -> Report:
         for shelf in (self.results, self.trades):
@@ -109,31 +131,61 @@ class _Worker:
         for fault, count in self.faults.items():
             self.log.warning(f"{self.task.name}: {count:,} tests failed: {fault}")
         self.report.failed = self.faults.total()
-        self.report.seconds = time.monotonic() - self.begun
+        self.report.seconds = time.monotonic() - self.started
         self.log.info(str(self.report))
         return self.report
 
     def test(self, missing: NDArray[np.bool_], untraded: NDArray[np.bool_]) -> None:
-        """Run the variants one after the other, each on all the months it lacks: its columns are computed once."""
+        """Run each variant on all its missing months, and write the results in the order of the variants."""
         months = self.open()
-        for test in map(int, np.flatnonzero((missing | untraded).any(axis=1))):
-            cells, traded = np.flatnonzero(missing[test]), np.flatnonzero(untraded[test])
+
+        def run(test: int) -> _Outcome:
+            return self.run_variant(test, np.flatnonzero(missing[test]), np.flatnonzero(untraded[test]), months)
+
+        pending = iter(np.flatnonzero((missing | untraded).any(axis=1)).tolist())
+        with ThreadPoolExecutor(self.threads, "sweep") as pool:
+            running = deque(pool.submit(run, test) for test in islice(pending, _AHEAD * self.threads))
             try:
-                play = self.play(test)
-                if cells.size:
-                    self.simulate(test, cells, play, months)
-                    cells = cells[:0]
-                for cell in map(int, traded):
-                    self.keep_trades(test, cell, play, months.month(cell))
-            except (MemoryError, OSError):
-                raise  # the machine's fault, not the test's
-            except ForgeError as error:
-                self.fail(test, cells, str(error))
-            except Exception as error:
-                self.fail(test, cells, f"{type(error).__name__}: {error}")
-            if self.buffer.rows >= CHUNK_ROWS or self.kept_trades >= CHUNK_TRADES:
-                self.flush()
-            self.say()
+                while running:
+                    self.take(running.popleft().result())
+                    running.extend(pool.submit(run, test) for test in islice(pending, 1))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def run_variant(
+        self, test: int, cells: NDArray[np.int64], traded: NDArray[np.int64], months: MonthFeeds
+    ) -> _Outcome:
+        """Test one variant on ``cells``, and record its trades on ``traded``; it changes nothing of the worker's."""
+        found, periods, trades = None, None, []
+        try:
+            play = self.play(test)
+            if cells.size:
+                found, periods = self.simulate(test, cells, play, months)
+            for cell in traded.tolist():
+                trades.append((cell, self.record_trades(test, play, months.month(cell))))
+        except (MemoryError, OSError):
+            raise  # the machine's fault, not the test's
+        except ForgeError as error:
+            return _Outcome(test, cells, found, periods, tuple(trades), str(error))
+        except Exception as error:
+            return _Outcome(test, cells, found, periods, tuple(trades), f"{type(error).__name__}: {error}")
+        return _Outcome(test, cells, found, periods, tuple(trades))
+
+    def take(self, outcome: _Outcome) -> None:
+        """Add the results of one variant to those in memory, and write them when they are many."""
+        if outcome.found is not None and outcome.annualization is not None:
+            self.buffer.add(outcome.test, outcome.cells, outcome.found, outcome.annualization)
+            self.report.run += outcome.cells.size
+        elif outcome.error is not None:
+            self.fail(outcome.test, outcome.cells, outcome.error)
+        for cell, trades in outcome.trades:
+            self.kept.append((outcome.test, cell, trades))
+            self.kept_trades += trades["side"].size
+            self.report.kept += 1
+        if self.buffer.rows >= CHUNK_ROWS or self.kept_trades >= CHUNK_TRADES:
+            self.flush()
+        self.log_progress()
 
     def open(self) -> MonthFeeds:
         """Return the months of the task's cells."""
@@ -161,23 +213,24 @@ class _Worker:
         check_play(play)
         return play
 
-    def simulate(self, test: int, cells: NDArray[np.int64], play: Play, months: MonthFeeds) -> None:
+    def simulate(
+        self, test: int, cells: NDArray[np.int64], play: Play, months: MonthFeeds
+    ) -> tuple[SpanResults, NDArray[np.float64]]:
+        """Return the results of one variant on ``cells``, and the returns a year of each."""
         feed, firsts = months.feed, months.first_signals(play, cells)
         starts, ends = months.starts[cells], months.ends[cells]
         found = simulate_spans(play, feed, starts, ends, first_signals=firsts, **self.settings(test))
         years = (feed.time[ends - 1] + feed.bar_microseconds - feed.time[starts]) / YEAR_MICROSECONDS
         days, usual = np.diff(found.offsets), float(feed.instrument.annualization)
         periods = [periods_a_year(*each, feed.bar_microseconds, usual) for each in zip(days, years, strict=True)]
-        self.buffer.add(test, cells, found, np.array(periods))
-        self.report.run += cells.size
+        return found, np.array(periods)
 
-    def keep_trades(self, test: int, cell: int, play: Play, feed: Feed) -> None:
+    def record_trades(self, test: int, play: Play, feed: Feed) -> dict[str, NDArray[Any]]:
+        """Return the trades of one variant on the feed of a month."""
         trades = simulate(play, feed, record=True, **self.settings(test)).trades
         if trades is None:
             raise DataError("the engine kept no trades")
-        self.kept.append((test, cell, trades))
-        self.kept_trades += trades["side"].size
-        self.report.kept += 1
+        return trades
 
     def settings(self, test: int) -> dict[str, Any]:
         spec = self.plan.spec
@@ -207,11 +260,11 @@ class _Worker:
             self.trades.append(trades_table(columns, [trades for _, _, trades in self.kept]))
             self.kept, self.kept_trades = [], 0
 
-    def say(self) -> None:
-        """Tell now and then how far it is."""
+    def log_progress(self) -> None:
+        """Log the progress, every few seconds."""
         now = time.monotonic()
-        if now - self.said >= _PROGRESS_SECONDS:
-            self.said = now
-            self.report.seconds = now - self.begun
+        if now - self.last_logged >= _PROGRESS_SECONDS:
+            self.last_logged = now
+            self.report.seconds = now - self.started
             self.report.failed = self.faults.total()
             self.log.info(str(self.report))

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -249,7 +250,56 @@ def test_a_failing_test_is_recorded_and_the_others_go_on(futures, monkeypatch, c
     assert all(failed[name].null_count == failed.num_rows for name in TRADED)
     assert f"{report['failed']} failed" in caplog.text
     assert any(r.levelname == "WARNING" and "ZeroDivisionError: by hand" in r.message for r in caplog.records)
-    assert run_sweep(spec, futures, log=quiet())["known"] == report["asked"]  # recorded, so not tried again
+    assert report["failed_in_all"] == report["failed"]
+    assert report["errors"] == ["ZS 4h: ZeroDivisionError: by hand"]
+    again = run_sweep(spec, futures, log=quiet())
+    assert again["known"] == report["asked"]  # recorded, so not tried again
+    assert (again["failed"], again["failed_in_all"]) == (0, report["failed"])
+
+
+def test_a_sweep_of_which_every_test_failed_ends_as_failed(futures, monkeypatch):
+    def breaking(play, *rest, **settings):
+        raise ZeroDivisionError(f"by hand in {play.name}")
+
+    monkeypatch.setattr(tasks, "simulate_spans", breaking)
+    spec = sweep(strategies={"ema": {"short_period": [3, 4, 5, 8], "long_period": 13}})
+    for _ in range(2):  # run again, all of it is known, and it fails again
+        with pytest.raises(StudyError, match=r"all \d+ tests failed; the first errors: ZS 4h: ZeroDiv") as caught:
+            run_sweep(spec, futures, log=quiet())
+        assert str(caught.value).count("by hand in ema_") == 3
+
+
+# ---------------------------------------------------------------- threads
+
+
+def test_threads_change_no_result_and_no_file(futures, monkeypatch):
+    """The variants of one series run side by side; files are written in the order of the plan."""
+    together, inside, most = threading.Barrier(2), 0, 0
+    simulate_spans, lock = tasks.simulate_spans, threading.Lock()
+
+    def meeting(play, *rest, **settings):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        together.wait(timeout=60)  # breaks unless two variants run at the same time
+        found = simulate_spans(play, *rest, **settings)
+        with lock:
+            inside -= 1
+        return found
+
+    spec = sweep(strategies={"ema": {"short_period": [3, 5, 6, 8], "long_period": [13, 21]}}, verbose=True)
+    monkeypatch.setattr(tasks, "CHUNK_ROWS", 12)
+    run_sweep(spec, futures, workers=1, log=quiet())
+    expected = content(futures)
+    files = sorted(path.relative_to(futures.mass_tests) for path in futures.mass_tests.rglob("*.parquet"))
+    for kind in ("results", "trades"):
+        shutil.rmtree(futures.mass_tests / kind)
+    monkeypatch.setattr(tasks, "simulate_spans", meeting)
+    run_sweep(spec, futures, workers=2, log=quiet())
+    assert most == 2
+    pd.testing.assert_frame_equal(content(futures), expected)
+    assert sorted(path.relative_to(futures.mass_tests) for path in futures.mass_tests.rglob("*.parquet")) == files
 
 
 def test_what_is_the_machines_fault_ends_the_run_and_is_not_recorded(futures, monkeypatch):
@@ -314,13 +364,14 @@ def test_a_perpetual_is_tested_with_its_funding_and_fails_without(home, funded):
         if funded:
             store.upsert_funding("BTCUSDTPERP", rates, source="made up")
     spec = sweep(symbols=["BTCUSDTPERP"], strategies={"ema": {"short_period": [3, 5], "long_period": 13}}, verbose=True)
+    if not funded:
+        with pytest.raises(StudyError, match=r"all 10 tests failed; .* funding series is missing"):
+            run_sweep(spec, home, log=quiet())
+        assert all("funding series is missing" in error for error in all_rows(home)["error"].to_pylist())
+        return
     report = run_sweep(spec, home, log=quiet())
     rows = all_rows(home)
     assert report["run"] == rows.num_rows == 2 * 5
-    if not funded:
-        assert report["failed"] == report["run"]
-        assert all("funding series is missing" in error for error in rows["error"].to_pylist())
-        return
     assert report["failed"] == 0
     assert any(abs(value) > 0 for value in rows["financing"].to_pylist())
     plan = SweepPlan.make(spec, home, quiet())
