@@ -63,7 +63,7 @@ def test_a_sweep_runs_as_many_tasks_as_there_are_workers(monkeypatch: pytest.Mon
     monkeypatch.setattr(sweeps, "plan_sweep", lambda *_: {})
     monkeypatch.setattr(sweeps, "pending_tasks", lambda plan: tasks)
     monkeypatch.setattr(sweeps, "run_sweep_task", run_task)
-    monkeypatch.setattr(sweeps, "finish_sweep", lambda plan, reports: {})
+    monkeypatch.setattr(sweeps, "finish_sweep", lambda plan, reports: {"errors": []})
     monkeypatch.setenv("FORGE_WORKERS", "2")
     sweeps.run_sweep(sweep(), log=quiet())
     assert most == 2

@@ -20,6 +20,7 @@ from forge_core.sweeps.task import is_complete, run_task
 
 __all__ = [
     "SweepSpec",
+    "check_results",
     "finish_sweep",
     "list_sweeps",
     "load_sweep",
@@ -70,7 +71,7 @@ def run_sweep_task(
 def run_sweep(
     spec: SweepSpec, home: Home | None = None, *, workers: int | None = None, log: logging.Logger | None = None
 ) -> dict[str, Any]:
-    """Run a whole sweep in this process; return its report (see ``finish_sweep``).
+    """Run a whole sweep in this process; return its report (see ``finish_sweep``), or raise as ``check_results`` does.
 
     ``workers``: symbols and intervals at a time, by default the number of workers (``forge_core.parallelism``). It
     changes no result.
@@ -88,7 +89,9 @@ def run_sweep(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return finish_sweep(plan, reports)
+    report = finish_sweep(plan, reports)
+    check_results(report)
+    return report
 
 
 def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[str, Any]:
@@ -96,15 +99,10 @@ def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[st
 
     Returns the sweep's name, its tests (asked, known, run, failed, kept: see ``run_sweep_task``), ``failed_in_all``
     (those on record that failed, now or before), up to three of their ``errors``, where the ranking is and the best
-    strategy in it. Tasks without a report were complete before. Raises StudyError when every test failed.
+    strategy in it. Tasks without a report were complete before. ``check_results`` raises where every test failed.
     """
     read = SweepPlan.read(plan)
     failures = read_failures(read)
-    if failures.failed and failures.failed == failures.done:
-        raise StudyError(
-            f"sweep {read.spec.name!r}: all {failures.done:,} tests failed; the first errors: "
-            + "; ".join(failures.errors)
-        )
     totals = {key: sum(report[key] for report in reports) for key in ("run", "failed", "kept")}
     totals = {"asked": read.tests, "known": read.tests - totals["run"], **totals}
     ranking = write_ranking(read)
@@ -118,3 +116,12 @@ def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[st
         "best": best,
         "ranking": str(folder / "ranking.parquet"),
     }
+
+
+def check_results(report: dict[str, Any]) -> None:
+    """Raise StudyError, with the first errors, where every test of a finished sweep failed."""
+    if report["errors"] and report["failed_in_all"] == report["asked"]:
+        raise StudyError(
+            f"sweep {report['sweep']!r}: all {report['asked']:,} tests failed; the first errors: "
+            + "; ".join(report["errors"])
+        )

@@ -109,9 +109,8 @@ def test_a_month_can_be_materialized_by_itself_and_then_the_rest(workspace, inst
     shown = materialized(one)["mass_test_results", "2008-10"]
     assert (shown["dagster/row_count"], shown["tests_run_now"]) == (12, 12)
     rest = run(instance)
-    assert rest.output_for_node("rank_tests") | {"best": None, "ranking": None} == {
-        "sweep": "small", "asked": 48, "known": 12, "run": 36, "failed": 0, "kept": 0, "best": None, "ranking": None,
-    }  # fmt: skip
+    counts = {"sweep": "small", "asked": 48, "known": 12, "run": 36, "failed": 0, "kept": 0, "errors": []}
+    assert counts.items() <= rest.output_for_node("rank_tests").items()
     assert ("mass_test_results", "2008-10") not in materialized(rest)  # known as it is
 
 
