@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forge_core.errors import ConfigError, unknown
 from forge_core.files import content_hash, read_table
 from forge_core.sweeps.plan import SweepPlan, Task
-from forge_core.sweeps.results import Shelf, positions
+from forge_core.sweeps.results import ResultFiles, positions
 from forge_core.sweeps.spec import MonthRange, month_label
 
 Floats = NDArray[np.float64]
@@ -115,7 +115,7 @@ def _read(
     cells = [cell.hash for cell in task.cells]
     month_of = np.array([place[cell.month] for cell in task.cells], np.int64)
     parts = []
-    for path in Shelf(plan.home, "results", task.symbol, task.interval).files():
+    for path in ResultFiles(plan.home, "results", task.symbol, task.interval).files():
         table = read_table(path, columns=["cell", "test", "error", "daily_returns", *metrics])
         variant, cell = positions(table["test"], tests), positions(table["cell"], cells)
         asked = (variant >= 0) & (cell >= 0) & wanted[variant]
@@ -143,7 +143,7 @@ def month_hashes(plan: SweepPlan) -> dict[str, str]:
     done: dict[str, list[str]] = {}
     for task in plan.tasks:
         tests = plan.test_hashes(task.interval)
-        found = Shelf(plan.home, "results", task.symbol, task.interval).done([c.hash for c in task.cells], tests)
+        found = ResultFiles(plan.home, "results", task.symbol, task.interval).done([c.hash for c in task.cells], tests)
         for cell, column in zip(task.cells, found.T, strict=True):
             if column.any():
                 there = content_hash(cell.hash, *(tests[k] for k in np.flatnonzero(column)))

@@ -47,7 +47,7 @@ _STORE_WAIT = 120.0  # seconds for another process to let go of the store
 
 
 @dataclass(frozen=True)
-class Cell:
+class MonthSlice:
     """One month of one symbol and interval, and the hashes of what its results depend on."""
 
     month: str
@@ -68,7 +68,7 @@ class Task:
     instrument: Instrument
     costs: Costs
     switch_times: tuple[int, ...] | None  # microseconds, None for what does not roll
-    cells: tuple[Cell, ...]
+    cells: tuple[MonthSlice, ...]
 
     @property
     def name(self) -> str:
@@ -110,7 +110,7 @@ class Task:
             instrument=Instrument.model_validate(document["instrument"]),
             costs=Costs.model_validate(document["costs"]),
             switch_times=None if times is None else tuple(times),
-            cells=tuple(Cell(*cell) for cell in document["cells"]),
+            cells=tuple(MonthSlice(*cell) for cell in document["cells"]),
         )
 
 
@@ -259,7 +259,7 @@ def _task(series: Series, origin: str, spec: SweepSpec, dates: SwitchDates, home
     for k in np.flatnonzero(wanted & (months.ends >= MIN_ROWS)):
         rolled = _switch_hash(stamps, times[0], times[months.ends[k] - 1])
         what = {**shared, "month": months.labels[k], "data": hashes[k], "switches": rolled}
-        cells.append(Cell(months.labels[k], content_hash(canonical_json(what)), hashes[k], rolled))
+        cells.append(MonthSlice(months.labels[k], content_hash(canonical_json(what)), hashes[k], rolled))
     return Task(
         symbol=series.symbol,
         interval=series.interval,

@@ -18,7 +18,7 @@ from forge_core.plotting.png import heat_png
 from forge_core.sweeps.loading import Filters
 from forge_core.sweeps.plan import SweepPlan, Task
 from forge_core.sweeps.ranking import parameter_map, rank, rank_strategies
-from forge_core.sweeps.results import RESULT_SCHEMA, TRADES_SCHEMA, Shelf, positions
+from forge_core.sweeps.results import RESULT_SCHEMA, TRADES_SCHEMA, ResultFiles, positions
 
 EXPORTS = ("ranking", "strategies", "results", "trades")
 _EXAMPLES = 3  # errors that are quoted
@@ -57,9 +57,9 @@ def sweep_status(plan: SweepPlan) -> pd.DataFrame:
     rows = []
     for task in plan.tasks:
         tests, cells = plan.test_hashes(task.interval), [cell.hash for cell in task.cells]
-        shelf = Shelf(plan.home, "results", task.symbol, task.interval)
+        files = ResultFiles(plan.home, "results", task.symbol, task.interval)
         done, failed = 0, 0
-        for path in shelf.files():
+        for path in files.files():
             table = read_table(path, columns=["cell", "test", "error"])
             asked = (positions(table["test"], tests) >= 0) & (positions(table["cell"], cells) >= 0)
             done += int(asked.sum())
@@ -185,7 +185,7 @@ def _tables(
     tests, cells = plan.test_hashes(task.interval), [cell.hash for cell in task.cells]
     wanted = np.array([filters.wants(variant.strategy.name) for variant in plan.spec.variants], np.bool_)
     found = []
-    for path in Shelf(plan.home, kind, task.symbol, task.interval).files():
+    for path in ResultFiles(plan.home, kind, task.symbol, task.interval).files():
         table = read_table(path, columns=None if columns is None else ["cell", "test", *columns])
         test = positions(table["test"], tests)
         asked = (test >= 0) & (positions(table["cell"], cells) >= 0) & wanted[test]

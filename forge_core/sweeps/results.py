@@ -83,7 +83,7 @@ TRADES_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ResultFiles:
     """The files of one symbol and interval; ``kind`` is ``results`` or ``trades``."""
 
     home: Home
@@ -94,7 +94,7 @@ class Shelf:
     @property
     def folder(self) -> Path:
         """Where its files are."""
-        return shelf_folder(self.home, self.kind) / safe_name(self.symbol, "symbol") / safe_name(self.interval)
+        return result_folder(self.home, self.kind) / safe_name(self.symbol, "symbol") / safe_name(self.interval)
 
     def files(self) -> list[Path]:
         """Return its files."""
@@ -121,7 +121,7 @@ class Shelf:
             leftover.unlink(missing_ok=True)
 
 
-def shelf_folder(home: Home, kind: str) -> Path:
+def result_folder(home: Home, kind: str) -> Path:
     """Return the folder of all results or of all trades."""
     return home.mass_tests / kind
 

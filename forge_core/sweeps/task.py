@@ -23,7 +23,7 @@ from forge_core.sweeps import plan as planning
 from forge_core.sweeps.month_feeds import AdjustedMonths, MonthFeeds, SeriesMonths
 from forge_core.sweeps.months import Months, cut_months
 from forge_core.sweeps.plan import SweepPlan, Task
-from forge_core.sweeps.results import ResultBuffer, Shelf, identity, locked, trades_table
+from forge_core.sweeps.results import ResultBuffer, ResultFiles, identity, locked, trades_table
 from forge_core.sweeps.series import load_series
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def is_complete(plan: SweepPlan, task: Task) -> bool:
     """Whether nothing of a task is missing."""
     cells, tests = [cell.hash for cell in task.cells], plan.test_hashes(task.interval)
     kinds = ("results", "trades") if plan.spec.verbose else ("results",)
-    return all(Shelf(plan.home, kind, task.symbol, task.interval).done(cells, tests).all() for kind in kinds)
+    return all(ResultFiles(plan.home, kind, task.symbol, task.interval).done(cells, tests).all() for kind in kinds)
 
 
 class _Worker:
@@ -106,8 +106,8 @@ class _Worker:
     def __init__(self, plan: SweepPlan, task: Task, months: set[str] | None, log: logging.Logger, threads: int) -> None:
         self.plan, self.task, self.log, self.threads = plan, task, log, threads
         self.tests = plan.test_hashes(task.interval)
-        self.results = Shelf(plan.home, "results", task.symbol, task.interval)
-        self.trades = Shelf(plan.home, "trades", task.symbol, task.interval)
+        self.results = ResultFiles(plan.home, "results", task.symbol, task.interval)
+        self.trades = ResultFiles(plan.home, "trades", task.symbol, task.interval)
         self.wanted = np.array([months is None or cell.month in months for cell in task.cells], np.bool_)
         self.report = Report(task.symbol, task.interval, asked=int(self.wanted.sum()) * len(self.tests))
         self.buffer = ResultBuffer(plan, task, self.tests)
@@ -117,8 +117,8 @@ class _Worker:
         self.started = self.last_logged = time.monotonic()
 
     def run(self) -> Report:
-        for shelf in (self.results, self.trades):
-            shelf.clear_leftovers()
+        for files in (self.results, self.trades):
+            files.clear_leftovers()
         cells = [cell.hash for cell in self.task.cells]
         missing = ~self.results.done(cells, self.tests) & self.wanted
         untraded = np.zeros_like(missing)

@@ -100,7 +100,7 @@ def plays(plan: StudyPlan) -> list:
 def test_threads_change_nothing(plan: StudyPlan, plays: list) -> None:
     with plan.evaluator(plan.spec.train, 1) as one, plan.evaluator(plan.spec.train, 4) as four:
         for (a, daily_a), (b, daily_b) in zip(one.evaluate_all(plays), four.evaluate_all(plays), strict=True):
-            assert (a.objectives, a.violations, a.reason) == (b.objectives, b.violations, b.reason)
+            assert (a.objectives, a.violations, a.error) == (b.objectives, b.violations, b.error)
             np.testing.assert_array_equal(a.metrics, b.metrics)
             for x, y in zip(daily_a, daily_b, strict=True):
                 np.testing.assert_array_equal(x, y)
@@ -129,7 +129,7 @@ def test_one_play_that_fails_stops_nobody(plan: StudyPlan, plays: list, monkeypa
     monkeypatch.setattr(evaluation, "simulate", fails_once)
     with plan.evaluator(plan.spec.train, 2) as evaluator:
         results = evaluator.evaluate_all(plays)
-    reasons = [result.reason for result, _ in results]
+    reasons = [result.error for result, _ in results]
     assert reasons[3] == "SP500_BEAR_2008: FloatingPointError: a numerical accident"
     assert reasons.count(None) == len(plays) - 1
     assert results[3][1] == ()

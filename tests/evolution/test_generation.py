@@ -126,9 +126,9 @@ def test_where_there_is_nothing_new_the_known_result_is_taken() -> None:
         assert len(generation.offspring) == 10
         for child in generation.offspring:
             assert child.evaluation.objectives == made_up(child.play).objectives
-        fresh = [child.play for child in generation.offspring if not child.known]
+        fresh = [child.play for child in generation.offspring if not child.is_duplicate]
         assert fresh == [trial.play_hash for trial in generation.trials]
-    assert all(child.known for child in done[-1].offspring)
+    assert all(child.is_duplicate for child in done[-1].offspring)
     assert len(done[-1].survivors) == len({i.play for i in done[-1].survivors}) <= 10
 
 

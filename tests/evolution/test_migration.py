@@ -44,7 +44,7 @@ def test_the_best_come_and_the_worst_make_room() -> None:
     everybody = people(list(range(40)), 0)
     ranked = select_distinct(ALGORITHM, everybody, 40)
     residents, best = ranked[20:30], ranked[:3]
-    moved = [individual(person.number, island=1) for person in (*best, *ranked[30:])]
+    moved = [individual(person.child_index, island=1) for person in (*best, *ranked[30:])]
     parents = parents_after_migration(ALGORITHM, residents, moved, count=3, size=10)
     assert {person.play for person in best} <= {parent.play for parent in parents}
     assert len(parents) == 10

@@ -26,7 +26,7 @@ def test_the_ledger_has_every_play_with_its_daily_returns(done: tuple) -> None:
     for generation in range(1, 5):
         for island in (0, 1):
             rows = pq.read_table(study.folder.island_table(island, generation), partitioning=None).to_pandas()
-            fresh = rows[(rows.born == generation) & ~rows.known]
+            fresh = rows[(rows.born == generation) & ~rows.is_duplicate]
             trials = pq.read_table(study.ledger.trials(island, generation), partitioning=None)
             assert trials["play"].to_pylist() == list(fresh.play)
             backtested += len(fresh)

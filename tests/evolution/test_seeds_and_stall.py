@@ -47,11 +47,11 @@ def test_seeds_are_the_first_children_of_the_first_generation(home: Home) -> Non
     hashes = [play_hash(parse_play(play)) for play in plays]
     for island, expected in ((0, hashes[::2]), (1, hashes[1::2])):
         table = pq.read_table(home.study("seeded") / f"island={island}/generation=0001.parquet", partitioning=None)
-        rows = table.to_pandas().sort_values("number")
+        rows = table.to_pandas().sort_values("child_index")
         assert list(rows.play[: len(expected)]) == expected
         assert len(rows) == (5, 4)[island]
     later = pq.read_table(home.study("seeded") / "generations/0002.parquet").to_pandas()
-    assert not set(later[later.born == 2].play[~later.known]) & set(hashes)
+    assert not set(later[later.born == 2].play[~later.is_duplicate]) & set(hashes)
 
 
 def test_seeds_are_files_beside_the_study(tmp_path: Path) -> None:

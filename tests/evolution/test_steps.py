@@ -74,7 +74,7 @@ def test_tables_of_a_study(done: tuple) -> None:
             assert rows.survivor.sum() <= size
             assert rows[rows.survivor].play.is_unique
             assert ((rows.born == generation) & (rows.island == island)).sum() == size
-            assert sorted(rows.position[rows.survivor]) == list(range(rows.survivor.sum()))
+            assert sorted(rows["rank"][rows.survivor]) == list(range(rows.survivor.sum()))
 
 
 def test_parents_are_the_survivors_of_the_table_before(done: tuple) -> None:
@@ -90,7 +90,7 @@ def test_parents_are_the_survivors_of_the_table_before(done: tuple) -> None:
         for generation in (2, 4):
             before, after = rows(island, generation - 1), rows(island, generation)
             parents = after[after.born < generation]
-            assert list(parents.id) == list(before[before.survivor].sort_values("position").id)
+            assert list(parents.id) == list(before[before.survivor].sort_values("rank").id)
         met = rows(island, 3)  # the islands have met after generation 2
         parents = met[met.born < 3]
         here, there = rows(island, 2), rows(1 - island, 2)

@@ -47,9 +47,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     for found, written in zip(TABLES.survivors(table), generation.survivors, strict=True):
         same(found, written)
     assert table["survivor"].to_pylist() == [True, False, True, True, False, False]
-    assert table["position"].to_pylist() == [1, -1, 2, 0, -1, -1]
-    assert table["reason"].to_pylist() == [None] * 4 + ["A: ValueError: no", None]
-    assert table["known"].to_pylist() == [False] * 5 + [True]
+    assert table["rank"].to_pylist() == [1, -1, 2, 0, -1, -1]
+    assert table["error"].to_pylist() == [None] * 4 + ["A: ValueError: no", None]
+    assert table["is_duplicate"].to_pylist() == [False] * 5 + [True]
 
 
 def test_no_nan_no_infinity_and_no_clock(tmp_path: Path) -> None:
@@ -69,14 +69,14 @@ def test_the_columns() -> None:
         "id",
         "born",
         "island",
-        "number",
+        "child_index",
         "play",
-        "known",
+        "is_duplicate",
         "survivor",
-        "position",
+        "rank",
         "feasible",
         "violation",
-        "reason",
+        "error",
     ]
     assert names[11:14] == ["objective.sharpe", "objective.max_drawdown", "constraint.min_trades"]
     assert names[14:-1] == [f"A.{metric.name}" for metric in METRICS]

@@ -37,7 +37,7 @@ def find_front(plan: StudyPlan) -> list[Individual]:
     All Plays ever evaluated are compared, not only the last survivors. Of Plays that trade alike (every metric is the
     same on every train dataset) the one born first stands for all. Raises StudyError while a generation is missing.
     """
-    columns = ["id", "born", "known", "feasible", *plan.tables.objectives]
+    columns = ["id", "born", "is_duplicate", "feasible", *plan.tables.objectives]
     found = []
     for generation in range(1, plan.final_generation + 1):
         path = plan.folder.generation_table(generation)
@@ -47,7 +47,7 @@ def find_front(plan: StudyPlan) -> list[Individual]:
             raise StudyError(
                 f"study {plan.spec.name!r} is not complete: {path} is missing; run it to its end"
             ) from None
-        fresh = (table["born"].to_numpy() == generation) & ~table["known"].to_numpy()
+        fresh = (table["born"].to_numpy() == generation) & ~table["is_duplicate"].to_numpy()
         found.append(table.filter(pa.array(fresh & table["feasible"].to_numpy())))
     feasible = pa.concat_tables(found).combine_chunks()
     if feasible.num_rows == 0:
@@ -160,8 +160,8 @@ def look_at_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str, di
             "look": look,
             "relation": holdout_relation(plan.spec, name),
         }
-        if evaluation.reason:
-            figures[name]["failure"] = evaluation.reason
+        if evaluation.error:
+            figures[name]["failure"] = evaluation.error
     return figures
 
 

@@ -151,7 +151,7 @@ def _behind(plan: StudyPlan, island: int, generation: int) -> StudyError:
 
 def _check_any_worked(plan: StudyPlan, generation: int, outcome: Generation) -> None:
     """Raise StudyError when every Play of the first generation failed: the cause is not in the Plays."""
-    reasons = [child.evaluation.reason for child in outcome.offspring]
+    reasons = [child.evaluation.error for child in outcome.offspring]
     if generation == 1 and all(reasons):
         raise StudyError(f"study {plan.spec.name!r}: no Play could be backtested; the first: {reasons[0]}")
 

@@ -97,7 +97,7 @@ class GenerationMerger:
         plan.tables.write_merged(path, table, volume, front)
         self._front = front
         born = pc.equal(table["born"], generation)
-        fresh = table.filter(pc.and_(born, pc.invert(table["known"])))
+        fresh = table.filter(pc.and_(born, pc.invert(table["is_duplicate"])))
         survivors = table.filter(table["survivor"])
         feasible = survivors.filter(survivors["feasible"])
         return {
@@ -108,7 +108,7 @@ class GenerationMerger:
             "distinct": pc.count_distinct(table["play"]).as_py(),
             "survivors": survivors.num_rows,
             "feasible": feasible.num_rows,
-            "failed": fresh.num_rows - fresh["reason"].null_count,
+            "failed": fresh.num_rows - fresh["error"].null_count,
             "best": {
                 o.name: (pc.max if o.direction == "maximize" else pc.min)(feasible[f"objective.{o.name}"]).as_py()
                 for o in objectives

@@ -36,13 +36,13 @@ class Evaluation:
     """What a backtest on every train dataset gave.
 
     ``metrics``: float64 of shape (datasets, metrics) in the catalogue's order, NaN where undefined. ``objectives`` and
-    ``violations`` are finite; a violation is 0 where the constraint is kept. ``reason`` says why an evaluation failed.
+    ``violations`` are finite; a violation is 0 where the constraint is kept. ``error`` says why an evaluation failed.
     """
 
     metrics: Floats = field(repr=False, compare=False)
     objectives: tuple[float, ...]
     violations: tuple[float, ...]
-    reason: str | None = None
+    error: str | None = None
 
     @cached_property
     def violation(self) -> float:

@@ -23,22 +23,22 @@ Evaluate = Callable[[Sequence[Play]], Sequence[tuple[Evaluation, DailyReturns]]]
 class Individual:
     """One genome with the Play it decodes to (its hash) and that Play's evaluation.
 
-    It was born in generation ``born`` (from 1) of island ``island`` (from 0) as child ``number`` (from 0). ``known``
-    tells that its Play had been evaluated before, so that no backtest was run for it.
+    It was born in generation ``born`` (from 1) of island ``island`` (from 0) as child ``child_index`` (from 0). Of an
+    ``is_duplicate`` the Play had been evaluated before, so that no backtest was run for it.
     """
 
     born: int
     island: int
-    number: int
+    child_index: int
     genes: Genes
     play: str
     evaluation: Evaluation
-    known: bool = False
+    is_duplicate: bool = False
 
     @property
     def id(self) -> str:
         """A name that is unique within the study."""
-        return f"g{self.born:04d}-i{self.island}-n{self.number:04d}"
+        return f"g{self.born:04d}-i{self.island}-n{self.child_index:04d}"
 
     @property
     def objectives(self) -> tuple[float, ...]:

@@ -108,7 +108,7 @@ def run_search(search: Search, evaluate: Evaluate, *, keep_trials: bool = False)
         bred: dict[int, list[Individual]] = {generation: [] for generation in range(first, first + count)}
         for island in islands:
             for step in evolve_generations(search, island, list(bred), parents[island], known[island], evaluate):
-                bred[step.generation] += [child for child in step.outcome.offspring if not child.known]
+                bred[step.generation] += [child for child in step.outcome.offspring if not child.is_duplicate]
                 if keep_trials:
                     trials += step.outcome.trials
                 parents[island] = list(step.outcome.survivors)
@@ -137,7 +137,7 @@ def run_random(search: Search, evaluate: Evaluate) -> Found:
     for generation in range(1, sum(search.epochs) + 1):  # in as many parts, each without parents
         for island in range(len(search.sizes)):
             step = next(evolve_generations(unseeded, island, [generation], [], known, evaluate))
-            fresh += [child for child in step.outcome.offspring if not child.known]
+            fresh += [child for child in step.outcome.offspring if not child.is_duplicate]
     front = find_front(fresh, search.goals.objectives)
     champion = choose_champion(front, search.goals.objectives, search.champion) if front else None
     return Found(tuple(front), champion, score_of(search, front), len(fresh), generation)

@@ -28,31 +28,31 @@ _IDENTITY = [
     pa.field("id", pa.string(), nullable=False),  # unique within the study
     pa.field("born", pa.int32(), nullable=False),  # generation, from 1
     pa.field("island", pa.int32(), nullable=False),  # where it was born, from 0
-    pa.field("number", pa.int32(), nullable=False),  # child of that generation, from 0
+    pa.field("child_index", pa.int32(), nullable=False),  # child of that generation, from 0
     pa.field("play", pa.string(), nullable=False),  # hash of the Play it decodes to
-    pa.field("known", pa.bool_(), nullable=False),  # no backtest was run: the Play had been evaluated before
+    pa.field("is_duplicate", pa.bool_(), nullable=False),  # no backtest was run: the Play had been evaluated before
     pa.field("survivor", pa.bool_(), nullable=False),
-    pa.field("position", pa.int32(), nullable=False),  # order among the survivors, -1 for the others
+    pa.field("rank", pa.int32(), nullable=False),  # order among the survivors, -1 for the others
     pa.field("feasible", pa.bool_(), nullable=False),
     pa.field("violation", pa.float64(), nullable=False),  # of all constraints together
-    pa.field("reason", pa.string()),  # why the evaluation failed
+    pa.field("error", pa.string()),  # why the evaluation failed
 ]
 
 
 @dataclass(frozen=True)
 class Evaluations:
-    """The evaluations of n Plays: hashes, metrics (n, datasets, metrics), objectives, violations, reasons."""
+    """The evaluations of n Plays: hashes, metrics (n, datasets, metrics), objectives, violations, errors."""
 
     plays: list[str]
     metrics: np.ndarray
     objectives: np.ndarray
     violations: np.ndarray
-    reasons: list[str | None]
+    errors: list[str | None]
 
     def evaluation(self, row: int) -> Evaluation:
         """Return the evaluation of one Play."""
         objectives, violations = self.objectives[row].tolist(), self.violations[row].tolist()
-        return Evaluation(self.metrics[row].copy(), tuple(objectives), tuple(violations), self.reasons[row])
+        return Evaluation(self.metrics[row].copy(), tuple(objectives), tuple(violations), self.errors[row])
 
 
 class TableFormat:
@@ -65,7 +65,7 @@ class TableFormat:
         self.metrics = [f"{dataset}.{metric.name}" for dataset in datasets for metric in METRICS]
         self.genes = [gene.name for gene in genes]
         self._shape = (len(datasets), len(METRICS))
-        self.evaluation_columns = ["play", "reason", *self.objectives, *self.constraints, *self.metrics]
+        self.evaluation_columns = ["play", "error", *self.objectives, *self.constraints, *self.metrics]
         # "element" is what Parquet calls the items of a list
         self._genes_type = pa.list_(pa.field("element", pa.int16()), len(self.genes))
         self.schema = pa.schema(
@@ -91,14 +91,14 @@ class TableFormat:
             [row.id for row in rows],
             [row.born for row in rows],
             [row.island for row in rows],
-            [row.number for row in rows],
+            [row.child_index for row in rows],
             [row.play for row in rows],
-            [row.known for row in rows],
+            [row.is_duplicate for row in rows],
             places >= 0,
             places,
             [row.evaluation.feasible for row in rows],
             [row.violation for row in rows],
-            [row.evaluation.reason for row in rows],
+            [row.evaluation.error for row in rows],
             *np.ascontiguousarray(values.T),
         ]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self.schema, strict=False)]
@@ -133,16 +133,16 @@ class TableFormat:
         """Return the individuals of a table, in the order of its rows."""
         genes = table["genes"].to_pylist()
         evaluations = self.evaluations(table)
-        identity = table.select(["born", "island", "number", "play", "known"]).to_pylist()
+        identity = table.select(["born", "island", "child_index", "play", "is_duplicate"]).to_pylist()
         return [
             Individual(
                 row["born"],
                 row["island"],
-                row["number"],
+                row["child_index"],
                 tuple(genes[i]),
                 row["play"],
                 evaluations.evaluation(i),
-                row["known"],
+                row["is_duplicate"],
             )
             for i, row in enumerate(identity)
         ]
@@ -154,12 +154,12 @@ class TableFormat:
             _matrix(table, self.metrics).reshape(table.num_rows, *self._shape),
             _matrix(table, self.objectives),
             _matrix(table, self.constraints),
-            table["reason"].to_pylist(),
+            table["error"].to_pylist(),
         )
 
     def survivors(self, table: pa.Table) -> list[Individual]:
         """Return the survivors of a table in their order: the parents of the next generation, migrants apart."""
-        chosen = table.filter(table["survivor"]).sort_by("position")
+        chosen = table.filter(table["survivor"]).sort_by("rank")
         return self.individuals(chosen)
 
 

@@ -15,7 +15,7 @@ from forge_core.sweeps.loading import month_hashes
 from forge_core.sweeps.plan import SweepPlan, read_plan
 from forge_core.sweeps.ranking import rank_strategies
 from forge_core.sweeps.report import heat_maps, month_figures, ranking_folder, write_ranking
-from forge_core.sweeps.results import shelf_folder
+from forge_core.sweeps.results import result_folder
 from forge_core.sweeps.steps import load_sweep, plan_sweep, run_sweep_task
 from forge_pipelines.defs.market.assets import WRITES_STORE, raw_ohlcv
 from forge_pipelines.lib.errors import user_errors
@@ -118,7 +118,7 @@ def _describe_month(plan: SweepPlan, month: str, figures: Any) -> Metadata:
     ]
     return {
         "dagster/row_count": found["tests"],
-        "dagster/uri": dg.MetadataValue.path(str(shelf_folder(plan.home, "results"))),
+        "dagster/uri": dg.MetadataValue.path(str(result_folder(plan.home, "results"))),
         "sweep": plan.spec.name,
         "failed": found["failed"],
         "total_trades": found["total_trades"],
