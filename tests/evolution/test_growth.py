@@ -11,6 +11,7 @@ import pytest
 from forge_core.errors import DataError
 from forge_core.evolution.run import merge
 from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.spec.objectives import ConstraintSpec
 from forge_core.evolution.steps import finish_study, merge_epoch, plan_study, run_island, run_study
 from forge_core.evolution.storage import tables
 from forge_core.evolution.storage.known_plays import KnownPlays, read_known_plays
@@ -105,6 +106,15 @@ def test_the_front_of_a_merged_table_is_that_of_all_generations_up_to_it(home: H
     for generation in range(1, 19):
         seen = merge._pareto(np.vstack([seen, merge._merged_losses(study, generation)]))
         np.testing.assert_array_equal(read_front_losses(study.folder.generation_table(generation)), seen)
+
+
+def test_a_front_without_any_play_is_read_back(home: Home) -> None:
+    spec = SPEC.model_copy(update={"name": "empty", "constraints": {"min_trades": ConstraintSpec(value=1e6)}})
+    plan = plan_study(spec, home)
+    for epoch in (1, 2):
+        for island in (0, 1):
+            run_island(plan, island, epoch)
+        assert merge_epoch(plan, epoch)[-1]["front"] == 0
 
 
 def test_a_play_stays_known(home: Home) -> None:

@@ -174,7 +174,7 @@ def read_hypervolume(path: Path) -> float:
 def read_front_losses(path: Path) -> np.ndarray:
     """Return the losses (n, m) of the front so far in a merged table's metadata; raises as ``read_hypervolume``."""
     rows = json.loads(_merged_metadata(path, _FRONT, "front so far"))
-    return np.array(rows, np.float64).reshape(len(rows), -1)
+    return np.array(rows, np.float64).reshape(len(rows), len(rows[0]) if rows else 0)
 
 
 def _merged_metadata(path: Path, key: bytes, what: str) -> bytes:
