@@ -25,12 +25,6 @@ SWITCHES = pd.DatetimeIndex(["2023-03-14T22:00", "2023-06-14T22:00", "2023-09-13
 SMOOTH = session_bars("GC", 4, "2023-01-02", 330, seed=5, level=1_900.0)
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch) -> Home:
-    monkeypatch.setenv("FORGE_HOME", str(tmp_path / "home"))
-    return Home.current()
-
-
 def tell_switches(home: Home, switches: pd.DatetimeIndex = SWITCHES) -> None:
     home.root.mkdir(parents=True, exist_ok=True)
     write_text(home.switch_dates, switch_text({"GC": switches}, {}, "of the test"))

@@ -20,12 +20,6 @@ def home(tmp_path, monkeypatch):
     return Home(tmp_path)
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as opened:
-        yield opened
-
-
 def materialize(instance: dg.DagsterInstance, asset: str, partition: str) -> dg.ExecuteInProcessResult:
     """Materialize one partition of an asset and run its checks."""
     job = defs.resolve_implicit_global_asset_job_def()

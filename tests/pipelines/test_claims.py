@@ -21,12 +21,6 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as opened:
-        yield opened
-
-
 def a_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
     @dg.job
     def work():

@@ -26,12 +26,6 @@ def make(tmp_path, monkeypatch):
     return laid_out
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as opened:
-        yield opened
-
-
 def evolve(instance: dg.DagsterInstance, **config) -> dg.ExecuteInProcessResult:
     job = load_definitions().resolve_job_def("evolve")
     return job.execute_in_process(instance=instance, run_config={"study": "tiny"} | config, raise_on_error=False)

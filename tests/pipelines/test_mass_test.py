@@ -31,12 +31,6 @@ def workspace(tmp_path, monkeypatch) -> Workspace:
     return made
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as opened:
-        yield opened
-
-
 def run(instance: dg.DagsterInstance, sweep: str = "small") -> dg.ExecuteInProcessResult:
     job = defs.resolve_job_def("mass_test")
     return job.execute_in_process(instance=instance, run_config={"sweep": sweep}, raise_on_error=False)

@@ -26,12 +26,6 @@ def home(tmp_path, monkeypatch):
     return opened
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as opened:
-        yield opened
-
-
 def look(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
     """Let the sensor of the import folder look once."""
     with dg.build_sensor_context(instance, cursor=cursor, repository_def=defs.get_repository_def()) as context:

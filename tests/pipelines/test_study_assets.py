@@ -20,12 +20,6 @@ def workspace(tmp_path, monkeypatch) -> Workspace:
     return made
 
 
-@pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as opened:
-        yield opened
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Tables and champion of the study evolved in one go, without Dagster."""

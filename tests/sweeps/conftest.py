@@ -10,13 +10,6 @@ from tests.sweeps.made import SPEC, finished, futures_home, sweep
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """An empty home, which is also the current one."""
-    monkeypatch.setenv("FORGE_HOME", str(tmp_path / "home"))
-    return Home.current()
-
-
-@pytest.fixture
 def futures(home: Home) -> Home:
     """A home of its own with bars and switch dates of two futures."""
     return futures_home(home)
