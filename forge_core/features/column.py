@@ -42,7 +42,7 @@ class Column(RemembersAddresses):
 
     @cached_property
     def packed(self) -> bytes:
-        """What ``engine.signals.linker`` has to know of the column, as it is laid out there."""
+        """The column for ``engine.signals.comparison``, as it is laid out there."""
         codes = self.codes
         if codes is None:
             return _PACKED.pack(self.address, 0, 0, 0, 0.0, 0.0)

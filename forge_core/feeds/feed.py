@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forge_core.errors import DataError
+from forge_core.features.bank.lru import LruArrays
 from forge_core.features.column import ColumnSource
 from forge_core.market.reference.instruments import Instrument
 from forge_core.simd.lanes64 import WORD
@@ -19,6 +20,8 @@ FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usu
 TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING = range(11)
 BARS_SIZE = 11
 WORD_EXTREMES = 4  # numbers a word of bars has in `Feed.extremes`
+
+_BITMAP_BYTES = 48 * 2**20  # of a feed's rules: 2,800 on four years of 15m bars
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -100,6 +103,11 @@ class Feed(RemembersAddresses):
         found[ROLLS] = 0 if self.rolls is None else address(self.rolls, np.bool_)
         found[FUNDING] = 0 if self.funding is None else address(self.funding, np.float64)
         return found
+
+    @cached_property
+    def rule_bitmaps(self) -> LruArrays:
+        """The bitmaps of rules used last on this feed, of the engine's making."""
+        return LruArrays(_BITMAP_BYTES)
 
     @property
     def days(self) -> int:

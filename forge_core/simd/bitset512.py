@@ -13,12 +13,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from forge_core.simd.lanes64 import VALUE_BYTES, WORD, as_bits, ask_for, repeated
+from forge_core.simd.lanes64 import VALUE_BYTES, WORD, as_bits, repeated
 
 BLOCK = 8  # words
 BLOCK_SHIFT = 3  # word >> BLOCK_SHIFT is its block
 CODE_BYTES = 2
-_LINE_BYTES = 64  # of a processor's cache
 
 _INT16 = ir.IntType(16)
 _INT32 = ir.IntType(32)
@@ -83,18 +82,6 @@ def above_number(typing_context: Any, block: Any, codes: Any, number: Any) -> An
     return types.boolean(types.int64, types.int64, types.int64), codegen
 
 
-@intrinsic
-def prefetch_codes(typing_context: Any, codes: Any) -> Any:
-    """Ask for the codes of a block, to be read soon: so many columns are read in turn that no processor would know."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        for line in range(0, BLOCK * WORD * CODE_BYTES, _LINE_BYTES):
-            ask_for(builder, builder.add(args[0], _INT64(line)))
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
-
-
 def _equality(*, with_number: bool) -> Callable[..., Any]:
     @intrinsic
     def equal(typing_context: Any, block: Any, left: Any, right: Any) -> Any:
@@ -124,53 +111,8 @@ def _set_words(builder: Any, block: Any, words: Any) -> None:
     builder.store(words, _block_at(builder, block), align=VALUE_BYTES)
 
 
-def _combination(operation: str) -> Callable[..., Any]:
-    @intrinsic
-    def combine(typing_context: Any, block: Any, other: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            both = (_words_of(builder, address) for address in args)
-            _set_words(builder, args[0], getattr(builder, operation)(*both))
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.int64), codegen
-
-    return combine
-
-
-def _is_filled(word: int) -> Callable[..., Any]:
-    @intrinsic
-    def is_filled(typing_context: Any, block: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            different = builder.icmp_unsigned("!=", _words_of(builder, args[0]), _same(word))
-            mask = ir.IntType(BLOCK)
-            return builder.icmp_unsigned("==", builder.bitcast(different, mask), mask(0))
-
-        return types.boolean(types.int64), codegen
-
-    return is_filled
-
-
 equal = _equality(with_number=False)
 equal_number = _equality(with_number=True)
-
-and_into = _combination("and_")
-"""block &= other"""
-or_into = _combination("or_")
-"""block |= other"""
-is_none = _is_filled(0)
-is_all = _is_filled(_ALL)
-
-
-@intrinsic
-def turn(typing_context: Any, block: Any, other: Any, word: Any) -> Any:
-    """block = other ^ word"""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        block, other, word = args
-        _set_words(builder, block, builder.xor(_words_of(builder, other), repeated(builder, word, _WORDS)))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.uint64), codegen
 
 
 @contextmanager

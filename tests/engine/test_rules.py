@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forge_core.engine.signals import evaluator
+from forge_core.engine.signals import evaluator, program
 from forge_core.engine.signals.program import link_play
 from forge_core.engine.simulate import simulate
 from forge_core.errors import PlayError
@@ -75,8 +75,8 @@ def evaluated(group: Group, values: dict[FeatureRef, np.ndarray]) -> list[bool]:
     """What the compiled program says at each bar."""
     size = values[column("a")].size
     feed = hand_feed([(1.0, 1.0, 1.0, 1.0, "")] * size, columns=values)
-    program = link_play(Play("rules", "1h", entry_long=group), feed)
-    plan = address(program.plan, np.int64)
+    linked = link_play(Play("rules", "1h", entry_long=group), feed)
+    plan = address(linked.plan, np.int64)
     found = [int(bits_of(plan, evaluator.ENTRY_LONG, word)) for word in range((size + 63) // 64)]
     assert all(
         int(bits_of(plan, evaluator.EXIT_SHORT, word)) == 0 for word in range(len(found))
@@ -158,6 +158,35 @@ def test_one_play_runs_on_several_feeds_at_a_time():
             together = pool.map(lambda feed: simulate(play, feed).metrics, feeds)
             np.testing.assert_array_equal(list(together), alone)
     assert len({metrics[0] for metrics in alone}) > 1  # they do not all trade alike
+
+
+def test_a_rule_is_compared_once_a_feed_and_never_with_the_columns_of_another(monkeypatch):
+    rng = np.random.default_rng(7)
+    made = []
+    original = program._rule_bitmap
+    monkeypatch.setattr(program, "_rule_bitmap", lambda rule, *rest: made.append(rule) or original(rule, *rest))
+
+    def feed() -> Feed:
+        return hand_feed([(1.0, 1.0, 1.0, 1.0, "")] * 700, columns={column(name): wander(rng, 700) for name in NAMES})
+
+    first, second = feed(), feed()
+    above = Compare(column("a"), ">", column("b"))
+    below = Compare(column("b"), "<", column("a"))  # the same rule
+    one = Play("one", "1h", entry_long=Group(1, (above, Compare(column("c"), ">", 100.0))))
+    exits = Group(1, (above,))
+    other = Play("other", "1h", entry_long=Group(2, (below, Compare(column("c"), "<", 100.0))), exit_long=exits)
+    for play, runs_on, new in ((one, first, 2), (other, first, 1), (one, second, 2), (one, replace(first, start=1), 2)):
+        made.clear()
+        bitmaps = link_play(play, runs_on).bitmaps
+        assert len(made) == new
+        np.testing.assert_array_equal(bitmaps, link_play(play, replace(runs_on)).bitmaps)  # all made again
+
+
+def test_a_rule_evicted_while_its_play_runs_lives_on(monkeypatch):
+    monkeypatch.setattr("forge_core.feeds.feed._BITMAP_BYTES", 64)  # one bitmap of a block
+    values = {column("a"): np.arange(300.0)}
+    rules_ = tuple(Compare(column("a"), ">=", float(threshold)) for threshold in range(200))
+    assert evaluated(Group(150, rules_), values) == [k >= 149 for k in range(300)]
 
 
 @pytest.mark.parametrize("needed", [1, 2, 127, 128, 200, 254, 255])

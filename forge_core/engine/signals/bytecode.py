@@ -1,7 +1,7 @@
-"""The rules of a Play as numbers, written once a Play; the engine links them to each feed they run on."""
+"""Bytecode of a Play: its distinct rules, and the instructions that combine them."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,13 @@ from forge_core.features.registry import make_reference
 from forge_core.plays.model import Distance, Group, Play, Trend
 from forge_core.plays.schema import MAX_DEPTH, MAX_RULES
 
-# An instruction is three numbers. A rule is its comparison, CROSSING more if it crosses, the number of its column, and
-# that of the other column or, among the constants, of its number.
+# Comparisons of two columns, or of a column and a number; CROSSING more for those that need the contrary before
 ABOVE, AT_LEAST, ABOVE_NUMBER, AT_LEAST_NUMBER, BELOW_NUMBER, AT_MOST_NUMBER = range(6)
 CROSSING = 8
-# A group is opened with how many of its parts must be true and how many it has, and closed. Rules come before groups.
-OPEN, CLOSE = 16, 17
-INSTRUCTION_SIZE = 3
 
+# An instruction is two numbers, in postfix order: 0 and the number of a rule; or how many of the results before it make
+# a group, and how many of these must be true.
+INSTRUCTION_SIZE = 2
 GROUPS = 4  # long and short entries, long and short exits, in this order
 HEADER_SIZE = GROUPS + 1  # the instructions before each of these, and all
 
@@ -38,20 +37,26 @@ _TREND = {"rising": (AT_LEAST_NUMBER, 1.0), "falling": (AT_MOST_NUMBER, -1.0)}  
 _KEPT = "_bytecode"
 
 
+class Rule(NamedTuple):
+    """One comparison, by which its bitmap is cached."""
+
+    comparison: int
+    left: FeatureRef
+    right: FeatureRef | float
+
+
 @dataclass(frozen=True)
 class Bytecode:
     """What a Play's rules and levels need of a feed.
 
-    ``columns`` are counted from 0; ``code`` (int64) is the header and the instructions, ``constants`` (float64) their
-    numbers; ``groups`` is how many they open. ``atr`` says which columns the distances of stop, target and trail are
-    multiples of, -1 where none.
+    ``rules`` are distinct; ``code`` (int64) is the header and the instructions. ``atr`` names the columns that the
+    distances of stop, target and trail are multiples of, None where there is no such. ``columns`` are all columns.
     """
 
-    columns: tuple[FeatureRef, ...]
+    rules: tuple[Rule, ...]
     code: NDArray[np.int64]
-    constants: NDArray[np.float64]
-    groups: int
-    atr: tuple[int, int, int]
+    atr: tuple[FeatureRef | None, FeatureRef | None, FeatureRef | None]
+    columns: tuple[FeatureRef, ...]
 
 
 def bytecode_of(play: Play) -> Bytecode:
@@ -71,29 +76,27 @@ def write_bytecode(play: Play) -> Bytecode:
             writer.group(group)
         header.append(len(writer.instructions) // INSTRUCTION_SIZE)
     risk = play.risk
-    atr = [writer.distance(distance, play.timeframe) for distance in (risk.stop, risk.take_profit, risk.trailing)]
+    atr = [writer.atr(distance, play.timeframe) for distance in (risk.stop, risk.take_profit, risk.trailing)]
     return Bytecode(
-        tuple(writer.columns),
+        tuple(writer.rules),
         np.array(header + writer.instructions, np.int64),
-        np.array(writer.constants, np.float64),
-        writer.groups,
-        cast("tuple[int, int, int]", tuple(atr)),
+        (atr[0], atr[1], atr[2]),
+        tuple(writer.columns),
     )
 
 
 class _Writer:
     def __init__(self) -> None:
-        self.columns: dict[FeatureRef, int] = {}
+        self.columns: dict[FeatureRef, None] = {}
+        self.rules: dict[Rule, int] = {}
         self.instructions: list[int] = []
-        self.constants: list[float] = []
-        self.groups = 0
 
-    def column(self, reference: FeatureRef) -> int:
-        return self.columns.setdefault(reference, len(self.columns))
-
-    def number(self, comparison: int, reference: FeatureRef, number: float) -> None:
-        self.instructions += (comparison, self.column(reference), len(self.constants))
-        self.constants.append(number)
+    def rule(self, comparison: int, left: FeatureRef, right: FeatureRef | float) -> None:
+        self.columns[left] = None
+        if isinstance(right, FeatureRef):
+            self.columns[right] = None
+        rule = Rule(comparison, left, right)
+        self.instructions += (0, self.rules.setdefault(rule, len(self.rules)))
 
     def group(self, group: Group, depth: int = 1) -> None:
         count = len(group.rules)
@@ -101,26 +104,23 @@ class _Writer:
             raise PlayError(f"rules are nested deeper than {MAX_DEPTH} groups")
         if count > MAX_RULES:
             raise PlayError(f"a group of {count} rules: at most {MAX_RULES} are allowed")
-        self.groups += 1
-        self.instructions += (OPEN, group.at_least, count)
-        inner = []  # come last: the rest may settle them
         for rule in group.rules:
             if isinstance(rule, Group):
-                inner.append(rule)
+                self.group(rule, depth + 1)
             elif isinstance(rule, Trend):
                 comparison, sign = _TREND[rule.direction]
-                self.number(comparison, rule.feature.streak(), sign * rule.bars)
+                self.rule(comparison, rule.feature.streak(), sign * rule.bars)
             elif not isinstance(rule.right, FeatureRef):
-                self.number(_WITH_NUMBER[rule.operator], rule.left, rule.right)
+                self.rule(_WITH_NUMBER[rule.operator], rule.left, float(rule.right))
             elif rule.operator in _WITH_COLUMN:
-                self.instructions += (_WITH_COLUMN[rule.operator], self.column(rule.left), self.column(rule.right))
+                self.rule(_WITH_COLUMN[rule.operator], rule.left, rule.right)
             else:
-                self.instructions += (_MIRRORED[rule.operator], self.column(rule.right), self.column(rule.left))
-        for within in inner:
-            self.group(within, depth + 1)
-        self.instructions += (CLOSE, group.at_least, 0)
+                self.rule(_MIRRORED[rule.operator], rule.right, rule.left)
+        self.instructions += (count, group.at_least)
 
-    def distance(self, distance: Distance | None, timeframe: str) -> int:
+    def atr(self, distance: Distance | None, timeframe: str) -> FeatureRef | None:
         if distance is None or distance.kind != "atr":
-            return -1
-        return self.column(make_reference("atr", {"timeperiod": distance.timeperiod}, timeframe=timeframe))
+            return None
+        reference = make_reference("atr", {"timeperiod": distance.timeperiod}, timeframe=timeframe)
+        self.columns[reference] = None
+        return reference

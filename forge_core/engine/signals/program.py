@@ -1,28 +1,37 @@
-"""Link a Play to a feed: its bytecode and the feed's columns make the program that the kernel runs."""
+"""Link a Play to a feed: the bitmaps of its rules, from the feed's cache, and those of its groups."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from forge_core.engine.signals.bytecode import bytecode_of
-from forge_core.engine.signals.linker import link, program_size
+from forge_core.engine.signals.bytecode import GROUPS, Bytecode, Rule, bytecode_of
+from forge_core.engine.signals.comparison import fill_bitmap
+from forge_core.engine.signals.evaluator import combine_rules
 from forge_core.errors import PlayError
-from forge_core.features.column import Column, read_only
+from forge_core.features.column import Column
+from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed, Integers
 from forge_core.plays.model import Play
+from forge_core.simd.bitset512 import BLOCK
+from forge_core.simd.lanes64 import WORD
+from forge_core.simd.memory import address
+
+Bitmap = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class Program:
-    """What the kernel runs: ``plan`` of ``engine.signals.evaluator``, with all that its addresses lead to.
+    """What the kernel runs: the addresses of the four group bitmaps (``engine.signals.evaluator.bits``).
 
-    ``atr`` holds the addresses of the ATR columns of stop, target and trail in traded prices (0 where none is needed);
-    ``columns`` are kept alive as long as the program is. One run at a time: results of rules are kept in the program.
+    ``atr`` holds the addresses of the ATR columns of stop, target and trail (0 where none is needed). ``bitmaps`` and
+    ``columns`` are kept alive as long as the program is.
     """
 
     plan: Integers
     atr: Integers
     first_signal: int
+    bitmaps: Bitmap
     columns: list[Column]
 
 
@@ -34,24 +43,52 @@ def link_play(play: Play, feed: Feed) -> Program:
         raise PlayError(
             f"Play {play.name!r} sells {feed.instrument.symbol} short, which is not shortable; use `sides: long`"
         )
-    bytecode, source, size = bytecode_of(play), feed.columns, len(feed)
-    columns = [source.coded(reference) for reference in bytecode.columns]
-    for reference, column in zip(bytecode.columns, columns, strict=True):
-        if column.data.size != size:
-            raise ValueError(f"column {reference} has {column.data.size} values, the feed {size} bars")
-    memory = np.empty(program_size(bytecode.code.size, bytecode.groups), np.int64)
-    packed = np.frombuffer(b"".join([column.packed for column in columns]), np.int64)
-    begin = link(bytecode.code, bytecode.constants, packed, memory, size, bytecode.groups)
-    traded = {place: _in_traded_prices(columns[place], feed) for place in bytecode.atr if place >= 0}
-    columns.extend(traded.values())
+    bytecode = bytecode_of(play)
+    bitmaps = _group_bitmaps(bytecode, feed)
+    atr = [None if reference is None else _column(reference, feed) for reference in bytecode.atr]
     return Program(
-        memory[begin:],
-        np.array([traded[place].address if place >= 0 else 0 for place in bytecode.atr], np.int64),
-        max(feed.start, play.warmup_bars, *map(source.warmup, bytecode.columns)),
-        columns,
+        bitmaps.ctypes.data + np.arange(GROUPS) * (bitmaps.nbytes // GROUPS),
+        np.array([0 if column is None else column.address for column in atr], np.int64),
+        max(feed.start, play.warmup_bars, *map(feed.columns.warmup, bytecode.columns)),
+        bitmaps,
+        [column for column in atr if column is not None],
     )
 
 
-def _in_traded_prices(atr: Column, feed: Feed) -> Column:
-    """Return an ATR that features see as a distance in traded prices."""
-    return atr if feed.price_scale is None else Column(read_only(atr.data / feed.price_scale))
+def _group_bitmaps(bytecode: Bytecode, feed: Feed) -> Bitmap:
+    blocks = -(-len(feed) // (BLOCK * WORD))
+    cached = feed.rule_bitmaps
+    rules = []
+    for rule in bytecode.rules:
+        bitmap = cached.get(rule)
+        if bitmap is None:
+            bitmap = _rule_bitmap(rule, feed, blocks)
+            cached.put(rule, bitmap)
+        rules.append(bitmap)
+    addresses = np.array([bitmap.ctypes.data for bitmap in rules], np.int64)
+    bitmaps = np.empty(GROUPS * blocks * BLOCK, np.uint64)
+    combine_rules(bytecode.code, addresses, bitmaps.ctypes.data, blocks)
+    return bitmaps
+
+
+def _rule_bitmap(rule: Rule, feed: Feed, blocks: int) -> Bitmap:
+    left = _column(rule.left, feed)
+    right, number = left, 0.0
+    if isinstance(rule.right, FeatureRef):
+        right = _column(rule.right, feed)
+    else:
+        number = rule.right
+    bitmap = np.empty(blocks * BLOCK, np.uint64)
+    fill_bitmap(address(bitmap, np.uint64), rule.comparison, _packed(left), _packed(right), number, len(feed))
+    return bitmap
+
+
+def _packed(column: Column) -> Integers:
+    return np.frombuffer(column.packed, np.int64)
+
+
+def _column(reference: FeatureRef, feed: Feed) -> Column:
+    column = feed.columns.coded(reference)
+    if column.data.size != len(feed):
+        raise ValueError(f"column {reference} has {column.data.size} values, the feed {len(feed)} bars")
+    return column

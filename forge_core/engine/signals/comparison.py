@@ -1,0 +1,221 @@
+"""Comparison of whole columns: one rule on all bars as a bitmap, one bit per bar.
+
+Columns are compared by their quantized codes, 512 bars at a time; values decide where codes are equal, and in the
+words before the last NaN.
+"""
+
+import numpy as np
+
+from forge_core.engine.signals.bytecode import (
+    ABOVE,
+    ABOVE_NUMBER,
+    AT_LEAST,
+    AT_LEAST_NUMBER,
+    AT_MOST_NUMBER,
+    BELOW_NUMBER,
+    CROSSING,
+)
+from forge_core.features.quantized import HIGHEST, code_of
+from forge_core.simd.bitset512 import BLOCK, BLOCK_SHIFT, CODE_BYTES, above, above_number, equal, equal_number
+from forge_core.simd.compiled import compiled
+from forge_core.simd.lanes64 import (
+    ALL,
+    NONE,
+    ONE,
+    VALUE_BYTES,
+    WORD,
+    set_bits,
+    trailing_zeros,
+    word_above,
+    word_above_number,
+    word_at_least,
+    word_at_least_number,
+    word_at_most,
+    word_at_most_number,
+    word_below_number,
+)
+from forge_core.simd.memory import address_of, float64_at, uint64_at
+
+# A column (``features.column.Column.packed``): addresses of its values and codes (0: none), the first word without NaN,
+# whether codes are lossless, low and step
+(_VALUES, _CODES, _FIRST_WORD, _LOSSLESS, _LOW, _STEP) = range(6)
+_COLUMN_SIZE = 6
+
+_FEW = 8  # bars that are sooner compared one by one than together
+_NO_WORD = 2**62  # no codes to compare
+
+
+@compiled
+def fill_bitmap(bitmap, comparison, left, right, number, size):
+    """Fill a bitmap with where ``left`` compares so with ``right``, or with a number.
+
+    ``bitmap`` is the address of whole blocks of 512 bits, ``comparison`` one of ``bytecode``'s; ``left`` and ``right``
+    are packed columns of ``size`` bars. Bits beyond the last bar are 0.
+    """
+    crosses = comparison & CROSSING != 0
+    comparison = comparison & (CROSSING - 1)
+    blocks = -(-size // (BLOCK * WORD))
+    words = uint64_at(bitmap, blocks * BLOCK)
+    a, b = left[_VALUES], right[_VALUES]
+    coded = min(_first_coded(comparison, left, right, number), blocks * BLOCK)
+    if coded < blocks * BLOCK:
+        _compare_codes(bitmap, comparison, left, right, number, size, coded >> BLOCK_SHIFT, blocks)
+        if crosses:
+            before = np.uint64(_is_true(comparison, a, b, number, coded * WORD - 1))
+            for k in range(blocks * BLOCK - 1, coded, -1):
+                words[k] &= ~((words[k] << ONE) | (words[k - 1] >> np.uint64(WORD - 1)))
+            words[coded] &= ~((words[coded] << ONE) | before)
+    _compare_values(words, comparison, crosses, a, b, number, size, coded)
+    for k in range(size // WORD, blocks * BLOCK):
+        words[k] &= _bars_before(k * WORD, size)
+
+
+@compiled
+def _bars_before(begin, size):
+    """Return the bits of the word that begins at a bar whose bars exist."""
+    if begin + WORD <= size:
+        return ALL
+    return ALL >> np.uint64(begin + WORD - size) if begin < size else NONE
+
+
+@compiled
+def _first_coded(comparison, left, right, number):
+    """Return the first word that codes can compare, 1 or more."""
+    if left[_CODES] == 0:
+        return _NO_WORD
+    if comparison >= ABOVE_NUMBER:
+        return left[_FIRST_WORD] if np.isfinite(number) else _NO_WORD
+    alike = left[_LOW] == right[_LOW] and left[_STEP] == right[_STEP]  # the bits of the numbers
+    if right[_CODES] == 0 or not alike:
+        return _NO_WORD
+    return max(left[_FIRST_WORD], right[_FIRST_WORD])
+
+
+@compiled
+def _code_to_exceed(column, number, at_least):
+    """Return the code above which values are above a finite number, or at it, and whether codes alone decide that.
+
+    They do where codes are lossless. `x >= 3` is then `x > 2`, for there is nothing between.
+    """
+    scale = float64_at(address_of(column), _COLUMN_SIZE)
+    low, step = scale[_LOW], scale[_STEP]
+    code = code_of(number, low, step)
+    decisive = column[_LOSSLESS] != 0 and 0.0 <= (number - low) / step < HIGHEST + 1
+    if decisive and at_least and low + code * step == number:
+        if code > 0:
+            code -= 1
+        else:
+            decisive = False
+    return code, decisive
+
+
+@compiled
+def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
+    """Set the blocks ``first .. last - 1``; words that begin before the columns' first coded word are not right."""
+    with_number = comparison >= ABOVE_NUMBER
+    negated = comparison in (BELOW_NUMBER, AT_MOST_NUMBER)  # the contraries of `>=` and `>`, as no value is NaN
+    at_least = comparison in (AT_LEAST, AT_LEAST_NUMBER, BELOW_NUMBER)
+    code, decisive = np.int64(0), False
+    if with_number:
+        code, decisive = _code_to_exceed(left, number, at_least)
+    ties_row = np.empty(BLOCK, np.uint64)
+    ties = address_of(ties_row)
+    for block in range(first, last):
+        result = bitmap + block * BLOCK * VALUE_BYTES
+        offset = block * (BLOCK * WORD * CODE_BYTES)
+        x, y = left[_CODES] + offset, right[_CODES] + offset
+        tied = above_number(result, x, code) if with_number else above(result, x, y)
+        words = uint64_at(result, BLOCK)
+        if tied and not decisive:
+            if with_number:
+                equal_number(ties, x, code)
+            else:
+                equal(ties, x, y)
+            for k in range(BLOCK):
+                begin = (block * BLOCK + k) * WORD
+                open_ = ties_row[k] & _bars_before(begin, size)
+                if open_ != NONE:
+                    true = _true_of(open_, with_number, at_least, left[_VALUES], right[_VALUES], number, begin, size)
+                    words[k] = (words[k] & ~open_) | true
+        if negated:
+            for k in range(BLOCK):
+                words[k] = ~words[k]
+
+
+@compiled
+def _true_of(open_, with_number, at_least, a, b, number, begin, size):
+    """Return those of the bars ``open_``, of the word that begins at a bar, whose values are above, or at least."""
+    if set_bits(open_) > _FEW and begin + WORD <= size:
+        offset = begin * VALUE_BYTES
+        if with_number:
+            true = word_at_least_number(a + offset, number) if at_least else word_above_number(a + offset, number)
+        else:
+            true = word_at_least(a + offset, b + offset) if at_least else word_above(a + offset, b + offset)
+        return true & open_
+    x, y = float64_at(a, size), float64_at(b, size)
+    true = NONE
+    while open_ != NONE:
+        bit = open_ & (NONE - open_)
+        k = begin + trailing_zeros(open_)
+        open_ ^= bit
+        other = number if with_number else y[k]
+        if x[k] > other or (at_least and x[k] == other):
+            true |= bit
+    return true
+
+
+@compiled
+def _compare_values(words, comparison, crosses, a, b, number, size, last):
+    """Set the words before ``last`` by the values of the columns."""
+    for word in range(last):
+        begin = word * WORD
+        if begin > 0 and begin + WORD <= size:
+            offset = begin * VALUE_BYTES
+            words[word] = _compare_word(comparison, crosses, a + offset, b + offset, number)
+        else:
+            found = NONE
+            for k in range(begin, min(begin + WORD, size)):
+                true = _crosses_at(comparison, a, b, number, k) if crosses else _is_true(comparison, a, b, number, k)
+                if true:
+                    found |= ONE << np.uint64(k - begin)
+            words[word] = found
+
+
+@compiled
+def _compare_word(comparison, crosses, a, b, number):
+    """Return the results on the 64 bars that begin at the addresses ``a`` and ``b``."""
+    if comparison == ABOVE:
+        now = word_above(a, b)
+        return now & word_at_most(a - VALUE_BYTES, b - VALUE_BYTES) if crosses else now
+    if comparison == AT_LEAST:
+        return word_at_least(a, b)
+    if comparison == ABOVE_NUMBER:
+        now = word_above_number(a, number)
+        return now & word_at_most_number(a - VALUE_BYTES, number) if crosses else now
+    if comparison == AT_LEAST_NUMBER:
+        return word_at_least_number(a, number)
+    if comparison == BELOW_NUMBER:
+        now = word_below_number(a, number)
+        return now & word_at_least_number(a - VALUE_BYTES, number) if crosses else now
+    return word_at_most_number(a, number)
+
+
+@compiled
+def _is_true(comparison, a, b, number, k):
+    """Return whether a comparison is true at bar ``k``."""
+    x = float64_at(a, k + 1)[k]
+    y = number if comparison >= ABOVE_NUMBER else float64_at(b, k + 1)[k]
+    if comparison >= BELOW_NUMBER:
+        x, y = y, x
+    or_equal = comparison in (AT_LEAST, AT_LEAST_NUMBER, AT_MOST_NUMBER)
+    return x > y or (or_equal and x == y)
+
+
+@compiled
+def _crosses_at(comparison, a, b, number, k):
+    """Return whether a comparison is true at bar ``k`` and its contrary was at the bar before; nothing is at bar 0."""
+    if k == 0 or not _is_true(comparison, a, b, number, k):
+        return False
+    x = float64_at(a, k)[k - 1]
+    y = number if comparison >= ABOVE_NUMBER else float64_at(b, k)[k - 1]
+    return x >= y if comparison == BELOW_NUMBER else x <= y
