@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
-from forge_core.files import write_table
+from forge_core.files import write_json, write_table
 from forge_core.market.datasets.build import ensure_dataset
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
@@ -51,6 +51,12 @@ def filled(tmp_path_factory):
             write_table(home.study(study) / "generations" / f"{generation:04d}.parquet", table)
     write_table(home.study("one") / "pareto_front.parquet", pa.table({"id": ["a"], "play": ["f00"]}))
     write_table(home.ledger / "one" / "abc" / "island=0" / "generation=0001.parquet", pa.table({"play": ["f00"]}))
+    for study, manifest, plays in (("one", "abc", None), ("two", "def", ["f00", "f01"]), ("two", "fed", ["f02"])):
+        folder, version = home.ledger / study / manifest, "v2" if manifest == "fed" else "v1"
+        datasets = {"A": {"hash": version}, "B": {"hash": "w1"}}
+        write_json(folder / "manifest.json", {"study": {"train": ["A"], "holdout": ["B"]}, "datasets": datasets})
+        if plays:
+            write_table(folder / "island=0" / "generation=0001.parquet", pa.table({"play": plays}))
     results = home.mass_tests / "results" / "ZS" / "1h"
     write_table(results / "x.parquet", pa.table({"symbol": ["ZS"], "month": ["2024-01"], "net": [5.0]}))
     write_table(home.mass_tests / "rankings" / "mine" / "ranking.parquet", pa.table({"strategy": ["ema"]}))
@@ -90,7 +96,14 @@ def test_generations_of_studies_with_different_columns(filled):
     assert found[:2] == [("one", 1, "a", 1.0), ("one", 2, "a", 1.0)]
     assert pd.isna(found[2][3])
     assert rows("SELECT study, play FROM fronts", filled) == [("one", "f00")]
-    assert rows("SELECT study, manifest, island, generation, play FROM trials", filled) == [("one", "abc", 0, 1, "f00")]
+    trials = rows("SELECT study, manifest, island, generation, play FROM trials WHERE study = 'one'", filled)
+    assert trials == [("one", "abc", 0, 1, "f00")]
+
+
+def test_trials_are_counted_over_all_studies_of_a_dataset_version(filled):
+    manual = (ROOT / "docs" / "sql.md").read_text()
+    (query,) = [text for text in re.findall(r"^```sql\n(.*?)```", manual, re.M | re.S) if "study_datasets" in text]
+    assert rows(query, filled) == [("A", "v1", 2, 2), ("A", "v2", 1, 1)]
 
 
 def test_mass_tests_and_rankings(filled):

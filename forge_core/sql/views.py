@@ -164,6 +164,23 @@ def _trial_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
         )
 
 
+def _create_study_datasets(
+    connection: duckdb.DuckDBPyConnection, home: Home, view: View, checked: CheckedFiles
+) -> None:
+    rows = []
+    for path in sorted(home.ledger.glob(f"*/*/{MANIFEST}")):
+        manifest, (study, manifest_hash) = read_json(path), path.parts[-3:-1]
+        for role in ("train", "holdout"):
+            for dataset in manifest["study"][role]:
+                version = manifest["datasets"][dataset]["hash"]
+                rows.append((study, manifest_hash, dataset, version, role))
+    schema = _schema(connection, view)
+    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
+    connection.register("study_dataset_rows", table)
+    connection.execute("CREATE TABLE study_dataset_table AS SELECT * FROM study_dataset_rows")
+    connection.execute(f"CREATE VIEW {view.name} AS SELECT * FROM study_dataset_table")
+
+
 def _mass_test_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted((home.mass_tests / "results").glob("*/*/*.parquet")):
         if not path.name.startswith("."):
@@ -230,9 +247,16 @@ VIEWS: Sequence[View] = (
     ),
     View(
         "trials",
-        "the trial ledger: every Play that was backtested, its document and daily returns",
-        "study VARCHAR, manifest VARCHAR, island BIGINT, generation BIGINT, play VARCHAR, document VARCHAR",
+        "the trial ledger: every Play that was backtested, its document, trades and daily returns",
+        "study VARCHAR, manifest VARCHAR, island BIGINT, generation BIGINT, play VARCHAR, document VARCHAR, "
+        "feasible BOOLEAN, objective DOUBLE",
         _of_files(_trial_files, "study, manifest, island, generation"),
+    ),
+    View(
+        "study_datasets",
+        "the datasets of every study in the ledger, with the version that it was started with",
+        "study VARCHAR, manifest VARCHAR, dataset VARCHAR, version VARCHAR, role VARCHAR",
+        _create_study_datasets,
     ),
     View(
         "mass_tests",
