@@ -1,12 +1,14 @@
 """Files written whole or not at all, and content hashes."""
 
+import errno
 import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 
 from forge_core.errors import DataError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _COMMENT = "# checksum of the lines above: "
 _NO_CHECKSUM = "it has no checksum: cut short, or written by another version of Forge"
 _WRONG_CHECKSUM = "its checksum is wrong"
@@ -30,10 +33,14 @@ _PLACE = re.compile(rb"\x18\x0e" + _CHECKSUM + rb"\x18\x20([0-9a-f]{%d})\x00" % 
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
 
-    Durably, unless the file can be computed again and its reader notices when a power cut has damaged it.
+    Durably, unless the file can be computed again and its reader notices when a power cut has damaged it. Raises
+    DataError saying what to do when the disk is full or the folder cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise _not_writable(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -43,8 +50,31 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
                 os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise _not_writable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def check_free_space(folder: Path, needed: int, purpose: str) -> None:
+    """Raise DataError when the disk of ``folder`` (which need not exist yet) has less than ``needed`` bytes free."""
+    existing = next((place for place in (folder, *folder.parents) if place.exists()), Path())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise DataError(
+            f"{purpose} needs about {needed / 1e9:.1f} GB in {folder}, which has {free / 1e9:.1f} GB free; free some "
+            "space, or name a folder on another disk in FORGE_HOME"
+        )
+
+
+def _not_writable(path: Path, error: OSError) -> DataError:
+    remedy = "free some space" if error.errno in _FULL else "make the folder writable, or name another in FORGE_HOME"
+    return DataError(
+        f"{path} cannot be written ({error.strerror}); {remedy}, then run the same again: what is written is kept"
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from forge_core.errors import ForgeError
+from forge_core.errors import ConfigError, ForgeError
 
 console = Console()
 if not console.is_terminal:
@@ -19,13 +19,20 @@ errors = Console(stderr=True)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+_LEAST_MEMORY = 2_000_000_000  # bytes of address space that Python's libraries and a small query take
+
+
 def reports_errors(command: Command) -> Command:
     """Wrap a command so that an error of the user's is printed to stderr and ends it with exit code 1."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
+            _check_memory_limit()
             return command(*args, **kwargs)
+        except MemoryError as error:
+            errors.print("[red]Error:[/red] out of memory; free some, or raise its limit (ulimit -v)", highlight=False)
+            raise typer.Exit(1) from error
         except ForgeError as error:
             errors.print(f"[red]Error:[/red] {_plain(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from error
@@ -35,6 +42,20 @@ def reports_errors(command: Command) -> Command:
             raise typer.Exit(1) from error
 
     return run  # type: ignore[return-value]
+
+
+def _check_memory_limit() -> None:
+    """Raise ConfigError where libraries could not be loaded: they would end the process without a message."""
+    try:
+        import resource
+    except ImportError:  # no such limits on this system
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY:
+        raise ConfigError(
+            f"the limit of address space is {limit / 1e9:.1f} GB (ulimit -v); Forge needs {_LEAST_MEMORY / 1e9:.1f} GB "
+            "or more: raise it with `ulimit -v unlimited`"
+        )
 
 
 def say(text: str) -> None:

@@ -24,7 +24,8 @@ from tests.sweeps.test_interruption import undisturbed as undisturbed_sweep  # n
 pytestmark = pytest.mark.long
 
 KILLS = 15
-CONTEXT = multiprocessing.get_context("spawn")
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.faults.processes"])
 
 
 def kill_repeatedly(target: Callable[..., None], arguments: tuple[Any, ...], home: Home, seed: int) -> int:

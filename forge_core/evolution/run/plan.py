@@ -22,8 +22,9 @@ from forge_core.evolution.storage.paths import StudyFolder
 from forge_core.evolution.storage.tables import TableFormat
 from forge_core.feeds.build import open_feed
 from forge_core.feeds.feed import Feed
-from forge_core.files import write_json
+from forge_core.files import check_free_space, write_json
 from forge_core.market.datasets.build import DatasetVersion, ensure_dataset, latest_version, open_version
+from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home
 from forge_core.plays.parser import parse_play
 
@@ -52,6 +53,9 @@ class StudyPlan:
         datasets = {name: _dataset(name, pinned.get(name), home, log) for name in (*spec.train, *spec.holdout)}
         manifest = make_manifest(spec, _space(spec), datasets)
         if begun is None:
+            days = sum((datasets[name].end - datasets[name].start).days for name in spec.train)
+            needed = _bytes_written(spec, len(Genome(_space(spec)).genes), days)
+            check_free_space(home.root, needed, f"study {spec.name!r}")
             write_json(folder.manifest, manifest)
         else:
             check_unchanged(spec.name, begun, manifest)
@@ -231,3 +235,10 @@ def _dataset(name: str, pinned: str | None, home: Home, log: Log | None) -> Data
     if log and latest is not None and latest.content_hash != pinned:
         log(f"{name}: there is a newer version {latest.content_hash}; the study stays with {pinned}")
     return version
+
+
+def _bytes_written(spec: StudySpec, genes: int, days: int) -> int:
+    """Estimate, from above, how much a whole study writes: each Play twice in the tables, once in the ledger."""
+    row = 8 * (len(METRICS) * len(spec.train) + 20) + 2 * genes + 100
+    trial = 4 * days + 3_000  # daily returns, and the Play as JSON
+    return spec.generations * spec.population * (2 * 2 * row + trial)

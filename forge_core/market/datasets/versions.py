@@ -135,7 +135,9 @@ def open_version(name: str, version_hash: str, home: Home | None = None) -> Data
     """Open one version. Raises DataError if it is not there, or if its manifest or a bars file is damaged."""
     path = (home or Home.current()).dataset(name) / safe_name(version_hash, "dataset hash")
     if not path.is_dir():
-        raise DataError(f"dataset {name} has no version {version_hash}: there is no folder {path}")
+        raise DataError(
+            f"dataset {name} has no version {version_hash}: there is no folder {path}; run the same again to build it"
+        )
     try:
         manifest = read_json(path / MANIFEST)
         unchanged = manifest_hash(manifest) == version_hash
