@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
 
-.PHONY: help setup evolve ui test test-extras test-long test-faults lint audit docs bench bench-check constraints clean
+.PHONY: help setup evolve prove ui test test-extras test-long test-faults lint audit docs bench bench-check constraints clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ evolve: $(VENV)/.compiled ## Evolve a study: make evolve STUDY=quickstart
 	@# Dagster says of its own command that another one is newer; that is no news for this user
 	FORGE_STUDY='$(STUDY)' PYTHONWARNINGS='ignore:Function' $(BIN)/dagster job execute -j evolve
 	@$(BIN)/forge study front '$(STUDY)'
+
+prove: $(VENV)/.compiled ## Tell a study's champion from luck: make prove STUDY=quickstart
+	FORGE_STUDY='$(STUDY)' PYTHONWARNINGS='ignore:Function' $(BIN)/dagster job execute -j prove
 
 ui: $(VENV)/.compiled ## Open the Dagster UI on port 3000
 	$(BIN)/dagster dev

@@ -17,7 +17,8 @@ _BASIS_POINT = 1e-4
 def fair_bars(length: int, rng: np.random.Generator, *, drift: float = 0.0, edge: float = 0.0) -> pd.DataFrame:
     """Return martingale days with clustered volatility.
 
-    ``drift``: basis points that every day rises; ``edge``: those that days after RSI(14) < 40 rise.
+    ``drift``: basis points that every day rises; ``edge``: those that days after RSI(14) < 40 rise, while all others
+    fall by a third of it: who holds loses, who knows the rule earns.
     """
     level = np.empty(length)
     level[0] = 0.0
@@ -53,12 +54,11 @@ def index_bars(length: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _plant(days: Floats, rises: Floats, edge: float) -> None:
-    """Add ``edge`` to the days that follow a close with RSI(14) below 40 (Wilder's smoothing)."""
+    """Add ``edge`` to the days that follow a close with RSI(14) below 40 (Wilder's smoothing), -edge / 3 to others."""
     gain = loss = 0.0
     rsi = 50.0
     for i in range(len(days)):
-        if i > 50 and rsi < 40.0:
-            rises[i] += edge
+        rises[i] += edge if i > 50 and rsi < 40.0 else -edge / 3.0
         step = float(np.expm1(days[i, -1, 0] + rises[i]))
         gain += (max(step, 0.0) - gain) / 14
         loss += (max(-step, 0.0) - loss) / 14

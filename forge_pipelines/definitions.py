@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+from forge_pipelines.defs.evidence.assets import study_evidence
+from forge_pipelines.defs.evidence.checks import verdict_check
+from forge_pipelines.defs.evidence.jobs import prove
 from forge_pipelines.defs.evolution.assets import generation_fitness, study_results
 from forge_pipelines.defs.evolution.checks import champion_checks, pareto_front_checks
 from forge_pipelines.defs.evolution.jobs import evolve
@@ -27,11 +30,19 @@ defs = dg.Definitions(
         indicator_bank,
         generation_fitness,
         study_results,
+        study_evidence,
         mass_test_results,
         strategy_ranking,
     ],
-    asset_checks=[raw_ohlcv_checks, raw_ohlcv_quality, regime_dataset_checks, pareto_front_checks, champion_checks],
-    jobs=[evolve, mass_test, refresh_ohlcv, build_datasets, build_features],
+    asset_checks=[
+        raw_ohlcv_checks,
+        raw_ohlcv_quality,
+        regime_dataset_checks,
+        pareto_front_checks,
+        champion_checks,
+        verdict_check,
+    ],
+    jobs=[evolve, prove, mass_test, refresh_ohlcv, build_datasets, build_features],
     schedules=[daily_refresh],
     sensors=[import_folder, follow_new_bars, killed_runs],
     resources={"io_manager": json_io_manager},

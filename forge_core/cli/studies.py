@@ -51,13 +51,15 @@ def list_all() -> None:
 @app.command("status")
 @reports_errors
 def status(name: StudyName) -> None:
-    """Show how far a study is and, once it is complete, its champion on train and holdout.
+    """Show how far a study is and, once it is complete, its verdict and its champion on train and holdout.
 
     Example: `forge study status quickstart`
     """
+    from forge_core.evidence.text import evidence_text
     from forge_core.evolution.steps import status_text
 
-    say(status_text(name))
+    text, evidence = status_text(name), evidence_text(name)
+    say(text if not evidence else f"{evidence}\n{text}")
 
 
 @app.command("front")

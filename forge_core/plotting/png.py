@@ -93,6 +93,25 @@ def front_png(
     return _png(figure)
 
 
+def histogram_png(
+    values: Sequence[float], *, marks: Mapping[str, float] | None = None, title: str = "", xlabel: str = ""
+) -> bytes:
+    """Return a PNG (700 x 350) of how often values occur, with a vertical line at each of ``marks`` by label.
+
+    Raises ValueError without values.
+    """
+    if not len(values):
+        raise ValueError("no value to draw")
+    figure, axes = _axes(title, xlabel, "searches")
+    bins = min(20, max(5, len(values) // 2))
+    axes.hist(np.asarray(values, np.float64), bins=bins, color=_COLORS[0], alpha=0.6, edgecolor="white")
+    for number, (label, value) in enumerate((marks or {}).items()):
+        axes.axvline(value, color=_COLORS[3 + number % 3], linewidth=1.6, label=f"{label}: {value:.3g}")
+    if marks:
+        axes.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
 def heat_png(grid: pd.DataFrame, *, title: str = "", value: str = "") -> bytes:
     """Return a PNG (700 x 350) of a table of numbers as a heat map.
 

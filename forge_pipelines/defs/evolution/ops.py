@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import dagster as dg
 
 from forge_core.errors import DataError, StudyError
+from forge_core.evidence.text import evidence_text
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.steps import MAX_EPOCHS, finish_study, plan_study, run_island, status_text, write_pareto_front
 from forge_core.evolution.storage.tables import read_hypervolume
@@ -149,7 +150,7 @@ def finish(context: dg.OpExecutionContext, states: list) -> Iterator[dg.Output]:
             elif record(context, [champion]):
                 for evaluation in study_evaluations(report):
                     context.log_event(evaluation)  # type: ignore[arg-type]  # accepted, but not in its annotation
-        context.log.info(status_text(name))
+        context.log.info(f"{status_text(name)}\n{evidence_text(name)}")
         unlock_study(name, context.run_id)
     yield from outputs
 

@@ -1,0 +1,87 @@
+"""Evidence of a study in a few lines for a person: the sentence first, then what it rests on."""
+
+from pathlib import Path
+from typing import Any
+
+from forge_core.errors import ForgeError
+from forge_core.evidence.outcome import luck_lines
+from forge_core.evidence.subject import Subject
+from forge_core.evolution.run.status import study_status
+from forge_core.evolution.storage.manifest import manifest_hash, read_manifest
+from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.files import read_json
+from forge_core.paths import Home
+
+
+def verdict_path(study: str, home: Home | None = None) -> Path:
+    """Return the file of a study's verdict."""
+    return StudyFolder.of(study, home or Home.current()).root / "evidence" / "verdict.json"
+
+
+def read_verdict(study: str, home: Home | None = None) -> dict[str, Any] | None:
+    """Return what ``verdict.json`` holds; None where there is none for the study as it is now."""
+    home = home or Home.current()
+    path, manifest = verdict_path(study, home), read_manifest(StudyFolder.of(study, home))
+    if manifest is None or not path.is_file():
+        return None
+    document: dict[str, Any] = read_json(path)
+    return document if document["manifest_hash"] == manifest_hash(manifest) else None
+
+
+def evidence_text(study: str, home: Home | None = None) -> str:
+    """Return the evidence of a study; of a complete one without any, the luck line and what to run. Empty while the
+    study is not complete."""
+    home = home or Home.current()
+    document = read_verdict(study, home)
+    if document is not None:
+        return "\n".join([document["sentence"], *(f"  {line}" for line in _lines(document))])
+    status = study_status(study, home)
+    if status["state"] != "complete" or status["champion"]["play"] is None:
+        return ""
+    try:
+        lines = [_luck_line(line) for line in luck_lines(Subject.of(study, home))]
+    except ForgeError as error:
+        lines = [str(error)]
+    return "\n".join([*lines, f"is it luck? `make prove STUDY={study}` repeats the search where nothing can be found"])
+
+
+def _luck_line(line: dict[str, Any]) -> str:
+    champion = "-" if line["champion"] is None else f"{line['champion']:.2f}"
+    side = "above" if line["champion"] is not None and line["champion"] > line["sharpe"] else "below"
+    return (
+        f"luck line of {line['dataset']}: the best of {line['trials']:,} Plays tried on {line['days']:,} days has a "
+        f"Sharpe ratio of {line['sharpe']:.2f} by luck alone; the champion's {champion} lies {side} it"
+    )
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    lines = []
+    if luck := document.get("luck"):
+        spread = "" if luck["deviation"] is None else f" +- {luck['deviation']:.3g}"
+        mean = "nothing feasible" if luck["mean"] is None else f"{luck['mean']:.3g}{spread}"
+        ended = f", ended early after {luck['searches']}" if luck["stopped"] else ""
+        lines.append(
+            f"luck test: {document['score_is']} {document['score']:.3g}, of the luck searches {mean} "
+            f"({luck['as_good']} of {luck['searches']} as good{ended})"
+        )
+    lines += [_luck_line(line) for line in document.get("luck_lines", [])]
+    if walk := document.get("walk_forward"):
+        low, high = walk["sharpe_interval"]
+        efficiency = "" if walk["efficiency"] is None else f", {walk['efficiency']:.0%} of that in training"
+        lines.append(
+            f"walk-forward: Sharpe ratio {walk['sharpe']:.2f} ({low:.2f} to {high:.2f}) over {walk['windows']} windows"
+            f"{efficiency}, total return {walk['total_return']:+.1%}, p = {walk['p']:.2g}"
+        )
+    if drawn := document.get("random_search"):
+        score = "nothing feasible" if drawn["score"] is None else f"{drawn['score']:.3g}"
+        walked = drawn["walk_forward_sharpe"]
+        out = "" if walked is None else f", walk-forward Sharpe ratio {walked:.2f}"
+        lines.append(f"as many Plays drawn at random: {document['score_is']} {score}{out}")
+    if held := document.get("holdout"):
+        lines.append(f"holdout: Sharpe ratio {held['sharpe']:.2f}, look {held['look']}, p = {held['p']:.2g}")
+    if lottery := document.get("lottery"):
+        lines.append(
+            f"lottery: {lottery['own']:+.3%} a trade, at random times {lottery['mean']:+.3%} (p = {lottery['p']:.2g})"
+        )
+    lines += [f"weakness: {weakness}" for weakness in document.get("weaknesses", [])]
+    return lines

@@ -1,0 +1,47 @@
+"""The verdict as a check of the champion."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from forge_core.evidence.text import read_verdict
+from forge_core.evidence.verdict import WARNINGS
+from forge_pipelines.lib.asset_checks import check_result, checked_partitions
+from forge_pipelines.lib.errors import user_errors
+from forge_pipelines.lib.partitions import STUDIES
+
+_VERDICT = dg.AssetCheckSpec(
+    "verdict",
+    asset=dg.AssetKey("champion"),
+    description="The champion is more than luck: its verdict is confirmed. The job prove finds it.",
+)
+
+
+@dg.multi_asset_check(name="verdict_check", specs=[_VERDICT])
+def verdict_check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """Look at the verdicts of the studies that have one."""
+    with user_errors():
+        found = {study: read_verdict(study) for study in checked_partitions(context, STUDIES.get_partition_keys())}
+    yield _result({study: document for study, document in found.items() if document is not None})
+
+
+def verdict_evaluation(document: Mapping[str, Any]) -> dg.AssetCheckEvaluation:
+    """Return the check of one study as the event that an op logs."""
+    result = _result({document["study"]: document})
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("champion"),
+        check_name=_VERDICT.name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+    )
+
+
+def _result(documents: Mapping[str, Mapping[str, Any]]) -> dg.AssetCheckResult:
+    faults = {
+        study: document["sentence"] if document["verdict"] in WARNINGS else None
+        for study, document in documents.items()
+    }
+    return check_result(_VERDICT, faults, dg.AssetCheckSeverity.WARN)

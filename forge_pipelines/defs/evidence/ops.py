@@ -1,0 +1,103 @@
+"""Ops of a proof: plan its searches, run them in parallel, put the evidence together."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from forge_core.evidence.outcome import conclude
+from forge_core.evidence.subject import Subject
+from forge_core.evidence.tasks import Bench, work
+from forge_core.evidence.text import evidence_text
+from forge_core.files import canonical_json, content_hash
+from forge_core.parallelism import worker_count
+from forge_pipelines.defs.evidence.checks import verdict_evaluation
+from forge_pipelines.defs.evidence.pages import PAGES
+from forge_pipelines.defs.evolution.request import STUDY_TAG
+from forge_pipelines.lib.errors import user_errors
+from forge_pipelines.lib.executor import RETRY
+from forge_pipelines.lib.materialization import Materialization, record
+from forge_pipelines.lib.processes import die_with_run
+from forge_pipelines.lib.study_lock import lock_study, unlock_study
+
+ASSETS = ("luck_test", "walk_forward", "robustness", "verdict")
+
+
+class ProveConfig(dg.Config):
+    """Study whose champion is examined."""
+
+    study: str | None = Field(
+        default=None,
+        description=f"A complete study's name; by default that of the run tag {STUDY_TAG}, which is FORGE_STUDY, or "
+        "quickstart.",
+    )
+
+
+@dg.op(
+    ins={"champion": dg.In(dg.Nothing)},
+    out={"study": dg.Out(str), "workers": dg.DynamicOut(dict, is_required=False)},
+    retry_policy=RETRY,
+)
+def plan_evidence(
+    context: dg.OpExecutionContext, config: ProveConfig
+) -> Iterator[dg.Output[str] | dg.DynamicOutput[dict]]:
+    """Find the searches that are missing, and start as many workers as there are cores for them."""
+    die_with_run()
+    with user_errors():
+        asked = context.partition_key if context.has_assets_def else config.study or context.run.tags[STUDY_TAG]
+        subject = Subject.of(asked)
+        name = subject.spec.name
+        lock_study(name, context.run_id, context.instance)
+        context.instance.add_run_tags(context.run_id, {STUDY_TAG: name})
+        pending = Bench(subject).pending()
+        workers = min(worker_count(), len(pending))
+    evidence = subject.evidence
+    context.log.info(
+        f"study {name}: {len(pending)} searches to do ({evidence.luck} in markets without memory at most, "
+        f"{evidence.windows} walk-forward windows, and controls), {workers} at the same time"
+    )
+    yield dg.Output(name, "study")
+    for number in range(workers):
+        yield dg.DynamicOutput({"study": name, "workers": workers}, mapping_key=str(number + 1), output_name="workers")
+
+
+@dg.op(retry_policy=RETRY)
+def run_searches(context: dg.OpExecutionContext, task: dict) -> int:
+    """Run searches until none is left, each written as it ends; return how many were run here."""
+    die_with_run()
+    with user_errors():
+        lock_study(task["study"], context.run_id, context.instance)
+        return work(Subject.of(task["study"]), log=context.log.info, workers=task["workers"])
+
+
+@dg.op(
+    out={name: dg.Out(dg.Nothing, is_required=False) for name in ASSETS},
+    retry_policy=RETRY,
+)
+def judge_champion(context: dg.OpExecutionContext, study: str, done: list) -> Iterator[dg.Output[None]]:
+    """Put the evidence together: tables, probes, verdict; and record it."""
+    die_with_run()
+    outputs = []
+    with user_errors():
+        lock_study(study, context.run_id, context.instance)
+        subject = Subject.of(study)
+        work(subject, log=context.log.info, threads=worker_count())  # whatever a killed worker left
+        document = conclude(subject)
+        materializations = [_materialization(name, subject, document) for name in ASSETS]
+        if context.has_assets_def:
+            outputs = [each.output(context, each.asset) for each in materializations]
+        else:
+            for each in materializations:
+                record(context, [each])
+        context.log_event(verdict_evaluation(document))  # type: ignore[arg-type]  # accepted, but not in its annotation
+        context.log.info(evidence_text(study))
+        unlock_study(study, context.run_id)
+    yield from outputs
+
+
+def _materialization(name: str, subject: Subject, document: dict[str, Any]) -> Materialization:
+    version = content_hash(name, canonical_json(document))
+    inputs = {"champion": [subject.spec.name]}
+    return Materialization(name, subject.spec.name, version, partial(PAGES[name], subject, document), inputs=inputs)

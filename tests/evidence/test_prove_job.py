@@ -1,0 +1,134 @@
+"""The ``prove`` job as a user runs it, and killed on the way."""
+
+import contextlib
+import random
+import time
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+from forge_core.evidence.text import evidence_text, read_verdict
+from forge_core.evolution.steps import load_study, run_study
+from forge_core.paths import Home
+from tests.evolution.studies import content
+from tests.pipelines.workspace import TINY, Workspace, load_definitions
+
+STUDY = TINY + "evidence: {luck: 4, windows: 2}\n"
+PROVE = "dagster job execute -j prove"
+
+
+@pytest.fixture
+def make(tmp_path_factory, monkeypatch):
+    """Lay out a project whose study ``tiny`` is complete, for this process to work in."""
+
+    def laid_out(study: str = STUDY) -> Workspace:
+        workspace = Workspace.make(Path(tmp_path_factory.mktemp("prove")), study)
+        for name, value in workspace.environment.items():
+            monkeypatch.setenv(name, value)
+        run_study(load_study("tiny"))
+        return workspace
+
+    return laid_out
+
+
+def prove(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    job = load_definitions().resolve_job_def("prove")
+    return job.execute_in_process(instance=instance, run_config={"study": "tiny"}, raise_on_error=False)
+
+
+def evidence(workspace: Workspace) -> dict[str, str]:
+    return content(workspace.study / "evidence")
+
+
+def test_it_records_the_evidence_and_warns_on_the_champions_page(make) -> None:
+    workspace = make()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = prove(instance)
+        assert result.success
+        events = {e.asset_key.to_user_string(): e for e in result.get_asset_materialization_events()}
+        assert set(events) == {"luck_test", "walk_forward", "robustness", "verdict"}
+        assert {event.partition for event in events.values()} == {"tiny"}
+        document = read_verdict("tiny")
+        assert document is not None
+        for event in events.values():
+            assert event.materialization.metadata["sentence"].value == document["sentence"]
+        for name in ("luck_test", "walk_forward", "verdict"):
+            assert any("data:image/png" in str(m.value) for m in events[name].materialization.metadata.values())
+        (check,) = result.get_asset_check_evaluations()
+        assert (check.asset_key.to_user_string(), check.check_name) == ("champion", "verdict")
+        assert not check.passed  # four searches cannot reach 5 %
+        assert check.severity == dg.AssetCheckSeverity.WARN
+        assert document["sentence"] in check.description
+        written = evidence(workspace)
+        again = prove(instance)
+        assert again.success
+        assert not again.get_asset_materialization_events()  # nothing that is not recorded
+    assert evidence(workspace) == written
+    assert evidence_text("tiny").startswith(document["sentence"])
+
+
+def test_a_study_that_is_not_complete_is_refused(tmp_path, monkeypatch) -> None:
+    for name, value in Workspace.make(tmp_path, STUDY).environment.items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = prove(instance)
+    (failure,) = result.get_step_failure_events()
+    message = failure.step_failure_data.user_failure_data.description
+    assert "study 'tiny' is not begun" in message.replace("not started", "not begun")
+    assert "make evolve STUDY=tiny" in message
+
+
+def test_without_evidence_the_luck_line_is_shown_and_what_to_run(make) -> None:
+    make()
+    text = evidence_text("tiny")
+    assert "luck line of SP500_BEAR_2008: the best of" in text
+    assert "make prove STUDY=tiny" in text
+    assert read_verdict("tiny", Home.current()) is None
+
+
+def killed_until_done(workspace: Workspace, kills: int, chance: random.Random) -> int:
+    """Run ``prove`` as a command, kill a process of it at random moments, and run it again until it ends well."""
+    done, code = 0, 1
+    while code != 0:
+        run = workspace.start(PROVE)
+        if done < kills:
+            rows = len(list((workspace.study / "evidence").rglob("0*.json")))
+            while run.poll() is None and len(list((workspace.study / "evidence").rglob("0*.json"))) <= rows:
+                time.sleep(0.005)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                family = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
+                victims = {"one": [chance.choice(family)], "run": family[:1], "all": family}
+                for process in victims[chance.choice(list(victims))]:
+                    process.kill()
+                done += 1
+        run.communicate(timeout=400)
+        code = run.returncode
+    return done
+
+
+def test_killed_and_run_again_it_ends_with_the_same_tables(make) -> None:
+    workspace = make()
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert prove(instance).success
+    expected = evidence(workspace)
+    (workspace.study / "evidence").rename(workspace.root / "undisturbed")
+    assert killed_until_done(workspace, 1, random.Random(5)) == 1
+    assert evidence(workspace) == expected
+
+
+@pytest.mark.long
+def test_killed_twenty_times_it_ends_with_the_same_tables(make) -> None:
+    workspace = make(TINY + "evidence: {luck: 19, windows: 4}\n")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert prove(instance).success
+    expected = evidence(workspace)
+    chance, kills, folder = random.Random(7), 0, workspace.study / "evidence"
+    for number in range(40):
+        folder.rename(workspace.root / f"done-{number}")
+        kills += killed_until_done(workspace, 5, chance)
+        assert evidence(workspace) == expected
+        if kills >= 20:
+            break
+    assert kills >= 20
