@@ -55,9 +55,9 @@ TRUTHS = {
     "fair": Truth(fair_bars, False, 200),
     "drift": Truth(lambda n, rng: fair_bars(n, rng, drift=6.0), False, 200),
     "index": Truth(index_bars, False, 200),
-    "edge 30": Truth(lambda n, rng: fair_bars(n, rng, edge=30.0), True, 40),
-    "edge 60": Truth(lambda n, rng: fair_bars(n, rng, edge=60.0), True, 60),
-    "edge 90": Truth(lambda n, rng: fair_bars(n, rng, edge=90.0), True, 40),
+    "edge 30": Truth(lambda n, rng: fair_bars(n, rng, edge=30.0), True, 20),
+    "edge 60": Truth(lambda n, rng: fair_bars(n, rng, edge=60.0), True, 30),
+    "edge 90": Truth(lambda n, rng: fair_bars(n, rng, edge=90.0), True, 20),
 }
 
 TESTS = {

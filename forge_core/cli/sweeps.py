@@ -98,12 +98,13 @@ def top(
 
     Example: `forge sweep top mass_test --symbol SP500 --from 2007-01 --to 2009-12 --min-trades 30`
     """
+    from forge_core.evidence.sweep_luck import sweep_luck_text
     from forge_core.sweeps.loading import Filters
     from forge_core.sweeps.plan import read_plan
     from forge_core.sweeps.ranking import rank, rank_strategies
 
-    filters = Filters(symbols, intervals, strategies, first, last, min_trades)
-    table = rank(read_plan(name), filters, split=split or (), sort=sort)
+    filters, plan = Filters(symbols, intervals, strategies, first, last, min_trades), read_plan(name)
+    table = rank(plan, filters, split=split or (), sort=sort)
     if table.empty:
         say("no test matches")
         return
@@ -117,6 +118,8 @@ def top(
         columns, found = ["strategy", "parameters", *told_apart, *shown], table.head(most)
     cells = found[columns].astype(object).where(found[columns].notna(), None)
     show_table(columns, [tuple(_plain(cell) for cell in row) for row in cells.itertuples(index=False)])
+    if not families and (luck := sweep_luck_text(plan, table)):
+        say(luck)
     if not families and len(table) > most:
         say(f"... {len(table)} in all; `--most {len(table)}` shows them, `forge sweep export {name} FILE` writes them")
 

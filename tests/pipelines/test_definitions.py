@@ -30,6 +30,7 @@ from tests.pipelines.workspace import REPOSITORY
 
 LINE = ["raw_ohlcv", "regime_dataset", "indicator_bank", "generation_fitness", "pareto_front", "champion"]
 SWEEP = ["raw_ohlcv", "mass_test_results", "strategy_ranking"]
+EVIDENCE = ["luck_test", "walk_forward", "robustness", "verdict"]
 
 
 def test_they_load():
@@ -38,10 +39,13 @@ def test_they_load():
 
 def test_the_assets_form_two_lines_from_the_same_bars():
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*LINE, *SWEEP}
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*LINE, *SWEEP, *EVIDENCE}
     for parent, child in [*itertools.pairwise(LINE), *itertools.pairwise(SWEEP)]:
         more = {dg.AssetKey("indicator_bank")} if child == "champion" else set()  # of the holdout
         assert graph.get(dg.AssetKey(child)).parent_keys == {dg.AssetKey(parent), *more}
+    for name in EVIDENCE:
+        before = {dg.AssetKey(other) for other in EVIDENCE[:-1] if name == "verdict"}
+        assert graph.get(dg.AssetKey(name)).parent_keys == {dg.AssetKey("champion"), *before}
 
 
 def test_every_edge_to_another_partitions_definition_has_a_mapping_that_the_ui_can_load():
@@ -73,7 +77,7 @@ def test_a_study_depends_on_its_own_datasets_and_generations_alone():
 def test_every_asset_says_what_it_is():
     for asset in defs.resolve_all_asset_specs():
         assert len(asset.description or "") > 60, asset.key
-        assert asset.group_name in ("market", "features", "evolution", "mass_test")
+        assert asset.group_name in ("market", "features", "evolution", "evidence", "mass_test")
 
 
 def test_symbols_and_datasets_are_those_declared():

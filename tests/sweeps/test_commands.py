@@ -46,6 +46,7 @@ def test_the_best_are_shown_with_their_trades_and_days(forge):
     assert "neighbour_sharpe" in shown
     assert shown.count("long_period:") == 2
     assert "... 4 in all" in shown
+    assert "luck line: the best of" in shown
     assert "parameter_sets" in forge("sweep", "top", "mass_test", "--by-strategy")
     shown = forge("sweep", "top", "mass_test", "--by-strategy", "--split", "symbol").splitlines()
     assert shown[0].split()[:3] == ["strategy", "symbol", "parameter_sets"]

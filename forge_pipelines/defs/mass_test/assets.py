@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from forge_core.errors import DataError
+from forge_core.evidence.sweep_luck import sweep_luck_text
 from forge_core.files import content_hash
 from forge_core.sweeps.loading import month_hashes
 from forge_core.sweeps.plan import SweepPlan, read_plan
@@ -143,6 +144,7 @@ def _describe_ranking(plan: SweepPlan, ranking: pd.DataFrame) -> Metadata:
         "symbols": ", ".join(plan.spec.symbols),
         "months": len(plan.months),
         "tests": plan.tests,
+        "luck": sweep_luck_text(plan, ranking) or "one parameter set: no luck line",
         "ranking": _table(ranking.head(_SHOWN), ("strategy", "parameters", *shown)),
         "strategies": _table(rank_strategies(ranking), ("strategy", *families, "best_parameters", "neighbour_sharpe")),
         **{f"{name} map": picture(png, f"{name}: Sharpe ratio") for name, png in heat_maps(ranking).items()},
