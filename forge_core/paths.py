@@ -77,9 +77,9 @@ class Home:
         return self.root / "mass_tests"
 
     @property
-    def switch_dates(self) -> Path:
-        """The file of imported contract switch dates."""
-        return self.root / "switch_dates.yaml"
+    def roll_dates(self) -> Path:
+        """The file of imported roll dates."""
+        return self.root / "roll_dates.yaml"
 
     @property
     def ledger(self) -> Path:

@@ -16,7 +16,7 @@ import psutil
 from benchmarks.machine import describe, machine
 from benchmarks.options import Options
 from benchmarks.tables import number, show
-from forge_core.market.futures.roll_dates import import_switch_dates
+from forge_core.market.futures.roll_dates import import_roll_dates
 from forge_core.market.importing.importer import import_files
 from forge_core.paths import Home
 
@@ -77,7 +77,7 @@ class _Workspace:
         files = sorted(file for symbol in ("ZS", "GC", "CL") for file in _REAL.glob(f"{symbol}_*.parquet"))
         if files:
             import_files(files, home=self.home)
-            import_switch_dates(_SWITCHES, trade_dates=True, home=self.home)
+            import_roll_dates(_SWITCHES, trade_dates=True, home=self.home)
             self.sweep, self.label = "mass_test_futures", f"real bars of ZS, GC and CL, {len(files)} series"
         else:
             self.sweep, self.label = "mass_test", "real daily bars of SP500 and NASDAQ, the sample"

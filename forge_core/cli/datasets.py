@@ -73,7 +73,7 @@ def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog."
     if (rates := version.manifest.get("funding")) is not None:
         say(f"\nfunding: {rates['rows']} rates, {rates['first'][:16]} to {rates['last'][:16]} (UTC)")
     if (rolls := version.manifest.get("rolls")) is not None:
-        say(f"\ncontract switches: {len(rolls['times'])} from {rolls['origin']}; features: {rolls['adjust']} adjusted")
+        say(f"\ncontract rolls: {len(rolls['times'])} from {rolls['origin']}; features: {rolls['adjust']} adjusted")
         if rolls["doubt"]:
             say(rolls["doubt"])
 

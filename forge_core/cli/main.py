@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from forge_core.cli import cache, data, datasets, features, imports, plays, refresh, sql, studies, sweeps, switch_dates
+from forge_core.cli import cache, data, datasets, features, imports, plays, refresh, roll_dates, sql, studies, sweeps
 
 app = typer.Typer(
     name="forge",
@@ -24,7 +24,7 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(plays.app, name="play")
 app.add_typer(studies.app, name="study")
 app.add_typer(sweeps.app, name="sweep")
-app.add_typer(switch_dates.app, name="switch-dates")
+app.add_typer(roll_dates.app, name="roll-dates")
 app.add_typer(cache.app, name="cache")
 app.command("sql")(sql.sql)
 app.command("indicators")(features.list_features)

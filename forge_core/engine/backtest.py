@@ -49,7 +49,7 @@ def backtest(
     higher: Mapping[str, pd.DataFrame] | None = None,
     finer: pd.DataFrame | Feed | None = None,
     funding: pd.Series | None = None,
-    switches: pd.DatetimeIndex | None = None,
+    roll_dates: pd.DatetimeIndex | None = None,
     adjust: Adjustment = "forward",
     roll_mode: RollMode = "prev_open",
     rollover: bool = True,
@@ -80,11 +80,11 @@ def backtest(
     funding
         Funding rates of a perpetual by timestamp (fractions, paid by longs), without a hole of more than 8 hours;
         required for perpetuals.
-    switches
+    roll_dates
         Contract switch times of a dated future, required for a DataFrame of one; empty for a series that does not
         roll. ``roll_mode`` and ``rollover`` say what happens there.
     adjust
-        For a DataFrame with ``switches``: features see prices without the gaps of the rolls (``forward``), or as they
+        For a DataFrame with ``roll_dates``: features see prices without the gaps of the rolls (``forward``), or as they
         are (``none``). Fills see them as they are. A feed's or dataset's features stay as they are.
     resample
         For a DataFrame: join bars that are finer than the Play's timeframe into bars of it; otherwise they are refused.
@@ -100,7 +100,7 @@ def backtest(
     >>> result.metrics["sharpe"], len(result.trades)  # doctest: +SKIP
     """
     resolved = _resolve_play(play)
-    feed = _resolve_feed(resolved, data, instrument, higher, switches, adjust, resample)
+    feed = _resolve_feed(resolved, data, instrument, higher, roll_dates, adjust, resample)
     if funding is not None:
         feed = feed.with_funding(checked_funding(funding, feed))
     if isinstance(finer, pd.DataFrame):
@@ -147,7 +147,7 @@ def _resolve_feed(
     data: str | DatasetVersion | pd.DataFrame | Feed,
     instrument: Instrument | str | None,
     higher: Mapping[str, pd.DataFrame] | None,
-    switches: pd.DatetimeIndex | None,
+    roll_dates: pd.DatetimeIndex | None,
     adjust: Adjustment,
     resample: bool,
 ) -> Feed:
@@ -160,7 +160,7 @@ def _resolve_feed(
             instrument=instrument,
             timeframe=play.timeframe,
             higher=checked_higher(higher, instrument),
-            switches=checked_roll_dates(switches, instrument),
+            roll_dates=checked_roll_dates(roll_dates, instrument),
             adjust=adjust,
         )
     if isinstance(data, str):
@@ -171,4 +171,4 @@ def _resolve_feed(
         raise ConfigError(f"data is a {type(data).__name__}: give a dataset's name, a DataFrame of bars or a feed")
     if instrument is not None and instrument != data.instrument:
         raise ConfigError(f"the data is of {data.instrument.symbol}; instrument {instrument.symbol} does not fit it")
-    return data if switches is None else data.with_rolls(switches)
+    return data if roll_dates is None else data.with_rolls(roll_dates)

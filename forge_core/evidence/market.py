@@ -20,7 +20,7 @@ from forge_core.market.reference.timeframes import Timeframe
 class Market:
     """Bars of one symbol: ``bars`` of the execution ``timeframe`` and ``higher`` ones by label, all with lead-in.
 
-    Trading begins at ``start``. ``switches``: contract switches of a dated future; ``adjust``: whether its features
+    Trading begins at ``start``. ``switches``: contract rolls of a dated future; ``adjust``: whether its features
     see prices without their gaps. ``funding``: rates of a perpetual.
     """
 
@@ -46,7 +46,7 @@ class Market:
             bars=version.bars(timeframe),
             higher={label: version.bars(label) for label in coarser},
             start=version.start,
-            switches=version.switches,
+            switches=version.roll_dates,
             adjust=version.adjusts,
             funding=version.funding(),
         )
@@ -72,7 +72,7 @@ class Market:
             timeframe=self.timeframe,
             higher=self.higher,
             start=first,
-            switches=self.switches,
+            roll_dates=self.switches,
             adjust="forward" if self.adjust else "none",
         )
         return feed if self.funding is None else feed.with_funding(self.funding)

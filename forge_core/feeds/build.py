@@ -30,7 +30,7 @@ def open_feed(version: "DatasetVersion", *, timeframe: str | None = None, home: 
 
     Bars and columns are memory-mapped from the bank, read-only, so that all processes share them; ``start`` is the
     first bar at or after ``version.start``; the feed of a perpetual has the dataset's funding rates, that of a dated
-    future rolls at the dataset's contract switches. Raises DataError where the dataset has no such bars.
+    future rolls at the dataset's contract rolls. Raises DataError where the dataset has no such bars.
     """
     bank = Bank(version, timeframe or version.timeframes[0], home)
     bars = bank.traded_bars()
@@ -40,8 +40,8 @@ def open_feed(version: "DatasetVersion", *, timeframe: str | None = None, home: 
     adjustment = version.adjustment
     scale = None if adjustment is None else adjustment.price_scale(bars.time)
     feed = _feed(version.instrument, bars, bank.trade_days(), start, bank, scale)
-    if (switches := version.switches) is not None:
-        feed = feed.with_rolls(switches)
+    if (roll_dates := version.roll_dates) is not None:
+        feed = feed.with_rolls(roll_dates)
     rates = version.funding()
     return feed if rates is None else feed.with_funding(rates)
 
@@ -53,14 +53,14 @@ def feed_from_bars(
     timeframe: str,
     higher: Mapping[str, pd.DataFrame] | None = None,
     start: int = 0,
-    switches: pd.DatetimeIndex | None = None,
+    roll_dates: pd.DatetimeIndex | None = None,
     adjust: Adjustment = "forward",
 ) -> Feed:
     """Return the feed of a bars frame, its columns computed in memory when asked for.
 
     ``bars`` are those of the execution ``timeframe``, of which the first ``start`` are lead-in; ``higher`` holds bars
     of coarser timeframes by label, and one that a feature needs and ``higher`` lacks is resampled from ``bars``.
-    ``switches`` are the contract switches of a dated future: the feed rolls there, and its columns (the bar fields
+    ``roll_dates`` are the contract rolls of a dated future: the feed rolls there, and its columns (the bar fields
     in rules among them) see prices without the gaps between contracts (``futures.adjustment``, anchored at bar
     ``start``, one level for all timeframes) unless ``adjust`` is ``none``; fills always see the bars as they are. The
     frames are copied, not changed. Raises DataError for a frame that is not bars or a ``start`` outside them,
@@ -72,9 +72,9 @@ def feed_from_bars(
         raise ConfigError(unknown("adjustment", adjust, get_args(Adjustment)))
     execution = Timeframe.parse(timeframe)
     traded, seen, higher, scale = BarArrays.of(bars, execution), bars, dict(higher or {}), None
-    if switches is not None and adjust == "forward":
+    if roll_dates is not None and adjust == "forward":
         adjustment = RollAdjustment.measure(
-            {timeframe: bars, **higher}, switches, anchor=bars.index[start], instrument=instrument
+            {timeframe: bars, **higher}, roll_dates, anchor=bars.index[start], instrument=instrument
         )
         seen = adjustment.adjusted(bars, execution)
         higher = {
@@ -90,7 +90,7 @@ def feed_from_bars(
         recent=LruArrays(_MEMORY_BYTES),
     )
     feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns, scale)
-    return feed if switches is None else feed.with_rolls(switches)
+    return feed if roll_dates is None else feed.with_rolls(roll_dates)
 
 
 def window_feed(

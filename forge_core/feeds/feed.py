@@ -34,7 +34,7 @@ class Feed(RemembersAddresses):
     ``time`` is the bars' open time in microseconds since 1970-01-01 UTC. ``day`` numbers the trade dates (days since
     1970-01-01) of the instrument's session and never decreases. Prices are in quote currency per unit. All arrays
     are C-contiguous, may be read-only and shared, and have one entry a bar. ``rolls`` is True at the first bar at
-    or after a contract switch. ``funding`` is the sum of the funding rates whose timestamps lie in ``(t_i, t_i+1]``,
+    or after a roll date. ``funding`` is the sum of the funding rates whose timestamps lie in ``(t_i, t_i+1]``,
     or None when the instrument pays none. ``price_scale`` is the price that features see over the traded one, or None
     where it is 1 everywhere: an ATR divided by it is a distance in traded prices.
     """
@@ -126,9 +126,9 @@ class Feed(RemembersAddresses):
         funding[self.start :] = sum_funding(self.time[self.start :], self.bar_microseconds, stamps, values)
         return replace(self, funding=funding)
 
-    def with_rolls(self, switches: pd.DatetimeIndex) -> "Feed":
-        """Return this feed with contract rolls at the ``switches``."""
-        return replace(self, rolls=mark_rolls(self.time, _microseconds(switches)))
+    def with_rolls(self, roll_dates: pd.DatetimeIndex) -> "Feed":
+        """Return this feed with contract rolls at the ``roll_dates``."""
+        return replace(self, rolls=mark_rolls(self.time, _microseconds(roll_dates)))
 
 
 def _microseconds(index: pd.DatetimeIndex) -> Integers:
@@ -150,9 +150,9 @@ def sum_funding(time: Integers, bar_microseconds: int, stamps: Integers, rates: 
     return np.diff(total[np.searchsorted(stamps, edges, side="right")])
 
 
-def mark_rolls(time: Integers, switches: Integers) -> NDArray[np.bool_]:
-    """Return True at the first bar at or after each of the contract ``switches`` (microseconds, UTC)."""
+def mark_rolls(time: Integers, roll_dates: Integers) -> NDArray[np.bool_]:
+    """Return True at the first bar at or after each of the contract ``roll_dates`` (microseconds, UTC)."""
     rolls = np.zeros(time.size, np.bool_)
-    first = np.searchsorted(time, switches, side="left")
+    first = np.searchsorted(time, roll_dates, side="left")
     rolls[first[(first > 0) & (first < time.size)]] = True
     return rolls

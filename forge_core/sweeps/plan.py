@@ -1,7 +1,7 @@
 """The plan of a sweep: which bars, months and settings its tests are made of, pinned as plain data.
 
 A *cell* is one month of one symbol and interval with everything but the strategy that a result depends on: the bars up
-to the month's end, the instrument, costs, contract switches, engine and settings. Its hash and that of the strategy are
+to the month's end, the instrument, costs, contract rolls, engine and settings. Its hash and that of the strategy are
 the key of a test, so that a test is known again whatever sweep asks for it, and done anew when any of that changes.
 """
 
@@ -22,7 +22,7 @@ from forge_core.errors import DataError, StudyError
 from forge_core.features.version import REGISTRY_VERSION
 from forge_core.files import canonical_json, content_hash, read_json, write_json
 from forge_core.market.bars.model import MIN_ROWS
-from forge_core.market.futures.roll_dates import SwitchDates, load_switch_dates
+from forge_core.market.futures.roll_dates import RollDates, load_roll_dates
 from forge_core.market.futures.rolls import roll_doubt
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.sessions import microseconds
@@ -170,7 +170,7 @@ class SweepPlan:
             log.warning(text)
         for text in spec.oddities:
             log.warning(text)
-        dates = load_switch_dates(home)
+        dates = load_roll_dates(home)
         tasks: list[Task] = []
         for symbol in spec.symbols:  # one after the other, so that the bars of one alone are in memory
             _take_in(get_instrument(symbol), home, log)
@@ -223,7 +223,7 @@ def _read(store: BarStore, symbol: str, spec: SweepSpec, home: Home, log: loggin
     return [series for series in found.values() if series is not None]
 
 
-def _task(series: Series, origin: str, spec: SweepSpec, dates: SwitchDates, home: Home, log: logging.Logger) -> Task:
+def _task(series: Series, origin: str, spec: SweepSpec, dates: RollDates, home: Home, log: logging.Logger) -> Task:
     instrument = get_instrument(series.symbol)
     costs = spec.costs.of(instrument)
     switches = dates.of(series.symbol) if instrument.kind == "future" else None

@@ -37,7 +37,7 @@ def plan_sweep(spec: SweepSpec, home: Home | None = None, log: logging.Logger | 
 
     It holds the ``spec``, the ``home``, the number of ``tests`` and the ``tasks``, each with its symbol and interval.
     Told to ``log``: what makes no sense in a grid (left out) or is odd, and intervals without bars. Raises DataError
-    for a symbol without any bars, or a future without contract switch dates, and says what brings them.
+    for a symbol without any bars, or a future without roll dates, and says what brings them.
     """
     return SweepPlan.make(spec, home, log).document()
 

@@ -200,7 +200,7 @@ class _Worker:
                 series.bars, months, instrument=task.instrument, interval=task.interval, roll_dates=task.switches
             )
         feed = feed_from_bars(
-            series.bars, instrument=task.instrument, timeframe=task.interval, switches=task.switches, adjust="none"
+            series.bars, instrument=task.instrument, timeframe=task.interval, roll_dates=task.switches, adjust="none"
         )
         if series.funding is not None:
             feed = replace(feed, funding=series.funding)

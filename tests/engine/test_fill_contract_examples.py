@@ -103,7 +103,7 @@ def backtest(example: Example) -> forge_core.BacktestResult:
         costs=forge_core.Costs(**settings["costs"]),
         cash=settings["cash"],
         policy=settings.get("policy", "pessimistic"),
-        switches=switches,
+        roll_dates=switches,
     )
 
 

@@ -88,7 +88,7 @@ def test_prices_below_zero_are_refused_unless_the_instrument_may_have_them():
     below = HOURLY.copy()
     below[["open", "high", "low", "close"]] -= 100.0
     refused(r"prices of BARS are above zero", below)
-    assert len(run(below, instrument="CL", switches=pd.DatetimeIndex([]), cash=1e9).trades) > 20
+    assert len(run(below, instrument="CL", roll_dates=pd.DatetimeIndex([]), cash=1e9).trades) > 20
 
 
 def test_a_frame_may_have_other_columns_units_and_zones():
@@ -99,8 +99,8 @@ def test_a_frame_may_have_other_columns_units_and_zones():
 
 def test_a_dated_future_without_roll_dates_is_refused():
     refused(r"GC is a dated future and its roll dates are missing", HOURLY, instrument="GC")
-    refused(r"roll dates without a time zone", HOURLY, instrument="GC", switches=pd.DatetimeIndex(["2024-01-05"]))
-    assert len(run(HOURLY, instrument="GC", switches=pd.DatetimeIndex([]), cash=1e7).trades) > 20
+    refused(r"roll dates without a time zone", HOURLY, instrument="GC", roll_dates=pd.DatetimeIndex(["2024-01-05"]))
+    assert len(run(HOURLY, instrument="GC", roll_dates=pd.DatetimeIndex([]), cash=1e7).trades) > 20
 
 
 def rates(*dropped: int, every: str = "8h") -> "pd.Series[float]":

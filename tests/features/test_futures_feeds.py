@@ -1,4 +1,4 @@
-"""Datasets of dated futures: their feed rolls at the contract switches it was built with, and features see no gaps."""
+"""Datasets of dated futures: their feed rolls at the contract rolls it was built with, and features see no gaps."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from forge_core.feeds.build import feed_from_bars, open_feed
 from forge_core.files import write_text
 from forge_core.market.datasets.build import build_dataset
 from forge_core.market.datasets.versions import DatasetVersion, follows
-from forge_core.market.futures.roll_dates import SwitchDates, switch_text
+from forge_core.market.futures.roll_dates import RollDates, roll_text
 from forge_core.market.reference.catalog import DatasetSpec
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
@@ -25,9 +25,9 @@ SWITCHES = pd.DatetimeIndex(["2023-03-14T22:00", "2023-06-14T22:00", "2023-09-13
 SMOOTH = session_bars("GC", 4, "2023-01-02", 330, seed=5, level=1_900.0)
 
 
-def tell_switches(home: Home, switches: pd.DatetimeIndex = SWITCHES) -> None:
+def tell_switches(home: Home, roll_dates: pd.DatetimeIndex = SWITCHES) -> None:
     home.root.mkdir(parents=True, exist_ok=True)
-    write_text(home.switch_dates, switch_text({"GC": switches}, {}, "of the test"))
+    write_text(home.roll_dates, roll_text({"GC": roll_dates}, {}, "of the test"))
 
 
 def spec_of(**changes) -> DatasetSpec:
@@ -48,11 +48,11 @@ def test_the_feed_rolls_and_features_see_no_gaps(home):
     tell_switches(home)
     version = build(home)
     assert version.manifest["rolls"]["adjust"] == "forward"
-    assert list(version.switches) == list(SWITCHES)
+    assert list(version.roll_dates) == list(SWITCHES)
     feed = open_feed(version)
     bars = version.bars("4h")
     expected = feed_from_bars(
-        bars, instrument=version.instrument, timeframe="4h", start=feed.start, switches=SWITCHES,
+        bars, instrument=version.instrument, timeframe="4h", start=feed.start, roll_dates=SWITCHES,
         higher={"1d": version.bars("1d")},
     )  # fmt: skip
     np.testing.assert_array_equal(feed.rolls, expected.rolls)
@@ -71,7 +71,7 @@ def test_a_backtest_on_the_dataset_is_that_on_its_bars(home):
     ours = backtest(play, version)
     bars = version.bars("4h")
     series = feed_from_bars(
-        bars, instrument=version.instrument, timeframe="4h", start=open_feed(version).start, switches=SWITCHES
+        bars, instrument=version.instrument, timeframe="4h", start=open_feed(version).start, roll_dates=SWITCHES
     )
     theirs = backtest(play, series)
     assert (ours.trades["exit_reason"] == "roll").sum() == 3
@@ -102,14 +102,14 @@ def test_other_switches_make_another_version(home):
 
 
 def test_switches_that_nobody_told_are_asked_for(home, monkeypatch):
-    monkeypatch.setattr(datasets, "load_switch_dates", lambda home: SwitchDates({"ZS": SWITCHES}))
-    with pytest.raises(DataError, match=r"no contract switch dates of GC.*an empty list says that the series"):
+    monkeypatch.setattr(datasets, "load_roll_dates", lambda home: RollDates({"ZS": SWITCHES}))
+    with pytest.raises(DataError, match=r"no roll dates of GC.*an empty list says that the series"):
         build(home)
 
 
 def test_dates_of_another_series_are_doubted(home):
     tell_switches(home, pd.date_range("2023-02-20T23:00", periods=9, freq="31D", tz="UTC", unit="us"))
-    assert "of the 9 contract switches" in build(home).manifest["rolls"]["doubt"]
+    assert "of the 9 contract rolls" in build(home).manifest["rolls"]["doubt"]
     tell_switches(home)
     assert build(home).manifest["rolls"]["doubt"] is None
 

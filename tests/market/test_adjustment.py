@@ -44,7 +44,7 @@ def adjust(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex, anchor: int = 0, in
 
 def feed(bars, positions, *, start=0, higher=None, instrument=GC):
     return feed_from_bars(
-        bars, instrument=instrument, timeframe="1h", start=start, higher=higher, switches=dates(bars, positions)
+        bars, instrument=instrument, timeframe="1h", start=start, higher=higher, roll_dates=dates(bars, positions)
     )
 
 
@@ -170,7 +170,7 @@ def test_more_history_of_a_coarser_timeframe_changes_no_trade():
     runs = []
     for first in (0, 8, 15):
         here = feed_from_bars(
-            late, instrument=GC, timeframe="1h", higher={"1d": daily.iloc[first:]}, switches=dates(bars, positions)
+            late, instrument=GC, timeframe="1h", higher={"1d": daily.iloc[first:]}, roll_dates=dates(bars, positions)
         )
         runs.append(backtest(play, here, costs=Costs.zero()).trades)
     assert len(runs[0]) > 10
@@ -224,7 +224,7 @@ def test_rules_see_adjusted_prices_and_fills_the_traded_ones():
         np.testing.assert_array_equal(here.columns.column(reference), same.columns.column(reference))
     np.testing.assert_array_equal(here.close, bars["close"].to_numpy())
     assert np.flatnonzero(here.rolls).tolist() == [150]
-    raw = feed_from_bars(bars, instrument=GC, timeframe="1h", switches=dates(bars, [150]), adjust="none")
+    raw = feed_from_bars(bars, instrument=GC, timeframe="1h", roll_dates=dates(bars, [150]), adjust="none")
     np.testing.assert_array_equal(seen(raw), bars["close"].to_numpy())
     assert raw.price_scale is None
 
@@ -271,7 +271,7 @@ def real_rolls(symbol: str) -> pd.DatetimeIndex:
 def test_real_timeframes_differ_by_no_more_than_traded_prices_do(symbol):
     hourly = real(symbol, "1h")["2024-06":"2025-06"]
     higher = {label: real(symbol, label)[:"2025-06"] for label in ("4h", "1d")}
-    settings = {"instrument": get_instrument(symbol), "timeframe": "1h", "start": 100, "switches": real_rolls(symbol)}
+    settings = {"instrument": get_instrument(symbol), "timeframe": "1h", "start": 100, "roll_dates": real_rolls(symbol)}
     adjusted = feed_from_bars(hourly, higher=higher, **settings)
     raw = feed_from_bars(hourly, higher=higher, adjust="none", **settings)
     for label in ("4h", "1d"):
@@ -297,7 +297,7 @@ def test_real_trades_do_not_depend_on_how_much_of_the_days_was_imported(symbol):
     }
     runs = [
         backtest(
-            play, hourly, instrument=symbol, higher={"1d": daily[first:]}, switches=real_rolls(symbol), cash=1e6
+            play, hourly, instrument=symbol, higher={"1d": daily[first:]}, roll_dates=real_rolls(symbol), cash=1e6
         ).trades
         for first in ("2020", "2022", "2024", "2024-09")
     ]

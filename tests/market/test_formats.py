@@ -302,7 +302,7 @@ def test_lean_quotes_and_several_symbols_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("switch_dates.yaml", b"ZS:\n  - '2024-02-15'\n", "YAML.*forge switch-dates import FILE"),
+        ("roll_dates.yaml", b"ZS:\n  - '2024-02-15'\n", "YAML.*forge roll-dates import FILE"),
         ("es.csv", b"20091130,es uik2f7cj4v0h,CME,1\n20091215,es uik2f7cj4v0h,CME,2\n", "Lean map file"),
         ("es2.csv", b'{"Date":"2009-11-30","BackwardsRatioScale":[0.8]}\n', "Lean's adjustment factors"),
         ("x.csv", b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "a web page"),
@@ -376,7 +376,7 @@ RAW_FILES = {  # name: (options, symbol, timeframe, rows) or the reason for whic
     "BTCUSDT-1m-2023-01-21.csv": ({}, "BTCUSDT", "1m", 1_440),
     "tradingview_BINANCE_BTCUSDT_15.csv": ({"no_volume": True}, "BTCUSDT", "15m", 1_077),
     "tvdatafeed_ZS_1h.parquet": ({"timezone": "Europe/Warsaw"}, "ZS", "1h", 9_554),
-    "contract_switch_dates.yaml": "switch-dates import",
+    "contract_switch_dates.yaml": "roll-dates import",
     "freqtrade_UNITTEST_BTC-5m.feather": ({}, "UNITTESTBTC", "5m", 5_760),
     "freqtrade_UNITTEST_BTC-1m.json": ({}, "UNITTESTBTC", "1m", 13_681),
     "freqtrade_XRP_USDT_USDT-1h-futures.feather": ({}, "XRPUSDTPERP", "1h", 100),

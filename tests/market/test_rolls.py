@@ -58,6 +58,6 @@ def test_real_gaps_are_those_of_the_vendor(symbol):
 @pytest.mark.parametrize("symbol", ["ZS", "GC", "CL"])
 @pytest.mark.parametrize("label", ["30m", "1h", "4h", "1d"])
 def test_dates_that_fit_the_series_are_told_from_those_that_do_not(symbol, label):
-    bars, switches = read_bars_file(REAL / f"{symbol}_{label}.parquet"), real_switches(symbol)
-    assert fitting_share(bars, switches) > 0.8
-    assert fitting_share(bars, switches + pd.Timedelta(days=7)) < 0.6
+    bars, roll_dates = read_bars_file(REAL / f"{symbol}_{label}.parquet"), real_switches(symbol)
+    assert fitting_share(bars, roll_dates) > 0.8
+    assert fitting_share(bars, roll_dates + pd.Timedelta(days=7)) < 0.6

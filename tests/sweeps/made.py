@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forge_core.files import write_text
-from forge_core.market.futures.roll_dates import switch_text
+from forge_core.market.futures.roll_dates import roll_text
 from forge_core.market.reference.instruments import get_instrument
 from forge_core.market.reference.sessions import sessions_between
 from forge_core.market.store.bar_store import BarStore
@@ -84,7 +84,7 @@ def futures_home(home: Home) -> Home:
             fine = session_bars(symbol, 4, "2023-01-01", 180, seed + 10, level)
             for label, bars in (("1d", daily), ("4h", fine)):
                 store.upsert(symbol, label, rolled(bars, switches[symbol], gap), source="made up")
-    write_text(home.switch_dates, switch_text(switches, {}, "made up"))
+    write_text(home.roll_dates, roll_text(switches, {}, "made up"))
     return home
 
 

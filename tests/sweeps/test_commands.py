@@ -1,4 +1,4 @@
-"""``forge sweep`` and ``forge switch-dates``, as a user types them."""
+"""``forge sweep`` and ``forge roll-dates``, as a user types them."""
 
 import pandas as pd
 import pytest
@@ -63,16 +63,16 @@ def test_results_are_exported(forge, tmp_path):
     assert "must end in" in forge("sweep", "export", "mass_test", str(tmp_path / "x.txt"), code=1)
 
 
-def test_switch_dates_are_imported_shown_and_checked(forge, tmp_path):
+def test_roll_dates_are_imported_shown_and_checked(forge, tmp_path):
     path = tmp_path / "dates.yaml"
     path.write_text("ES: ['2024-03-12T00:00:00']\n_symbol_mappings: {MES: ES}\n")
-    assert "has no UTC offset" in forge("switch-dates", "import", str(path), code=1)
-    done = forge("switch-dates", "import", str(path), "--trade-dates")
-    assert "ES: 1 switches, 2024-03-11 to 2024-03-11" in done
+    assert "has no UTC offset" in forge("roll-dates", "import", str(path), code=1)
+    done = forge("roll-dates", "import", str(path), "--trade-dates")
+    assert "ES: 1 rolls, 2024-03-11 to 2024-03-11" in done
     assert "MES with ES" in done
-    assert "2024-03-11 22:00 UTC" in forge("switch-dates", "show", "MES")
-    origins = {line.split()[0]: line.split()[-1] for line in forge("switch-dates", "show").splitlines()[1:]}
-    assert origins["ES"].endswith("home/switch_dates.yaml")
-    assert origins["CL"].endswith("datasets/switch_dates.yaml")
-    assert "100%" in forge("switch-dates", "check", "ZS")
-    assert "the store has no bars of ES" in forge("switch-dates", "check", "ES", code=1)
+    assert "2024-03-11 22:00 UTC" in forge("roll-dates", "show", "MES")
+    origins = {line.split()[0]: line.split()[-1] for line in forge("roll-dates", "show").splitlines()[1:]}
+    assert origins["ES"].endswith("home/roll_dates.yaml")
+    assert origins["CL"].endswith("datasets/roll_dates.yaml")
+    assert "100%" in forge("roll-dates", "check", "ZS")
+    assert "the store has no bars of ES" in forge("roll-dates", "check", "ES", code=1)

@@ -7,7 +7,7 @@ import pytest
 from forge_core.configuration import parse_yaml, validate_model
 from forge_core.engine.backtest import backtest
 from forge_core.features.reference import price_field
-from forge_core.market.futures.roll_dates import read_switch_file
+from forge_core.market.futures.roll_dates import read_roll_file
 from forge_core.market.reference.instruments import Instrument
 from forge_core.paths import project_root
 from forge_core.plays.classic import classic_strategies, strategy
@@ -65,10 +65,10 @@ def test_the_example_of_a_new_strategy_is_one():
     assert set(trades["side"]) == {1, -1}
 
 
-def test_the_example_of_switch_dates_is_read(tmp_path):
+def test_the_example_of_roll_dates_is_read(tmp_path):
     path = tmp_path / "dates.yaml"
     path.write_text(blocks("yaml")[1])
-    assert len(read_switch_file(path).of("ZS")) == 2
+    assert len(read_roll_file(path).of("ZS")) == 2
 
 
 @pytest.mark.parametrize("name", [n for n in RESULT_SCHEMA.names if n not in ("cell", "test")])

@@ -11,7 +11,7 @@ from forge_core.engine.windows import simulate_spans
 from forge_core.features.reference import price_field
 from forge_core.feeds.build import feed_from_bars
 from forge_core.files import write_text
-from forge_core.market.futures.roll_dates import switch_text
+from forge_core.market.futures.roll_dates import roll_text
 from forge_core.market.importing.importer import read_bars_file
 from forge_core.market.reference.instruments import get_instrument
 from forge_core.market.store.bar_store import BarStore
@@ -66,7 +66,7 @@ def test_the_documents_soybean_example():
         "entry": {"long": {"all": ["volume > 0", "volume < 2"]}, "short": {"all": ["volume >= 2"]}},
         "risk": {"size": {"contracts": 1}},
     }
-    result = backtest(play, bars, instrument=zs, costs=Costs.zero(), switches=pd.DatetimeIndex([], tz="UTC"))
+    result = backtest(play, bars, instrument=zs, costs=Costs.zero(), roll_dates=pd.DatetimeIndex([], tz="UTC"))
     bought, sold = result.trades.iloc[0], result.trades.iloc[1]
     assert (f"{bought['entry_time']:%H:%M}", bought["entry_price"], bought["side"]) == ("11:30", 1058.50, 1)
     assert (f"{bought['exit_time']:%H:%M}", bought["exit_price"], bought["exit_reason"]) == (
@@ -81,7 +81,7 @@ def test_the_documents_soybean_example():
     assert money["dollars"] == pytest.approx(-75.0)
     assert money["percent_of_contract"] == pytest.approx(100 * -75.0 / (1058.50 * 50))
     assert money["percent_of_margin"] == pytest.approx(100 * -75.0 / zs.initial_margin)
-    with_costs = backtest(play, bars, instrument=zs, switches=pd.DatetimeIndex([], tz="UTC"))
+    with_costs = backtest(play, bars, instrument=zs, roll_dates=pd.DatetimeIndex([], tz="UTC"))
     first = with_costs.trades.iloc[0]
     assert first["commission"] == 2 * 2.5
     assert first["net_pnl"] == pytest.approx(-75.0 - 2 * 12.5 - 2 * 2.5)  # a tick of slippage and 2.50 dollars a side
@@ -97,7 +97,7 @@ def test_features_of_a_rolling_future_agree_with_the_reference_engine():
             for adjust in ("forward", "none"):
                 play = strategy.play("4h", Options(rollover=rollover, trailing_stop=0.01))
                 rolling = {"rollover": rollover}
-                result = backtest(play, bars, instrument=gc, switches=switches, adjust=adjust, **rolling)
+                result = backtest(play, bars, instrument=gc, roll_dates=switches, adjust=adjust, **rolling)
                 settings = {"costs": result.costs, "cash": result.cash, "policy": "pessimistic", **rolling}
                 expected = reference_backtest(play, result.feed, **settings)
                 assert len(result.trades) == len(expected.trades) > 10
@@ -125,7 +125,7 @@ def test_a_position_over_real_switches_earns_the_moves_and_not_the_gaps(symbol, 
     bars = read_bars_file(REAL / f"{symbol}_1h.parquet")
     settings = {"instrument": instrument, "costs": Costs.zero(), "cash": 1e6, "roll_mode": roll_mode}
     switches = pd.DatetimeIndex(rolls["time"]).as_unit("us")
-    result = backtest(buy_and_hold("1h"), bars, switches=switches, **settings)
+    result = backtest(buy_and_hold("1h"), bars, roll_dates=switches, **settings)
     first, last = bars["open"].iloc[1], bars["close"].iloc[-1]
     at = bars.index.get_indexer(switches)
     assert (at > 0).all()
@@ -137,7 +137,7 @@ def test_a_position_over_real_switches_earns_the_moves_and_not_the_gaps(symbol, 
     assert int(result.trades["switch"].sum()) == len(rolls) + 1
     assert (result.trades["exit_reason"] == "roll").sum() == len(rolls)
     assert abs(gaps) * instrument.multiplier > 300  # what would be wrong without the switches
-    ended = backtest(buy_and_hold("1h"), bars, switches=switches, rollover=False, **settings).trades
+    ended = backtest(buy_and_hold("1h"), bars, roll_dates=switches, rollover=False, **settings).trades
     closed = ended[ended["exit_reason"] == "roll"]
     expected = bars.index[at - 1] + pd.Timedelta(hours=1 if roll_mode == "prev_close" else 0)
     assert list(closed["exit_time"]) == list(expected)
@@ -155,7 +155,7 @@ def test_oil_below_zero_is_traded_and_survives(home):
     with BarStore(home.store) as store:
         for part in (before[before.index < bars.index[0]], bars):
             store.upsert("CL", "1d", part, source="test")
-    write_text(home.switch_dates, switch_text({"CL": switches}, {}, "test"))
+    write_text(home.roll_dates, roll_text({"CL": switches}, {}, "test"))
     spec = sweep(
         symbols=["CL"],
         intervals=["1d"],
@@ -218,7 +218,7 @@ def test_a_months_result_does_not_depend_on_bars_before_its_lead_in(home, symbol
         )
         alone = feed_from_bars(
             bars.iloc[start - 4_000 : end], instrument=get_instrument(symbol), timeframe="1h", start=4_000,
-            switches=roll_dates, higher=None,
+            roll_dates=roll_dates, higher=None,
         )  # fmt: skip
         assert first.metrics[k, 0] > 5
         for feeds in together:

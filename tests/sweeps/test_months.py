@@ -62,12 +62,12 @@ def test_a_month_of_a_series_is_what_a_feed_of_its_bars_alone_gives(adjust):
     switches = pd.DatetimeIndex([bars.index[200], bars.index[420]])
     bars = rolled(bars, switches, 25.0)
     gc = get_instrument("GC")
-    whole = feed_from_bars(bars, instrument=gc, timeframe="4h", switches=switches, adjust=adjust)
+    whole = feed_from_bars(bars, instrument=gc, timeframe="4h", roll_dates=switches, adjust=adjust)
     months = cut_months(bars, gc.session)
     checked = 0
     for start, end in zip(months.starts, months.ends, strict=True):
         alone = feed_from_bars(
-            bars.iloc[:end], instrument=gc, timeframe="4h", start=int(start), switches=switches, adjust=adjust
+            bars.iloc[:end], instrument=gc, timeframe="4h", start=int(start), roll_dates=switches, adjust=adjust
         )
         for strategy in classic_strategies().values():
             play = strategy().play("4h")

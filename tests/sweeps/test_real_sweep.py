@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from forge_core.market.futures.roll_dates import import_switch_dates
+from forge_core.market.futures.roll_dates import import_roll_dates
 from forge_core.market.importing.importer import import_files
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.steps import load_sweep, run_sweep
@@ -21,7 +21,7 @@ pytestmark = [needs_real_bars, pytest.mark.long]
 def stored(home):
     """A home with the real files and their switch dates."""
     import_files(sorted(file for symbol in ("ZS", "GC", "CL") for file in REAL.glob(f"{symbol}_*.parquet")), home=home)
-    import_switch_dates(REAL / "raw_formats" / "contract_switch_dates.yaml", trade_dates=True, home=home)
+    import_roll_dates(REAL / "raw_formats" / "contract_switch_dates.yaml", trade_dates=True, home=home)
     return home
 
 

@@ -19,7 +19,7 @@ from forge_core.errors import ConfigError, DataError, StudyError
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
 from forge_core.files import write_table, write_text
-from forge_core.market.futures.roll_dates import load_switch_dates, switch_text
+from forge_core.market.futures.roll_dates import load_roll_dates, roll_text
 from forge_core.market.reference.catalog import LEAD_IN
 from forge_core.market.reference.instruments import load_instruments
 from forge_core.market.store.bar_store import BarStore
@@ -50,7 +50,7 @@ def month_of(plan: SweepPlan, task: planning.Task, label: str) -> Feed:
         instrument=task.instrument,
         timeframe=task.interval,
         start=start - first,
-        switches=task.switches,
+        roll_dates=task.switches,
         adjust=plan.spec.adjust,
     )
     return feed if series.funding is None else replace(feed, funding=series.funding[first:end])
@@ -209,9 +209,9 @@ def test_another_engine_or_contract_makes_other_tests(futures, monkeypatch):
 
 def test_new_bars_and_switches_redo_the_months_they_touch_and_no_others(futures):
     asked = run_sweep(sweep(), futures, log=quiet())["asked"]
-    dates = load_switch_dates(futures)
+    dates = load_roll_dates(futures)
     later = dates.of("ZS").append(dates.of("ZS")[-1:] + np.timedelta64(200, "D"))
-    write_text(futures.switch_dates, switch_text({"ZS": later}, {}, "later"))
+    write_text(futures.roll_dates, roll_text({"ZS": later}, {}, "later"))
     assert run_sweep(sweep(), futures, log=quiet())["known"] == asked  # a switch after the last bar plays no part
     with BarStore(futures.store) as store:
         bars = store.read("ZS", "4h")
@@ -220,7 +220,7 @@ def test_new_bars_and_switches_redo_the_months_they_touch_and_no_others(futures)
     report = run_sweep(sweep(), futures, log=quiet())
     assert asked - 1 <= report["known"] <= asked  # the month that the new bars fall into, if it was there
     middle = bars.index[400]
-    write_text(futures.switch_dates, switch_text({"ZS": later.insert(1, middle).sort_values()}, {}, "more"))
+    write_text(futures.roll_dates, roll_text({"ZS": later.insert(1, middle).sort_values()}, {}, "more"))
     untouched = len([m for m in SweepPlan.make(sweep(), futures, quiet()).months if m < f"{middle:%Y-%m}"])
     report = run_sweep(sweep(), futures, log=quiet())
     assert report["known"] == untouched > 0
@@ -400,12 +400,12 @@ def test_an_interval_the_store_lacks_is_joined_from_finer_bars_or_left_out(futur
     assert "ZS 1h: no bars; it is left out" in caplog.text
 
 
-def test_switch_dates_that_do_not_fit_the_series_are_doubted(futures, caplog):
-    wrong = load_switch_dates(futures).of("GC") + np.timedelta64(9, "D")
-    write_text(futures.switch_dates, switch_text({"GC": wrong, "ZS": load_switch_dates(futures).of("ZS")}, {}, "wrong"))
+def test_roll_dates_that_do_not_fit_the_series_are_doubted(futures, caplog):
+    wrong = load_roll_dates(futures).of("GC") + np.timedelta64(9, "D")
+    write_text(futures.roll_dates, roll_text({"GC": wrong, "ZS": load_roll_dates(futures).of("ZS")}, {}, "wrong"))
     with caplog.at_level(logging.WARNING, "tests.doubt"):
         SweepPlan.make(sweep(symbols=["GC", "ZS"], intervals=["1d"]), futures, logging.getLogger("tests.doubt"))
-    doubted = [r.message for r in caplog.records if "contract switches" in r.message]
+    doubted = [r.message for r in caplog.records if "contract rolls" in r.message]
     assert len(doubted) == 1
     assert doubted[0].startswith("GC 1d: only ")
 

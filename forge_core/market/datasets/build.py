@@ -24,7 +24,7 @@ from forge_core.market.datasets.versions import (
     record_version,
 )
 from forge_core.market.futures.adjustment import RollAdjustment
-from forge_core.market.futures.roll_dates import SwitchDates, load_switch_dates
+from forge_core.market.futures.roll_dates import RollDates, load_roll_dates
 from forge_core.market.futures.rolls import roll_doubt
 from forge_core.market.reference.catalog import LEAD_IN, DatasetSpec, get_dataset_spec
 from forge_core.market.reference.instruments import Instrument, get_instrument
@@ -117,7 +117,7 @@ def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeEr
 
     Raises DataError if the store does not have the period (but for ``_CLOSED_AT_MOST`` at either end; it then also
     quotes ``failure``, why bringing them failed), for fewer than ``MIN_ROWS`` execution bars, for a timeframe without
-    any bar in the period, for a perpetual whose funding rates the store lacks, or for a future whose contract switches
+    any bar in the period, for a perpetual whose funding rates the store lacks, or for a future whose contract rolls
     nobody has told.
     """
     instrument = get_instrument(spec.symbol)
@@ -166,15 +166,15 @@ def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeEr
         rates = dataset_funding(spec, store)
         manifest["funding"] = funding_entry(spec, store, rates)
     if instrument.kind == "future":
-        manifest["rolls"] = _rolls(spec, exported, load_switch_dates(home))
+        manifest["rolls"] = _rolls(spec, exported, load_roll_dates(home))
     return Cut(manifest, exported, rates)
 
 
-def _rolls(spec: DatasetSpec, bars: dict[str, pd.DataFrame], dates: SwitchDates) -> dict[str, Any]:
-    """Return the contract switches of the exported bars as the manifest has them; raises DataError for none known."""
-    switches = dates.of(spec.symbol)
+def _rolls(spec: DatasetSpec, bars: dict[str, pd.DataFrame], dates: RollDates) -> dict[str, Any]:
+    """Return the contract rolls of the exported bars as the manifest has them; raises DataError for none known."""
+    roll_dates = dates.of(spec.symbol)
     first = min(frame.index[0] for frame in bars.values())
-    within = switches[(switches > first) & (switches < pd.Timestamp(spec.end))]
+    within = roll_dates[(roll_dates > first) & (roll_dates < pd.Timestamp(spec.end))]
     origin = dates.origin(spec.symbol)
     traded = bars[spec.timeframes[0]]
     levels = None

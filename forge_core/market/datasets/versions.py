@@ -58,8 +58,8 @@ class DatasetVersion:
         return _labels(self.manifest)
 
     @property
-    def switches(self) -> pd.DatetimeIndex | None:
-        """The contract switches in its bars (UTC), or None where its instrument has none."""
+    def roll_dates(self) -> pd.DatetimeIndex | None:
+        """The contract rolls in its bars (UTC), or None where its instrument has none."""
         rolls = self.manifest.get("rolls")
         return None if rolls is None else pd.DatetimeIndex(rolls["times"], tz="UTC").as_unit("us")
 
@@ -184,7 +184,7 @@ def latest_hash(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> str
 
 
 def follows(manifest: Mapping[str, Any], spec: DatasetSpec) -> bool:
-    """Whether a version was built from ``spec`` as far as its bars go, a future's with its contract switches."""
+    """Whether a version was built from ``spec`` as far as its bars go, a future's with its contract rolls."""
     rolls, instrument = manifest.get("rolls"), get_instrument(spec.symbol)
     if (None if rolls is None else rolls["adjust"]) != (spec.adjust if instrument.kind == "future" else None):
         return False

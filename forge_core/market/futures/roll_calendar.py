@@ -1,6 +1,6 @@
-"""Contract switches by rule: when a trader who follows the exchange's calendar moves to the next contract.
+"""Contract rolls by rule: when a trader who follows the exchange's calendar moves to the next contract.
 
-``python -m forge_core.market.futures.roll_calendar > datasets/switch_dates.yaml`` writes the project's file; a test
+``python -m forge_core.market.futures.roll_calendar > datasets/roll_dates.yaml`` writes the project's file; a test
 holds the two together. The rules are those of the contracts themselves, no vendor's dates:
 
 - first notice day of grains and metals: the last business day of the month before the delivery month;
@@ -9,7 +9,7 @@ holds the two together. The rules are those of the contracts themselves, no vend
 - last trading day of ES, NQ and YM: the third Friday of the contract month (the business day before, if it is none);
   of 6E: two business days before the third Wednesday.
 
-The switch is at the open of the trade date five business days before that day, to the next of the months that are
+The roll is at the open of the trade date five business days before that day, to the next of the months that are
 widely traded. Business days are Monday to Friday but for the holidays of the exchange.
 """
 
@@ -31,7 +31,7 @@ from pandas.tseries.holiday import (
     sunday_to_monday,
 )
 
-from forge_core.market.futures.roll_dates import switch_text, trade_date_opens
+from forge_core.market.futures.roll_dates import roll_text, trade_date_opens
 from forge_core.market.reference.instruments import get_instrument
 
 YEARS = range(2015, 2031)
@@ -45,10 +45,10 @@ business days before the first notice day or, where that comes first, the last t
 sells or shows rolls when its maker says, which is often another day, and then these dates are wrong for it.
 Import the maker's:
 
-    forge switch-dates import FILE --trade-dates     # or --timezone ZONE, if its times are a wall clock's
-    forge switch-dates check ZS                      # do the dates lie where the stored prices jump?
+    forge roll-dates import FILE --trade-dates     # or --timezone ZONE, if its times are a wall clock's
+    forge roll-dates check ZS                      # do the dates lie where the stored prices jump?
 
-They go to switch_dates.yaml in the data folder and take the place of those below. An empty list says that a series does
+They go to roll_dates.yaml in the data folder and take the place of those below. An empty list says that a series does
 not jump (one contract, or prices adjusted already). Micro and mini contracts roll with their big brothers.
 """
 
@@ -160,11 +160,11 @@ RULES = {
 }
 
 
-def switch_file() -> str:
-    """Return the project's file of switch dates."""
+def roll_file_text() -> str:
+    """Return the project's file of roll dates."""
     times = {symbol: trade_date_opens(rule.dates(), get_instrument(symbol).session) for symbol, rule in RULES.items()}
-    return switch_text(times, _MAPPINGS, _HEADER)
+    return roll_text(times, _MAPPINGS, _HEADER)
 
 
 if __name__ == "__main__":
-    print(switch_file(), end="")
+    print(roll_file_text(), end="")

@@ -1,7 +1,7 @@
-"""Contract switch dates: when the continuous series of a dated future passes to the next contract.
+"""Roll dates: when the continuous series of a dated future passes to the next contract.
 
-Two files are read, both in the same form: the project's ``datasets/switch_dates.yaml``, and what was imported into
-``switch_dates.yaml`` of the home folder, which for its symbols replaces the former. The form is a list of times by
+Two files are read, both in the same form: the project's ``datasets/roll_dates.yaml``, and what was imported into
+``roll_dates.yaml`` of the home folder, which for its symbols replaces the former. The form is a list of times by
 symbol, each with its UTC offset, and ``_symbol_mappings`` for symbols that roll with another (micros with their big
 brothers)::
 
@@ -9,7 +9,7 @@ brothers)::
     _symbol_mappings: {MZS: ZS}
 
 Files as users have them often bear times without an offset. Those say nothing until somebody says what they mean:
-wall-clock times of a zone, or trade dates; ``read_switch_file`` asks, and does not guess.
+wall-clock times of a zone, or trade dates; ``read_roll_file`` asks, and does not guess.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -32,11 +32,12 @@ from forge_core.paths import Home, project_root, safe_name
 from forge_core.yaml_limits import read_text_file
 
 MAPPINGS = "_symbol_mappings"
+_OLDER_NAME = "switch_dates.yaml"
 _DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)
-class SwitchDates:
+class RollDates:
     """Switch times by symbol (UTC, ascending, each once), the symbols that roll with another, and where each is from.
 
     An empty list of times says that the series does not jump (it is one contract, or adjusted already).
@@ -48,43 +49,43 @@ class SwitchDates:
     left_out: tuple[str, ...] = ()  # symbols of the file that were not read
 
     def root(self, symbol: str) -> str:
-        """Return the symbol whose switch times hold for ``symbol``: itself, or the one it is mapped to."""
+        """Return the symbol whose roll times hold for ``symbol``: itself, or the one it is mapped to."""
         return symbol if symbol in self.times else self.mappings.get(symbol, symbol)
 
     def of(self, symbol: str) -> pd.DatetimeIndex:
-        """Return the switch times of ``symbol``; raises DataError, saying what brings them, where there are none."""
+        """Return the roll times of ``symbol``; raises DataError, saying what brings them, where there are none."""
         root = self.root(symbol)
         if root not in self.times:
             raise DataError(
-                f"there are no contract switch dates of {symbol}: its continuous prices jump where the contract "
-                "changes, and the jump would count as profit or loss; import them with `forge switch-dates import "
+                f"there are no roll dates of {symbol}: its continuous prices jump where the contract "
+                "changes, and the jump would count as profit or loss; import them with `forge roll-dates import "
                 "FILE` (an empty list says that the series does not jump)"
             )
         return self.times[root]
 
     def origin(self, symbol: str) -> str:
-        """Return which file the switch times of ``symbol`` are from."""
+        """Return which file the roll times of ``symbol`` are from."""
         return self.origins.get(self.root(symbol), "")
 
 
-def load_switch_dates(home: Home | None = None) -> SwitchDates:
-    """Read the project's switch dates and the imported ones; raises ConfigError naming file and line of a fault."""
+def load_roll_dates(home: Home | None = None) -> RollDates:
+    """Read the project's roll dates and the imported ones; raises ConfigError naming file and line of a fault."""
     times: dict[str, pd.DatetimeIndex] = {}
     mappings: dict[str, str] = {}
     origins: dict[str, str] = {}
-    for path in (project_root() / "datasets" / "switch_dates.yaml", (home or Home.current()).switch_dates):
+    for path in (project_root() / "datasets" / "roll_dates.yaml", _imported(home or Home.current())):
         if path.is_file():
-            found = read_switch_file(path)
+            found = read_roll_file(path)
             times |= found.times
             mappings |= found.mappings
             origins |= found.origins
-    return SwitchDates(times, mappings, origins)
+    return RollDates(times, mappings, origins)
 
 
-def read_switch_file(
+def read_roll_file(
     path: Path, *, timezone: str | None = None, trade_dates: bool = False, symbols: Collection[str] | None = None
-) -> SwitchDates:
-    """Read a file of switch dates, those of ``symbols`` if they are named.
+) -> RollDates:
+    """Read a file of roll dates, those of ``symbols`` if they are named.
 
     A time without an offset is refused unless ``timezone`` (a name such as ``Europe/Warsaw``) says whose wall clock it
     is, or ``trade_dates`` that only its date counts: the first trade date on the new contract, which begins when the
@@ -107,44 +108,51 @@ def read_switch_file(
     wanted = {str(symbol): stamps for symbol, stamps in value.items() if symbols is None or symbol in symbols}
     times = {symbol: reader.times(symbol, stamps) for symbol, stamps in wanted.items()}
     left_out = tuple(str(symbol) for symbol in value if str(symbol) not in times)
-    return SwitchDates(times, mappings, dict.fromkeys(times, str(path)), left_out)
+    return RollDates(times, mappings, dict.fromkeys(times, str(path)), left_out)
 
 
-def import_switch_dates(
+def import_roll_dates(
     path: Path,
     *,
     timezone: str | None = None,
     trade_dates: bool = False,
     symbols: Iterable[str] | None = None,
     home: Home | None = None,
-) -> SwitchDates:
-    """Put the switch dates of a file into the home folder, whole or not at all; return what was put there.
+) -> RollDates:
+    """Put the roll dates of a file into the home folder, whole or not at all; return what was put there.
 
     Taken are ``symbols``, or all that ``datasets/instruments.yaml`` declares; a symbol imported before gets the new
-    dates. Times are stored in UTC. Raises ConfigError as ``read_switch_file`` does, and for a wanted symbol that the
+    dates. Times are stored in UTC. Raises ConfigError as ``read_roll_file`` does, and for a wanted symbol that the
     file lacks.
     """
-    target = (home or Home.current()).switch_dates
+    target = (home or Home.current()).roll_dates
     wanted = list(load_instruments()) if symbols is None else list(symbols)
-    found = read_switch_file(path, timezone=timezone, trade_dates=trade_dates, symbols=wanted)
+    found = read_roll_file(path, timezone=timezone, trade_dates=trade_dates, symbols=wanted)
     for symbol in wanted if symbols is not None else ():
         if symbol not in found.times:
             raise ConfigError(f"{path}: {unknown('symbol', symbol, [*found.times, *found.left_out])}")
     if not found.times:
-        raise ConfigError(f"{path} has switch dates of {', '.join(found.left_out)}, none of which is declared")
-    before = read_switch_file(target) if target.is_file() else SwitchDates({})
+        raise ConfigError(f"{path} has roll dates of {', '.join(found.left_out)}, none of which is declared")
+    existing = _imported(home or Home.current())
+    before = read_roll_file(existing) if existing.is_file() else RollDates({})
     mappings = {micro: big for micro, big in found.mappings.items() if big in found.times}
-    text = switch_text(
+    text = roll_text(
         {**before.times, **found.times},
         {**before.mappings, **mappings},
-        "Contract switch times (UTC), imported with `forge switch-dates import`.",
+        "Contract roll times (UTC), imported with `forge roll-dates import`.",
     )
     write_signed_text(target, text)
     return replace(found, mappings=mappings)
 
 
-def switch_text(times: Mapping[str, pd.DatetimeIndex], mappings: Mapping[str, str], comment: str) -> str:
-    """Return a file of switch dates as YAML, times in UTC."""
+def _imported(home: Home) -> Path:
+    """Return the file of imported roll dates; in a home of an older Forge it has another name."""
+    older = home.root / _OLDER_NAME
+    return older if older.is_file() and not home.roll_dates.is_file() else home.roll_dates
+
+
+def roll_text(times: Mapping[str, pd.DatetimeIndex], mappings: Mapping[str, str], comment: str) -> str:
+    """Return a file of roll dates as YAML, times in UTC."""
     parts = [f"# {line}".rstrip() for line in comment.splitlines()]
     for symbol in sorted(times):
         stamps = times[symbol].tz_convert("UTC")

@@ -12,34 +12,34 @@ from forge_core.market.reference.sessions import microseconds
 
 _FITTING = 0.75  # share of rolls that lie at a jump of the prices, below which their dates are doubted
 _ENOUGH_ROLLS = 4
-_NEIGHBOURS = 5  # session openings before and after a switch that its gap is compared with
+_NEIGHBOURS = 5  # session openings before and after a roll that its gap is compared with
 
 
-def first_bars(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> NDArray[np.int64]:
-    """Return the positions of the first bars at or after the ``switches``, each once, ascending.
+def first_bars(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex) -> NDArray[np.int64]:
+    """Return the positions of the first bars at or after the ``roll_dates``, each once, ascending.
 
-    A switch before the first bar or after the last one has none: the series does not show it.
+    A roll before the first bar or after the last one has none: the series does not show it.
     """
-    times, stamps = microseconds(bars.index), microseconds(switches)
+    times, stamps = microseconds(bars.index), microseconds(roll_dates)
     positions = np.unique(np.searchsorted(times, stamps, side="left"))
     return positions[(positions > 0) & (positions < times.size)]
 
 
-def roll_gaps(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> pd.DataFrame:
+def roll_gaps(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex) -> pd.DataFrame:
     """Return a row for each roll in ``bars``: ``time`` of the first bar on the new contract, ``previous_close`` on the
     old one, ``open`` on the new one, and ``gap`` (open - previous close, price points)."""
-    first = first_bars(bars, switches)
+    first = first_bars(bars, roll_dates)
     before, opened = bars["close"].to_numpy()[first - 1], bars["open"].to_numpy()[first]
     return pd.DataFrame({"time": bars.index[first], "previous_close": before, "open": opened, "gap": opened - before})
 
 
-def fitting_share(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> float | None:
+def fitting_share(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex) -> float | None:
     """Return the share of rolls whose gap is wider than the usual gap between sessions around it; None without rolls.
 
     The usual gap is the median of the widest jumps from close to open of neighbouring days. Dates of the right series
     come out well above one half; those of another series or time zone near or below it.
     """
-    first = first_bars(bars, switches)
+    first = first_bars(bars, roll_dates)
     if first.size == 0:
         return None
     jumps = np.abs(bars["open"].to_numpy()[1:] - bars["close"].to_numpy()[:-1])
@@ -53,12 +53,12 @@ def fitting_share(bars: pd.DataFrame, switches: pd.DatetimeIndex) -> float | Non
     return wider / first.size
 
 
-def roll_doubt(bars: pd.DataFrame, switches: pd.DatetimeIndex, name: str, origin: str) -> str | None:
-    """Return a warning where the prices of ``bars`` do not jump at the ``switches``, which are from file ``origin``."""
-    rolls, share = first_bars(bars, switches).size, fitting_share(bars, switches)
+def roll_doubt(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex, name: str, origin: str) -> str | None:
+    """Return a warning where prices of ``bars`` do not jump at ``roll_dates``, which are from file ``origin``."""
+    rolls, share = first_bars(bars, roll_dates).size, fitting_share(bars, roll_dates)
     if share is None or rolls < _ENOUGH_ROLLS or share >= _FITTING:
         return None
     return (
-        f"{name}: only {share:.0%} of the {rolls} contract switches in {origin} lie where prices jump; if they are "
-        "another series', import its own with `forge switch-dates import FILE`"
+        f"{name}: only {share:.0%} of the {rolls} contract rolls in {origin} lie where prices jump; if they are "
+        "another series', import its own with `forge roll-dates import FILE`"
     )

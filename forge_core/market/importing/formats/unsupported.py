@@ -37,10 +37,10 @@ def _reason(part: Part) -> str | None:
     if all(_MAP_ROW.match(line.strip()) for line in part.lines[:20]):
         return (
             "is a Lean map file: it says which contract stands for the symbol from when on, and has no bars; import "
-            "the contracts' zips, and the dates of the switches as YAML with `forge switch-dates import FILE`"
+            "the contracts' zips, and the roll dates as YAML with `forge roll-dates import FILE`"
         )
     if re.match(r"(---|#|[\w\"']+:)\s*", first) and part.name.lower().endswith((".yaml", ".yml")):
-        return "is YAML, not a table of bars; contract switch dates are imported with `forge switch-dates import FILE`"
+        return "is YAML, not a table of bars; roll dates are imported with `forge roll-dates import FILE`"
     if first.startswith("{"):
         return "is a JSON object; a JSON array of [time, open, high, low, close, volume] can be imported"
     return None

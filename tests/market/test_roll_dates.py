@@ -15,13 +15,13 @@ from forge_core.market.futures.roll_calendar import (
     first_notice_day,
     index_last_day,
     natural_gas_last_day,
-    switch_file,
+    roll_file_text,
 )
 from forge_core.market.futures.roll_dates import (
-    import_switch_dates,
-    load_switch_dates,
-    read_switch_file,
-    switch_text,
+    import_roll_dates,
+    load_roll_dates,
+    read_roll_file,
+    roll_text,
     trade_date_opens,
 )
 from forge_core.market.reference.instruments import get_instrument, load_instruments
@@ -51,26 +51,26 @@ def test_times_with_an_offset_need_no_word_about_their_zone(tmp_path):
         "ZS: ['2024-04-17T00:00:00Z', \"2024-02-14T19:00:00-06:00\", 2024-02-15T01:00:00Z]\nES: []\n"
         "_symbol_mappings:\n  MZS: ZS # micro\n",
     )
-    dates = read_switch_file(path)
+    dates = read_roll_file(path)
     assert list(dates.of("ZS")) == utc("2024-02-15 01:00", "2024-04-17")
     assert list(dates.of("MZS")) == list(dates.of("ZS"))
     assert len(dates.of("ES")) == 0
     assert dates.origin("MZS") == str(path)
-    with pytest.raises(DataError, match=r"no contract switch dates of CL.*forge switch-dates import"):
+    with pytest.raises(DataError, match=r"no roll dates of CL.*forge roll-dates import"):
         dates.of("CL")
 
 
 def test_a_time_without_an_offset_is_not_guessed_at(tmp_path):
     path = written(tmp_path, 'GC:\n  - "2024-01-30T00:00:00"\n')
     with pytest.raises(ConfigError, match=r"dates.yaml:2: GC: 2024-01-30T00:00:00 has no UTC offset.*--timezone"):
-        read_switch_file(path)
-    assert list(read_switch_file(path, timezone="Europe/Warsaw").of("GC")) == utc("2024-01-29 23:00")
-    assert list(read_switch_file(path, timezone="America/New_York").of("GC")) == utc("2024-01-30 05:00")
-    assert list(read_switch_file(path, trade_dates=True).of("GC")) == utc("2024-01-29 23:00")
+        read_roll_file(path)
+    assert list(read_roll_file(path, timezone="Europe/Warsaw").of("GC")) == utc("2024-01-29 23:00")
+    assert list(read_roll_file(path, timezone="America/New_York").of("GC")) == utc("2024-01-30 05:00")
+    assert list(read_roll_file(path, trade_dates=True).of("GC")) == utc("2024-01-29 23:00")
     with pytest.raises(ConfigError, match="one of the two"):
-        read_switch_file(path, timezone="UTC", trade_dates=True)
+        read_roll_file(path, timezone="UTC", trade_dates=True)
     with pytest.raises(ConfigError, match="'Europe/Warzaw' is not a time zone \\(did you mean 'Europe/Warsaw'"):
-        read_switch_file(path, timezone="Europe/Warzaw")
+        read_roll_file(path, timezone="Europe/Warzaw")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_time_without_an_offset_is_not_guessed_at(tmp_path):
 )
 def test_a_file_that_is_none_is_refused_by_line(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message.replace("[", r"\[")):
-        read_switch_file(written(tmp_path, text))
+        read_roll_file(written(tmp_path, text))
 
 
 def test_a_trade_date_opens_the_evening_before_in_chicago():
@@ -106,32 +106,32 @@ def test_a_trade_date_opens_the_evening_before_in_chicago():
 
 
 def test_what_is_imported_takes_the_place_of_the_projects_dates(home, tmp_path):
-    before = load_switch_dates(home)
+    before = load_roll_dates(home)
     path = written(tmp_path, "ZS: ['2024-02-15']\nHG: ['2024-02-15']\n_symbol_mappings: {XK: ZS, MHG: HG}\n")
-    found = import_switch_dates(path, trade_dates=True, home=home)
+    found = import_roll_dates(path, trade_dates=True, home=home)
     assert (list(found.times), found.left_out, found.mappings) == (["ZS"], ("HG",), {"XK": "ZS"})
-    after = load_switch_dates(home)
+    after = load_roll_dates(home)
     assert list(after.of("ZS")) == list(after.of("XK")) == utc("2024-02-15 01:00")
-    assert after.origin("ZS") == str(home.switch_dates)
+    assert after.origin("ZS") == str(home.roll_dates)
     assert list(after.of("GC")) == list(before.of("GC"))
     other = written(tmp_path, "GC: ['2024-02-15T00:00:00Z']\nZS: ['2030-01-01T00:00:00Z']\n")
-    import_switch_dates(other, symbols=["GC"], home=home)
-    assert list(load_switch_dates(home).of("ZS")) == utc("2024-02-15 01:00")
+    import_roll_dates(other, symbols=["GC"], home=home)
+    assert list(load_roll_dates(home).of("ZS")) == utc("2024-02-15 01:00")
     with pytest.raises(ConfigError, match="unknown symbol 'CL'; known: GC, ZS"):
-        import_switch_dates(other, symbols=["CL"], home=home)
+        import_roll_dates(other, symbols=["CL"], home=home)
 
 
 def test_nothing_is_stored_of_a_file_with_a_fault(home, tmp_path):
     with pytest.raises(ConfigError):
-        import_switch_dates(written(tmp_path, "ZS: ['2024-02-15T00:00:00Z']\nGC: [never]\n"), home=home)
+        import_roll_dates(written(tmp_path, "ZS: ['2024-02-15T00:00:00Z']\nGC: [never]\n"), home=home)
     with pytest.raises(ConfigError, match="HG, none of which is declared"):
-        import_switch_dates(written(tmp_path, "HG: ['2024-02-15T00:00:00Z']\n"), home=home)
-    assert not home.switch_dates.exists()
+        import_roll_dates(written(tmp_path, "HG: ['2024-02-15T00:00:00Z']\n"), home=home)
+    assert not home.roll_dates.exists()
 
 
 def test_what_is_written_is_read_back(tmp_path):
     times = {name: pd.DatetimeIndex(utc("2024-02-15 01:00", "2025-01-01")) for name in ("6E", "ZS", "NO", "1E5")}
-    again = read_switch_file(written(tmp_path, switch_text({**times, "ON": times["ZS"][:0]}, {"MES": "ES"}, "a\nb")))
+    again = read_roll_file(written(tmp_path, roll_text({**times, "ON": times["ZS"][:0]}, {"MES": "ES"}, "a\nb")))
     assert {name: list(index) for name, index in again.times.items()} == {
         **{name: list(index) for name, index in times.items()},
         "ON": [],
@@ -143,22 +143,22 @@ def test_what_is_written_is_read_back(tmp_path):
 @pytest.mark.parametrize("symbol", ["ZS", "GC", "CL"])
 def test_the_file_found_in_the_wild_gives_the_known_switch_times(symbol):
     known = pd.read_csv(REAL / "roll_dates.csv").query("symbol == @symbol")["effective_utc"]
-    assert list(read_switch_file(WILD, trade_dates=True, symbols=[symbol]).of(symbol)) == utc(*known.str[:-1])
+    assert list(read_roll_file(WILD, trade_dates=True, symbols=[symbol]).of(symbol)) == utc(*known.str[:-1])
 
 
 @needs_real_bars
 def test_the_file_found_in_the_wild_is_imported(home):
-    found = import_switch_dates(WILD, trade_dates=True, home=home)
+    found = import_roll_dates(WILD, trade_dates=True, home=home)
     assert {"ZS", "ZC", "ZW", "GC", "SI", "CL", "NG"} == set(found.times)
     assert "HG" in found.left_out
-    assert list(load_switch_dates(home).of("MCL")) == list(load_switch_dates(home).of("CL"))
+    assert list(load_roll_dates(home).of("MCL")) == list(load_roll_dates(home).of("CL"))
 
 
 # ---------------------------------------------------------------- the project's own
 
 
 def test_the_projects_file_is_what_the_rules_give():
-    assert (project_root() / "datasets" / "switch_dates.yaml").read_text(encoding="utf-8") == switch_file()
+    assert (project_root() / "datasets" / "roll_dates.yaml").read_text(encoding="utf-8") == roll_file_text()
 
 
 @pytest.mark.parametrize(
@@ -179,10 +179,22 @@ def test_the_rules_give_the_exchanges_own_days(rule, contract, day):
     assert rule(*contract) == day
 
 
-def test_every_declared_future_has_switch_dates():
-    dates = load_switch_dates()
+def test_every_declared_future_has_roll_dates():
+    dates = load_roll_dates()
     for symbol, instrument in load_instruments().items():
         if instrument.kind == "future":
             assert len(dates.of(symbol)) == len(YEARS) * len(RULES[symbol].months)
             steps = np.diff(dates.of(symbol).asi8) / 86_400e6
             assert 15 < steps.min() <= steps.max() < 140
+
+
+def test_the_file_of_an_older_home_is_read_and_kept_by_an_import(home, tmp_path):
+    home.root.mkdir(parents=True, exist_ok=True)
+    stamps = pd.DatetimeIndex(["2024-02-15T01:00:00Z"])
+    (home.root / "switch_dates.yaml").write_text(roll_text({"ZS": stamps}, {}, "older"))
+    dates = load_roll_dates(home)
+    assert dates.of("ZS").equals(stamps.as_unit(dates.of("ZS").unit))
+    assert dates.origin("ZS").endswith("switch_dates.yaml")
+    import_roll_dates(written(tmp_path, "GC: ['2024-03-01T00:00:00Z']\n"), home=home)
+    assert home.roll_dates.is_file()
+    assert len(load_roll_dates(home).of("ZS")) == len(load_roll_dates(home).of("GC")) == 1
