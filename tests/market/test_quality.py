@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
 from forge_core.market.bars.model import resample_bars
-from forge_core.market.importing.importer import import_files
+from forge_core.market.importing.importer import import_files, read_bars_file
 from forge_core.market.quality.checks import check_symbols, outlier_scores
+from forge_core.market.quality.findings import suspicious_stretches
 from forge_core.market.quality.page import quality_page
 from forge_core.market.reference.instruments import Session, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
@@ -257,3 +258,66 @@ def test_the_known_holes_and_outages_of_real_bars(store, home):
     (contradiction,) = (f for f in reports["BTCUSDT 30m"].findings if f.kind == "contradiction")
     assert contradiction.count == 7
     assert get_instrument("GC").trades_always is False
+
+
+# ---------------------------------------------------------------- stretches that no check of single bars sees
+
+
+def replaced(first, rows):
+    bars = BARS.copy()
+    bars.iloc[first : first + len(rows)] = rows
+    return bars
+
+
+@pytest.mark.parametrize("size", [40, 200, 1_000])
+def test_a_page_repeated_under_later_times_is_found(store, size):
+    put(store, replaced(2_500, BARS.iloc[700 : 700 + size].to_numpy()))
+    ((finding,),) = [[f for f in r.findings if f.kind == "repeated"] for r in check_symbols(store)]
+    assert (finding.severity, finding.count, finding.first) == ("warning", size, BARS.index[2_500])
+    assert f"{size} bars from" in finding.text
+    assert f"are those from {BARS.index[700]:%Y-%m-%d %H:%M} again" in finding.text
+
+
+@pytest.mark.parametrize("size", [60, 200])
+def test_reversed_bars_are_found(store, size):
+    put(store, replaced(1_000, BARS.iloc[1_000 : 1_000 + size].to_numpy()[::-1]))
+    assert ("BTCUSDT 15m", "reversed", "warning") in found(store)
+
+
+def test_a_hundred_stuck_bars_are_found(store):
+    rows = BARS.iloc[1_000:1_100].to_numpy().copy()
+    rows[:, :4] = BARS["close"].iloc[999]
+    put(store, replaced(1_000, rows))
+    assert ("BTCUSDT 15m", "stuck", "warning") in found(store)
+
+
+@pytest.mark.parametrize("factor", [1.2, 0.8])
+def test_a_break_in_level_is_found(store, factor):
+    bars = BARS.copy()
+    bars.iloc[2_000:, :4] *= factor
+    put(store, bars)
+    (report,) = check_symbols(store)
+    (finding,) = [f for f in report.findings if f.kind == "level"]
+    assert (finding.severity, finding.count, finding.first) == ("warning", 1, BARS.index[2_000])
+
+
+@needs_real_bars
+def test_half_spot_and_half_perpetual_is_found_with_the_perpetual_stored_and_without(store):
+    spot, perpetual = (read_bars_file(REAL / f"{name}_15m.parquet").loc["2024"] for name in ("BTCUSDT", "BTCUSDTPERP"))
+    half = spot.copy()
+    half.loc["2024-07":] = perpetual.reindex(spot.index).loc["2024-07":]
+    put(store, half)
+    assert ("BTCUSDT 15m", "market", "warning") in found(store)
+    put(store, perpetual, "BTCUSDTPERP")
+    texts = [f.text for r in check_symbols(store, ["BTCUSDT"]) for f in r.findings if f.kind == "market"]
+    assert any("they are the bars of BTCUSDTPERP" in text for text in texts)
+
+
+@needs_real_bars
+def test_real_bars_have_no_suspicious_stretches():
+    for path in sorted(REAL.glob("*.parquet")):
+        label = path.stem.rpartition("_")[2]
+        if not label.startswith("funding"):
+            bars = read_bars_file(path)
+            suspected = list(suspicious_stretches(bars, Timeframe.parse(label), {}))
+            assert [finding for finding in suspected if finding.severity != "info"] == [], path.name

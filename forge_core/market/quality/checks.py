@@ -6,7 +6,7 @@ bars, and only the user knows his source.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from forge_core.errors import DataError
 from forge_core.market.bars.funding import MAX_INTERVAL, funding_holes
 from forge_core.market.bars.model import BAR_COLUMNS, find_gaps, resample_bars, validate_bars
+from forge_core.market.quality.findings import Finding, Severity, suspicious_stretches
 from forge_core.market.quality.gap_causes import Gap, Reason, Witness, explain_gaps
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.store.bar_store import BarStore
-
-Severity = Literal["info", "warning", "error"]
 
 OUTLIER = 25.0  # times the median range of the bars around
 AROUND = 500  # bars that a median range is taken of
@@ -29,17 +28,6 @@ STALE_DAYS = 3.0  # behind the newest bar of the symbol
 IDLE_SHARE = 0.01  # of bars without volume, to be worth a warning
 CONTRADICTING_SHARE = 0.005  # of bars that differ from the finer ones
 _SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found: ``count`` bars (or what ``kind`` counts), first at ``first``, said in ``text``."""
-
-    kind: Literal["unsound", "gaps", "duplicates", "idle", "stuck", "outliers", "contradiction", "stale", "funding"]
-    severity: Severity
-    count: int
-    text: str
-    first: pd.Timestamp | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +82,7 @@ def _check_symbol(symbol: str, store: BarStore, coverage: pd.DataFrame) -> Itera
             *_stuck(bars),
             *_outliers(bars),
             *_contradictions(finer, bars, label, instrument),
+            *suspicious_stretches(bars, label, _namesakes(instrument, name, store, coverage)),
             *_stale(bars.index[-1], series["last"].max()),
         ]
         finer.append(bars)
@@ -123,6 +112,15 @@ def _witnesses(symbol: str, timeframe: Timeframe, instrument: Instrument, covera
             if label != timeframe or not instrument.trades_always or not same_exchange:
                 continue
         yield Witness(row["symbol"], label, row["first"], row["last"], own=own)
+
+
+def _namesakes(
+    instrument: Instrument, timeframe: str, store: BarStore, coverage: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return the bars of other symbols that the source calls by the same name: a perpetual and its spot market."""
+    same = coverage[(coverage["timeframe"] == timeframe) & (coverage["symbol"] != instrument.symbol)]
+    names = [str(s) for s in same["symbol"] if get_instrument(str(s)).name_at_source == instrument.name_at_source]
+    return {symbol: store.read(symbol, timeframe) for symbol in names}
 
 
 def _unsound(bars: pd.DataFrame, symbol: str, timeframe: Timeframe, instrument: Instrument) -> Iterator[Finding]:

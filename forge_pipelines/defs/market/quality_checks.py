@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from forge_core.market.quality.checks import Finding, QualityReport, Severity, check_symbols
+from forge_core.market.quality.checks import QualityReport, check_symbols
+from forge_core.market.quality.findings import Finding, Severity
 from forge_core.market.quality.page import coverage_png
 from forge_core.paths import Home
 from forge_pipelines.defs.market.assets import open_store, raw_ohlcv
