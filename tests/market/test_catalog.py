@@ -39,7 +39,7 @@ def test_the_named_datasets_are_there():
     "space", [{"level": 10}, {"preset": "mtf_full"}, {"preset": "mtf_light"}, {"level": 6}], ids=str
 )
 def test_shipped_datasets_have_the_timeframes_that_every_level_and_preset_reads(space):
-    for name in ("BTCUSDT_FULL_CYCLE", "ETHUSDT_FULL_CYCLE", "BTCUSDTPERP_BULL_2023", "BTCUSDT_BEAR_2022_5M"):
+    for name in ("BTCUSDT_FULL_CYCLE", "ETHUSDT_FULL_CYCLE", "BTCUSDTPERP_BULL_2023"):
         spec = get_dataset_spec(name)
         wanted = SpaceSpec.model_validate(space)
         labels = space_timeframes(wanted, spec.timeframes[0], spec.timeframes)

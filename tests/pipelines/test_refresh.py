@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from forge_core.market.reference.catalog import load_catalog
+from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.sources.download import Limits
 from forge_core.market.sources.providers.binance import URL_SETTING, BinanceSource
 from forge_core.market.store.bar_store import BarStore
@@ -90,11 +91,13 @@ def test_a_source_that_is_down_fails_the_run_and_the_next_catches_up(instance, h
     monkeypatch.setattr(BinanceSource, "limits", Limits(attempts=2, first_wait=0.01))
     now = pd.Timestamp.now("UTC").floor("D")
     bars = walk(24 * 70, "1h", str((now - pd.Timedelta(days=70)).date())).round(2)
-    with BarStore(home.store) as store:  # the catalog names 15m, 1h and 4h; only what is published here is looked at
+    with BarStore(home.store) as store:  # what the catalog names is published
         store.upsert("BTCUSDT", "1h", bars[:1000], source="mine")
     with serving(tmp_path / "archive") as archive:
         monkeypatch.setenv(URL_SETTING, archive.url)
-        for timeframe, rule in (("15m", "15min"), ("1h", "1h"), ("4h", "4h")):
+        named = {label for spec in load_catalog().values() if spec.symbol == "BTCUSDT" for label in spec.timeframes}
+        for timeframe in named | {"1h"}:  # a user may have added datasets of others
+            rule = Timeframe.parse(timeframe).timedelta
             archive.put_klines(bars.resample(rule).ffill(), "BTCUSDT", timeframe)
         archive.always = 500
         request = dg.RunRequest(partition_key="BTCUSDT", run_config={})
