@@ -13,7 +13,7 @@ import pytest
 from forge_core.errors import DataError, ForgeError
 from forge_core.evolution.steps import run_study
 from forge_core.files import read_json, read_table
-from forge_core.market.futures.roll_dates import import_switch_dates, load_switch_dates
+from forge_core.market.futures.roll_dates import import_roll_dates, load_roll_dates
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from forge_core.sql.query import run_query
@@ -30,7 +30,7 @@ PLACES = 20
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = futures_home(Home(tmp_path_factory.mktemp("flips") / "home"))
-    import_switch_dates(home.switch_dates, home=home)
+    import_roll_dates(home.roll_dates, home=home)
     finished(sweep(), home)
     with BarStore(home.store) as store:
         store.upsert("BTCUSDT", "15m", walk(2_000), source="x")
@@ -67,7 +67,7 @@ KINDS: dict[str, tuple[str, Callable[[Path, Home], Any], str]] = {
     "results of a sweep": ("mass_tests/results/**/*.parquet", table, "mass_tests"),
     "ranking": ("mass_tests/rankings/**/ranking.parquet", table, "rankings"),
     "plan of a sweep": ("mass_tests/sweeps/*.json", document, ""),
-    "roll dates": ("switch_dates.yaml", lambda _, home: load_switch_dates(home), ""),
+    "roll dates": ("roll_dates.yaml", lambda _, home: load_roll_dates(home), ""),
     "store": ("forge.duckdb", lambda path, _: stored(path), ""),
 }
 

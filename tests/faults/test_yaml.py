@@ -8,7 +8,7 @@ import yaml
 
 from forge_core.errors import ForgeError
 from forge_core.evolution.spec.study import load_study
-from forge_core.market.futures.roll_dates import read_switch_file
+from forge_core.market.futures.roll_dates import read_roll_file
 from forge_core.market.reference.catalog import load_catalog
 from forge_core.market.reference.instruments import load_instruments
 from forge_core.paths import project_root
@@ -32,7 +32,7 @@ FILES = {
     "sweep": (load_sweep, [ROOT / "studies" / f"{name}.yaml" for name in ("mass_test", "mass_test_futures")]),
     "instruments": (load_instruments, [ROOT / "datasets" / "instruments.yaml"]),
     "catalog": (load_catalog, [ROOT / "datasets" / "catalog.yaml"]),
-    "roll dates": (read_switch_file, [ROOT / "datasets" / "switch_dates.yaml"]),
+    "roll dates": (read_roll_file, [ROOT / "datasets" / "roll_dates.yaml"]),
 }
 
 

@@ -9,7 +9,7 @@ from forge_core.engine.signals.bytecode import GROUPS, Bytecode, Rule, bytecode_
 from forge_core.engine.signals.comparison import fill_bitmap
 from forge_core.engine.signals.evaluator import combine_rules
 from forge_core.errors import PlayError
-from forge_core.features.column import Column
+from forge_core.features.column import Column, read_only
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed, Integers
 from forge_core.plays.model import Play
@@ -24,8 +24,8 @@ Bitmap = NDArray[np.uint64]
 class Program:
     """What the kernel runs: the addresses of the four group bitmaps (``engine.signals.evaluator.bits``).
 
-    ``atr`` holds the addresses of the ATR columns of stop, target and trail (0 where none is needed). ``bitmaps`` and
-    ``columns`` are kept alive as long as the program is.
+    ``atr`` holds the addresses of the ATR columns of stop, target and trail in traded prices (0 where none is needed).
+    ``bitmaps`` and ``columns`` are kept alive as long as the program is.
     """
 
     plan: Integers
@@ -45,7 +45,9 @@ def link_play(play: Play, feed: Feed) -> Program:
         )
     bytecode = bytecode_of(play)
     bitmaps = _group_bitmaps(bytecode, feed)
-    atr = [None if reference is None else _column(reference, feed) for reference in bytecode.atr]
+    atr = [
+        None if reference is None else _in_traded_prices(_column(reference, feed), feed) for reference in bytecode.atr
+    ]
     return Program(
         bitmaps.ctypes.data + np.arange(GROUPS) * (bitmaps.nbytes // GROUPS),
         np.array([0 if column is None else column.address for column in atr], np.int64),
@@ -53,6 +55,11 @@ def link_play(play: Play, feed: Feed) -> Program:
         bitmaps,
         [column for column in atr if column is not None],
     )
+
+
+def _in_traded_prices(atr: Column, feed: Feed) -> Column:
+    """Return an ATR that features see as a distance in traded prices."""
+    return atr if feed.price_scale is None else Column(read_only(atr.data / feed.price_scale))
 
 
 def _group_bitmaps(bytecode: Bytecode, feed: Feed) -> Bitmap:
