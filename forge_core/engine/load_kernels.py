@@ -9,8 +9,8 @@ import pandas as pd
 from forge_core.engine.backtest import GENERIC_INSTRUMENT
 from forge_core.engine.simulate import simulate
 from forge_core.engine.windows import simulate_spans
-from forge_core.features.bank.npy_file import StoredArray, write_array
-from forge_core.features.quantized import encode
+from forge_core.features.bank.npy_file import NpyArray, write_array
+from forge_core.features.quantized import quantize
 from forge_core.features.registry import make_reference, searchable
 from forge_core.feeds.build import feed_from_bars
 from forge_core.plays.model import Compare, Distance, Group, Play, Risk
@@ -35,4 +35,4 @@ def load_kernels() -> None:
     simulate(play, feed, record=True)
     simulate_spans(play, feed, [0, _BARS // 2], [_BARS // 2, _BARS])
     with tempfile.TemporaryDirectory() as folder:
-        write_array(Path(folder) / "wave.npy", StoredArray(wave, encode(wave)), "{}")
+        write_array(Path(folder) / "wave.npy", NpyArray(wave, quantize(wave)), "{}")

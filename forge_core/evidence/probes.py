@@ -174,7 +174,7 @@ class DelayedColumns:
         values = self._source.column(reference)
         return read_only(np.concatenate([np.full(self._bars, np.nan), values[: -self._bars]]))
 
-    def coded(self, reference: FeatureRef) -> Column:
+    def quantized_column(self, reference: FeatureRef) -> Column:
         """Return the column, ``bars`` late, without codes."""
         return Column(self.column(reference))
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from forge_core.errors import DataError, PlayError
 from forge_core.features.alignment import first_visible, take_aligned
-from forge_core.features.quantized import Codes
+from forge_core.features.quantized import Quantized
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.simd.compiled import compiled
-from forge_core.simd.memory import RemembersAddresses, address
+from forge_core.simd.memory import PicklesFieldsOnly, address
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -28,12 +28,12 @@ _PACKED = struct.Struct("qqqqdd")
 
 
 @dataclass(frozen=True)
-class Column(RemembersAddresses):
+class Column(PicklesFieldsOnly):
     """One feature column: float64 ``data``, one value an execution bar, NaN where there is none yet, C-contiguous and
-    read-only; and its ``codes``, where they are at hand, by which rules are evaluated faster to the same result."""
+    read-only; and its ``quantized`` codes, if there are any: rules read them faster, with the same result."""
 
     data: Floats
-    codes: Codes | None = None
+    quantized: Quantized | None = None
 
     @cached_property
     def address(self) -> int:
@@ -43,26 +43,26 @@ class Column(RemembersAddresses):
     @cached_property
     def packed(self) -> bytes:
         """The column for ``engine.signals.comparison``, as it is laid out there."""
-        codes = self.codes
+        codes = self.quantized
         if codes is None:
             return _PACKED.pack(self.address, 0, 0, 0, 0.0, 0.0)
-        return _PACKED.pack(self.address, codes.address, codes.first_word, codes.exact, codes.low, codes.step)
+        return _PACKED.pack(self.address, codes.address, codes.first_word, codes.lossless, codes.low, codes.step)
 
     @property
     def nbytes(self) -> int:
         """Bytes of data."""
-        return self.data.nbytes + (0 if self.codes is None else self.codes.data.nbytes)
+        return self.data.nbytes + (0 if self.quantized is None else self.quantized.data.nbytes)
 
 
 class ColumnSource(Protocol):
-    """Whatever can compute or look up a column aligned to the execution bars."""
+    """Computes or looks up columns aligned to the execution bars."""
 
     def column(self, reference: FeatureRef) -> Floats:
         """Return the column's values, float64, one per execution bar, NaN where it has no value yet."""
         ...
 
-    def coded(self, reference: FeatureRef) -> Column:
-        """Return the column with its codes, where they are at hand."""
+    def quantized_column(self, reference: FeatureRef) -> Column:
+        """Return the column with its codes, if there are any."""
         ...
 
     def warmup(self, reference: FeatureRef) -> int:
@@ -117,7 +117,7 @@ def feature_timeframe(reference: FeatureRef, execution: Timeframe) -> Timeframe:
 
 
 def compute_columns(reference: FeatureRef, bars: BarArrays, index: Integers | None) -> dict[FeatureRef, Floats]:
-    """Compute ``reference`` and whatever comes with it, each a read-only float64 column of the execution bars.
+    """Compute ``reference`` and the outputs that come with it, each a read-only float64 column of the execution bars.
 
     One call of an indicator gives all its outputs, so all are returned; a streak comes alone. ``bars`` are those of
     the reference's own timeframe, ``index`` the ``aligned_index`` to the execution bars, None where they are the same.

@@ -1,4 +1,4 @@
-"""Codes: a column in 16 bits a value, in its order, for rules to read.
+"""Quantized: a column in 16 bits a value, in its order, for rules to read.
 
 ``x < y`` implies ``code(x) <= code(y)``: two values whose codes differ are ordered as their codes are, and only where
 codes are equal need the values themselves be looked at. That is a quarter of the memory to read and of the comparisons
@@ -19,30 +19,30 @@ from numpy.typing import NDArray
 from forge_core.simd.bitset512 import BLOCK
 from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import WORD
-from forge_core.simd.memory import LINE, RemembersAddresses, address, line_aligned
+from forge_core.simd.memory import LINE, PicklesFieldsOnly, address, line_aligned
 
 Floats = NDArray[np.float64]
 
 HIGHEST = 2**16 - 1
 _GRID = 2.0**14  # steps
-_HEAD = 4  # numbers before the codes: low, step, first word, whether they are exact
+_HEAD = 4  # numbers before the codes: low, step, first word, whether they are lossless
 _PER_NUMBER = 4  # codes in the room of a float64
 _BLOCK_CODES = BLOCK * WORD  # codes are read so many at a time, beyond the last if need be
 _SMALLEST = 2.0**-900  # of a step whose inverse is a number
 
 
 @dataclass(frozen=True)
-class Codes(RemembersAddresses):
+class Quantized(PicklesFieldsOnly):
     """The codes of a column (uint16), and the numbers they were made with.
 
-    From word ``first_word`` on the column has no NaN, nor has the bar before it. Codes are ``exact`` where each stands
-    for one value alone, ``low + code * step``: those of a column of small integers are.
+    From word ``first_word`` on the column has no NaN, nor has the bar before it. Codes are ``lossless`` where each is
+    the code of one value alone, ``low + code * step``: those of a column of small integers are.
     """
 
     low: float
     step: float
     first_word: int
-    exact: bool
+    lossless: bool
     data: NDArray[np.uint16]
 
     @cached_property
@@ -64,20 +64,20 @@ def _begin(count: int) -> int:
     return _HEAD + -(count + _HEAD) % LINE
 
 
-def encode(values: Floats) -> Floats:
+def quantize(values: Floats) -> Floats:
     """Return the codes of ``values`` (shape (n,)) as a block of ``block_size(n)`` numbers, to be stored as it is."""
     block = line_aligned(block_size(values.size), np.float64, offset=_begin(values.size))
     block[:] = 0.0
     values = values.view()
     values.flags.writeable = False  # as most columns are: one type, one compilation
-    _encode(values, block[:_HEAD], _codes_of(block, values.size))
+    _quantize(values, block[:_HEAD], _codes_of(block, values.size))
     return block
 
 
-def open_codes(block: Floats, count: int) -> Codes:
-    """Return the ``count`` codes of a block that ``encode`` made."""
-    low, step, first_word, exact = block[:_HEAD].tolist()
-    return Codes(low, step, int(first_word), bool(exact), _codes_of(block, count))
+def open_quantized(block: Floats, count: int) -> Quantized:
+    """Return the ``count`` codes of a block that ``quantize`` made."""
+    low, step, first_word, lossless = block[:_HEAD].tolist()
+    return Quantized(low, step, int(first_word), bool(lossless), _codes_of(block, count))
 
 
 def _codes_of(block: Floats, count: int) -> NDArray[np.uint16]:
@@ -91,7 +91,7 @@ def code_of(number, low, step):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _encode(values, head, codes):  # type: ignore[no-untyped-def]
+def _quantize(values, head, codes):  # type: ignore[no-untyped-def]
     """Fill ``head`` and ``codes``."""
     least = np.inf
     most = -np.inf
@@ -120,10 +120,10 @@ def _encode(values, head, codes):  # type: ignore[no-untyped-def]
     head[1] = step
     head[2] = (last_nan + 1) // WORD + 1
     inverse = 1.0 / step  # exact, as it is a power of two
-    exact = True
+    lossless = True
     for i in range(values.size):
         x = (values[i] - low) * inverse
         code = min(max(np.floor(x), 0.0), float(HIGHEST)) if x == x else 0.0
-        exact &= low + code * step == values[i] or x != x
+        lossless &= low + code * step == values[i] or x != x
         codes[i] = np.uint16(code)
-    head[3] = exact
+    head[3] = lossless

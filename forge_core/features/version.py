@@ -3,7 +3,7 @@
 from forge_core.features.alignment import aligned_index
 from forge_core.features.column import BarArrays, compute_columns
 from forge_core.features.definition import FeatureDefinition
-from forge_core.features.quantized import encode
+from forge_core.features.quantized import quantize
 from forge_core.features.registry import all_features
 from forge_core.files import content_hash
 from forge_core.market.bars.model import resample_bars, trade_days
@@ -14,7 +14,7 @@ from forge_core.source_hash import source_hash
 BARS_VERSION = source_hash(BarArrays.of, resample_bars, trade_days, RollAdjustment)
 """Changes with the code that makes the bars features are computed from out of those of a dataset."""
 
-_COLUMNS = source_hash(compute_columns, FeatureDefinition.compute, aligned_index, encode)
+_COLUMNS = source_hash(compute_columns, FeatureDefinition.compute, aligned_index, quantize)
 
 FEATURE_VERSIONS = {
     definition.name: content_hash(BARS_VERSION, _COLUMNS, source_hash(definition.function, definition.bars_needed))

@@ -12,7 +12,7 @@ from forge_core.features.bank.lru import LruArrays
 from forge_core.features.column import ColumnSource
 from forge_core.market.reference.instruments import Instrument
 from forge_core.simd.lanes64 import WORD
-from forge_core.simd.memory import RemembersAddresses, address
+from forge_core.simd.memory import PicklesFieldsOnly, address
 
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usual eight hours
 
@@ -28,7 +28,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Feed(RemembersAddresses):
+class Feed(PicklesFieldsOnly):
     """Bars ``0..n-1``, of which ``0..start-1`` are lead-in: features use them, trading and metrics begin at ``start``.
 
     ``time`` is the bars' open time in microseconds since 1970-01-01 UTC. ``day`` numbers the trade dates (days since

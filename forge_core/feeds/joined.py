@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forge_core.features.bank.lru import LruArrays
 from forge_core.features.column import Column, read_only
-from forge_core.features.quantized import encode, open_codes
+from forge_core.features.quantized import open_quantized, quantize
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed, Floats, Integers
 
@@ -65,13 +65,13 @@ class _JoinedColumns:
         self._recent = LruArrays(_MEMORY_BYTES)
 
     def column(self, reference: FeatureRef) -> Floats:
-        return self.coded(reference).data
+        return self.quantized_column(reference).data
 
-    def coded(self, reference: FeatureRef) -> Column:
+    def quantized_column(self, reference: FeatureRef) -> Column:
         found: Column | None = self._recent.get(reference)
         if found is None:
             values = read_only(np.concatenate([feed.columns.column(reference) for feed in self._feeds]))
-            found = Column(values, open_codes(encode(values), values.size))
+            found = Column(values, open_quantized(quantize(values), values.size))
             self._recent.put(reference, found)
         return found
 

@@ -37,7 +37,7 @@ def line_aligned(size: int, dtype: Any, *, offset: int = 0) -> NDArray[Any]:
     return block[shift : shift + size]
 
 
-class RemembersAddresses:
+class PicklesFieldsOnly:
     """A dataclass that caches where its arrays are: what is copied or pickled are its fields, never an address."""
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,6 +97,6 @@ def address_of(array):
 
 
 @compiled
-def borrowed(array):
+def unowned_view(array):
     """Return ``array`` without an owner; the caller of the kernel holds it."""
     return carray(_pointer(array.ctypes.data), array.shape, array.dtype)

@@ -62,8 +62,8 @@ class _Head:
     def column(self, reference: FeatureRef) -> Floats:
         return read_only(self.source.column(reference)[: self.end])
 
-    def coded(self, reference: FeatureRef) -> Column:
-        return Column(self.column(reference), self.source.coded(reference).codes)
+    def quantized_column(self, reference: FeatureRef) -> Column:
+        return Column(self.column(reference), self.source.quantized_column(reference).quantized)
 
     def warmup(self, reference: FeatureRef) -> int:
         return min(self.source.warmup(reference), self.end)

@@ -8,7 +8,7 @@ import numpy as np
 from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
 from forge_core.engine.simulate import simulate
 from forge_core.features.column import Column
-from forge_core.features.quantized import encode, open_codes
+from forge_core.features.quantized import open_quantized, quantize
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed
 from forge_core.market.reference.instruments import Instrument
@@ -40,9 +40,9 @@ class Columns:
     def column(self, reference: FeatureRef) -> np.ndarray:
         return self.values[reference]
 
-    def coded(self, reference: FeatureRef) -> Column:
+    def quantized_column(self, reference: FeatureRef) -> Column:
         values = self.values[reference]
-        return Column(values, open_codes(encode(values), values.size))
+        return Column(values, open_quantized(quantize(values), values.size))
 
     def warmup(self, reference: FeatureRef) -> int:
         return self.warmups.get(reference, 0)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forge_core.features.quantized import Codes, block_size, code_of, encode, open_codes
+from forge_core.features.quantized import Quantized, block_size, code_of, open_quantized, quantize
 from forge_core.feeds.feed import OPEN
 from forge_core.simd.memory import address
 from tests.engine.hand_bars import hand_feed, signal
@@ -18,10 +18,10 @@ from tests.engine.hand_bars import hand_feed, signal
 ANYTHING = hnp.arrays(np.float64, st.integers(1, 200), elements=st.floats(width=64))
 
 
-def codes_of(values: np.ndarray) -> Codes:
-    block = encode(values)
+def codes_of(values: np.ndarray) -> Quantized:
+    block = quantize(values)
     assert block.size == block_size(values.size)
-    codes = open_codes(block, values.size)
+    codes = open_quantized(block, values.size)
     assert codes.data.size == values.size
     return codes
 
@@ -68,11 +68,11 @@ def test_averages_of_one_price_can_be_compared_by_codes():
 
 def test_what_is_copied_finds_its_own_arrays():
     feed = hand_feed([(1.0, 2.0, 0.5, 1.5, "L")] * 70)
-    column = feed.columns.coded(signal("L"))
-    known = feed.addresses.tolist(), column.address, column.codes.address
+    column = feed.columns.quantized_column(signal("L"))
+    known = feed.addresses.tolist(), column.address, column.quantized.address
     for copied in (copy.deepcopy((feed, column)), pickle.loads(pickle.dumps((feed, column)))):
         other, others = copied
-        found = other.addresses.tolist(), others.address, others.codes.address
+        found = other.addresses.tolist(), others.address, others.quantized.address
         assert not set(np.hstack(found)) & (set(np.hstack(known)) - {0})
         assert found[0][OPEN] == address(other.open, np.float64)
 
@@ -85,8 +85,8 @@ def test_a_column_of_one_value_has_one_code(value):
 def test_small_integers_are_told_by_their_codes_alone():
     values = np.array([-100.0, 0.0, 0.0, 100.0, 3.0] * 40)
     codes = codes_of(values)
-    assert codes.exact
+    assert codes.lossless
     assert (codes.low + codes.data * codes.step == values).all()
-    assert not codes_of(np.append(values, 0.1)).exact
-    assert not codes_of(np.append(values, math.inf)).exact
-    assert codes_of(np.append(math.nan, values)).exact
+    assert not codes_of(np.append(values, 0.1)).lossless
+    assert not codes_of(np.append(values, math.inf)).lossless
+    assert codes_of(np.append(math.nan, values)).lossless

@@ -30,7 +30,7 @@ def part(feed: Feed, start: int, end: int) -> Feed:
         def column(self, reference):
             return np.ascontiguousarray(feed.columns.column(reference)[:end])
 
-        def coded(self, reference):
+        def quantized_column(self, reference):
             return Column(self.column(reference))
 
         def warmup(self, reference):

@@ -26,7 +26,7 @@ from forge_core.feeds.feed import CLOSE, DAY_END, DAY_INDEX, FUNDING, HIGH, LOW,
 from forge_core.metrics import accumulators as tl
 from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import ONE, VALUE_BYTES, WORD_SHIFT
-from forge_core.simd.memory import address_of, borrowed, float64_at, int32_at, int64_at, uint8_at
+from forge_core.simd.memory import address_of, float64_at, int32_at, int64_at, uint8_at, unowned_view
 
 NO_ORDER, CLOSE_ORDER = 0, 2  # +1 and -1 enter long and short
 DAY_MICROSECONDS = 86_400e6
@@ -86,8 +86,8 @@ def run_backtest(
     cfg_at, plan_at, bars_at = address_of(cfg), address_of(plan), address_of(bars)
     tally_at, position_at, marks_at = address_of(tally), address_of(position), address_of(day_equity)
     floats_at, integers_at, rows = address_of(trade_floats), address_of(trade_integers), trade_floats.shape[0]
-    cfg, atr, bars, finer = borrowed(cfg), borrowed(atr), borrowed(bars), borrowed(finer)
-    position, tally, day_equity = borrowed(position), borrowed(tally), borrowed(day_equity)
+    cfg, atr, bars, finer = unowned_view(cfg), unowned_view(atr), unowned_view(bars), unowned_view(finer)
+    position, tally, day_equity = unowned_view(position), unowned_view(tally), unowned_view(day_equity)
     time = int64_at(bars[TIME], size)
     open_ = float64_at(bars[OPEN], size)
     high = float64_at(bars[HIGH], size)

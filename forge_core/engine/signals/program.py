@@ -95,7 +95,7 @@ def _packed(column: Column) -> Integers:
 
 
 def _column(reference: FeatureRef, feed: Feed) -> Column:
-    column = feed.columns.coded(reference)
+    column = feed.columns.quantized_column(reference)
     if column.data.size != len(feed):
         raise ValueError(f"column {reference} has {column.data.size} values, the feed {len(feed)} bars")
     return column

@@ -1,4 +1,4 @@
-"""The bank: every feature column of a dataset on disk, memory-mapped and shared by all processes."""
+"""Bank: feature columns of a dataset on disk, memory-mapped and shared by all processes."""
 
 import logging
 import os
@@ -25,9 +25,9 @@ from forge_core.features.bank.files import (
 )
 from forge_core.features.bank.lazy_columns import LazyColumns
 from forge_core.features.bank.lru import LruArrays
-from forge_core.features.bank.npy_file import NOTHING, DamagedArray, StoredArray, open_array, write_array
+from forge_core.features.bank.npy_file import NOTHING, DamagedArray, NpyArray, open_array, write_array
 from forge_core.features.column import BarArrays, Column, Integers, feature_timeframe, read_only
-from forge_core.features.quantized import block_size, encode, open_codes
+from forge_core.features.quantized import block_size, open_quantized, quantize
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
 from forge_core.features.version import BARS_VERSION, FEATURE_VERSIONS
@@ -102,7 +102,7 @@ class Bank(LazyColumns):
     lists them). Whichever process needs a column first computes it and renames its file into place. A file that turns
     out damaged is computed again; where nothing can be written the columns stay in memory.
 
-    The execution bars and those of the coarser timeframes in use lie there too, as ``bars-<hash>.npy``. A timeframe
+    The execution bars and those of the coarser timeframes in use are stored too, as ``bars-<hash>.npy``. A timeframe
     the dataset lacks is resampled from its finest. Of a dated future these are the bars as features see them, without
     the gaps between contracts unless the dataset says otherwise; ``traded_bars`` are those that fills happen at.
     """
@@ -122,7 +122,7 @@ class Bank(LazyColumns):
         self._warned = False
 
     def build(self, references: Iterable[FeatureRef], log: Callable[[str], None] | None = None) -> BuildReport:
-        """Compute every column of ``references`` that is not stored yet, in order; ``log`` is told now and then.
+        """Compute every column of ``references`` that is not stored yet, in order; ``log`` gets the progress.
 
         Raises PlayError, before any work, for a feature that cannot be or is finer than the execution timeframe.
         """
@@ -132,16 +132,16 @@ class Bank(LazyColumns):
             definition.output(reference.output)
             definition.resolve(dict(reference.params))
             feature_timeframe(reference, self.execution)
-        began = said = time.monotonic()
+        began = last_logged = time.monotonic()
         computed = 0
-        for number, reference in enumerate(wanted, 1):
+        for count, reference in enumerate(wanted, 1):
             with self._lock(reference):
                 if self._open_column(reference) is None:
                     self._compute(reference)
                     computed += 1
-            if log and (time.monotonic() - said >= _PROGRESS_SECONDS or number == len(wanted)):
-                said = time.monotonic()
-                log(f"{self.version.name} {self.execution}: {number} of {len(wanted)} columns, {computed} computed")
+            if log and (time.monotonic() - last_logged >= _PROGRESS_SECONDS or count == len(wanted)):
+                last_logged = time.monotonic()
+                log(f"{self.version.name} {self.execution}: {count} of {len(wanted)} columns, {computed} computed")
         return BuildReport(len(wanted), computed, time.monotonic() - began)
 
     def trade_days(self) -> Integers:
@@ -150,7 +150,7 @@ class Bank(LazyColumns):
         stored = self._open(entry, np.int64)
         if stored is None:
             index = pd.to_datetime(self.bars(self.execution).time, unit="us", utc=True)
-            stored = self._store(entry, StoredArray(trade_days(index, self._session), NOTHING))
+            stored = self._store(entry, NpyArray(trade_days(index, self._session), NOTHING))
         return stored.data
 
     def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Column]:
@@ -159,13 +159,13 @@ class Bank(LazyColumns):
 
     def _compute(self, reference: FeatureRef) -> dict[FeatureRef, Column]:
         return {
-            key: _column(self._store(self._column_entry(key), StoredArray(values, encode(values))))
+            key: _column(self._store(self._column_entry(key), NpyArray(values, quantize(values))))
             for key, values in self._computed(reference).items()
         }
 
     def _open_column(self, reference: FeatureRef) -> Column | None:
         count = len(self.bars(self.execution))
-        stored = self._open(self._column_entry(reference), np.float64, size=count, beside=block_size(count))
+        stored = self._open(self._column_entry(reference), np.float64, size=count, extra=block_size(count))
         return None if stored is None else _column(stored)
 
     def traded_bars(self) -> BarArrays:
@@ -189,7 +189,7 @@ class Bank(LazyColumns):
             loaded = BarArrays.of(frame(), timeframe)
             values = {"time": loaded.time, **loaded.fields}
             arrays = {
-                field: self._store(entry, StoredArray(values[field], NOTHING)).data for field, entry in entries.items()
+                field: self._store(entry, NpyArray(values[field], NOTHING)).data for field, entry in entries.items()
             }
         return BarArrays(timeframe, arrays["time"], {field: arrays[field] for field in PRICE_FIELDS})
 
@@ -232,14 +232,14 @@ class Bank(LazyColumns):
         text = canonical_json(description)
         return _Entry(self.folder / f"{prefix}{content_hash(text)}.npy", text)
 
-    def _open(self, entry: _Entry, dtype: type, *, size: int | None = None, beside: int = 0) -> StoredArray | None:
+    def _open(self, entry: _Entry, dtype: type, *, size: int | None = None, extra: int = 0) -> NpyArray | None:
         """Map the array of ``entry``, or return None when it is missing or damaged.
 
         The first time, its hash is checked and its use noted for pruning.
         """
         known = entry.path.name in self._verified
         try:
-            stored = open_array(entry.path, dtype, entry.description, size=size, beside=beside, verify=not known)
+            stored = open_array(entry.path, dtype, entry.description, size=size, extra=extra, verify=not known)
         except FileNotFoundError:
             return None
         except (DamagedArray, OSError) as error:
@@ -251,9 +251,9 @@ class Bank(LazyColumns):
                 os.utime(entry.path)
         return stored
 
-    def _store(self, entry: _Entry, array: StoredArray) -> StoredArray:
+    def _store(self, entry: _Entry, array: NpyArray) -> NpyArray:
         """Write ``array``, unless another process was faster, and return the map; on failure the array itself."""
-        expected = {"size": array.data.size, "beside": array.beside.size}
+        expected = {"size": array.data.size, "extra": array.extra.size}
         dtype = array.data.dtype.type
         stored = self._open(entry, dtype, **expected)
         if stored is not None:
@@ -265,13 +265,13 @@ class Bank(LazyColumns):
             if not self._warned:
                 self._warned = True
                 logger.warning("%s cannot be written (%s); columns stay in memory", entry.path, error)
-            return StoredArray(*(read_only(part) for part in array))
+            return NpyArray(*(read_only(part) for part in array))
         self._verified.add(entry.path.name)
         return stored
 
 
-def _column(stored: StoredArray) -> Column:
-    return Column(stored.data, open_codes(stored.beside, stored.data.size))
+def _column(stored: NpyArray) -> Column:
+    return Column(stored.data, open_quantized(stored.extra, stored.data.size))
 
 
 def _bar_dtype(field: str) -> type:

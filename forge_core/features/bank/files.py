@@ -1,4 +1,4 @@
-"""What lies in the bank's folders, and removing what was not used for long."""
+"""Contents of the bank's folders, and pruning of unused files."""
 
 import os
 import time
@@ -77,15 +77,17 @@ def bank_contents(home: Home, dataset_hash: str) -> list[StoredColumn]:
     for file in _files(home, dataset_hash):
         if _is_feature(file):
             with suppress(OSError, DamagedArray, KeyError):
-                said: dict[str, Any] = read_description(file.path)
-                columns.append(StoredColumn(file.path.stem, said["feature"], said["execution"], file.bytes, _age(file)))
+                content: dict[str, Any] = read_description(file.path)
+                columns.append(
+                    StoredColumn(file.path.stem, content["feature"], content["execution"], file.bytes, _age(file))
+                )
     return sorted(columns, key=lambda column: (column.execution, column.feature, column.hash))
 
 
 def prune_bank(home: Home, max_bytes: int | None = None, max_age: timedelta | None = MAX_AGE) -> PruneReport:
     """Remove the files not used for ``max_age``, then those used longest ago until ``max_bytes`` hold the rest.
 
-    None is no limit. Use is what a process notes when it first opens a file. It is safe beside running processes: a
+    None is no limit. Use is what a process notes when it first opens a file. It is safe while processes run: a
     map outlives its file, a column that is missed is computed again, and a file being written is left alone.
     """
     now = time.time()

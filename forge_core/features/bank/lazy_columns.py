@@ -1,4 +1,4 @@
-"""Columns computed when they are asked for; the bank keeps them on disk as well."""
+"""Lazy columns: computed on first use and cached in memory."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from forge_core.features.column import (
     first_value,
     read_only,
 )
-from forge_core.features.quantized import encode, open_codes
+from forge_core.features.quantized import open_quantized, quantize
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef, price_field
 from forge_core.market.bars.model import resample_bars
 from forge_core.market.reference.instruments import Session
@@ -51,9 +51,9 @@ class LazyColumns(ABC):
 
         Raises PlayError for a feature, parameter or output that does not exist, or a timeframe finer than execution.
         """
-        return self.coded(reference).data
+        return self.quantized_column(reference).data
 
-    def coded(self, reference: FeatureRef) -> Column:
+    def quantized_column(self, reference: FeatureRef) -> Column:
         """Return the column with its codes, if it is stored with them; raises as ``column`` does."""
         if (
             not reference.params
@@ -104,7 +104,7 @@ class LazyColumns(ABC):
         column = self._prices.get(reference)
         if column is None:
             values = self.bars(self.execution).fields[reference.name]
-            column = Column(values, open_codes(encode(values), values.size))
+            column = Column(values, open_quantized(quantize(values), values.size))
             self._prices[reference] = column
         return column
 

@@ -1,11 +1,11 @@
-"""One array on disk: a plain ``.npy`` file that also says what it holds and proves that it is whole.
+"""One array per ``.npy`` file, with a description of its content and a checksum.
 
-Layout: the .npy header (version 1.0) and the data, as ``numpy.load`` reads them; then what is stored beside them, if
-anything is; then a JSON description; then a footer of 24 bytes: hash of the data and of what is beside them, length of
-the description, magic. One file and one rename, so no part can be missing or belong to another.
+Layout: the .npy header (version 1.0) and the data, as ``numpy.load`` reads them; extra numbers, if any; a JSON
+description; a footer of 24 bytes: checksum of the data and the extra numbers, length of the description, magic. All
+parts are in one file that is renamed into place, so none can be missing or belong to another.
 
-A file is renamed into place without fsync: after a power cut the data may be lost, and the hash tells. It can always
-be computed again, and fsync would cost several times what writing costs.
+The rename is not followed by fsync, which would take several times as long as writing. Data lost in a power cut fail
+the checksum and are computed again.
 """
 
 import io
@@ -35,40 +35,40 @@ class DamagedArray(Exception):
     """A stored array is not what it should be; the message says in what."""
 
 
-class StoredArray(NamedTuple):
-    """The ``data`` of a file, and what is stored ``beside`` them (float64, often empty)."""
+class NpyArray(NamedTuple):
+    """The ``data`` of a file, and ``extra`` numbers stored behind them (float64, often empty)."""
 
     data: Array
-    beside: NDArray[np.float64]
+    extra: NDArray[np.float64]
 
 
 NOTHING = np.zeros(0)
 
 
-def write_array(path: Path, array: StoredArray, description: str) -> None:
+def write_array(path: Path, array: NpyArray, description: str) -> None:
     """Write an array (one dimension, 8 bytes an item) to ``path``, whole or not at all; raises OSError.
 
     ``description`` is a JSON object as ``files.canonical_json`` writes it.
     """
-    values, beside = (np.ascontiguousarray(part) for part in array)
+    values, extra = (np.ascontiguousarray(part) for part in array)
     text = description.encode()
     with replacing(path, durable=False) as temporary, temporary.open("wb", buffering=0) as file:
         for part in (
             _header(values.dtype.str, values.size, _lead(text)),
             values.data.cast("B") if values.size else b"",
-            beside.data.cast("B") if beside.size else b"",
-            text + _FOOTER.pack(_fingerprint(values, beside), len(text), _MAGIC),
+            extra.data.cast("B") if extra.size else b"",
+            text + _FOOTER.pack(_fingerprint(values, extra), len(text), _MAGIC),
         ):
             _write_all(file, part)
 
 
 def open_array(
-    path: Path, dtype: type, description: str, *, size: int | None = None, beside: int = 0, verify: bool
-) -> StoredArray:
+    path: Path, dtype: type, description: str, *, size: int | None = None, extra: int = 0, verify: bool
+) -> NpyArray:
     """Map ``path`` read-only; the map lasts as long as the array, even if the file is deleted meanwhile.
 
-    Length, header and ``description`` are always compared, and the number of values where ``size`` gives it; ``beside``
-    is how many numbers are stored beside them. ``verify`` also reads the data and compares their hash.
+    Length, header and ``description`` are always compared, and the number of values where ``size`` gives it; ``extra``
+    is the number of extra numbers. ``verify`` also reads the data and compares their checksum.
     Raises FileNotFoundError, and DamagedArray when the file is not exactly that array.
     """
     text = description.encode()
@@ -78,17 +78,17 @@ def open_array(
     item = np.dtype(dtype)
     lead = _lead(text)
     offset = len(_header(item.str, 0, lead))
-    extra = beside * NOTHING.itemsize
-    count, rest = divmod(length - offset - extra - len(text) - _FOOTER.size, item.itemsize)
+    extra_bytes = extra * NOTHING.itemsize
+    count, rest = divmod(length - offset - extra_bytes - len(text) - _FOOTER.size, item.itemsize)
     if count < 0 or rest or (size is not None and count != size):
         raise DamagedArray(f"{length} bytes are not the length of this array")
     end = offset + count * item.itemsize
     fingerprint, described, magic = _FOOTER.unpack(mapping[-_FOOTER.size :])
-    if magic != _MAGIC or described != len(text) or mapping[end + extra : end + extra + described] != text:
+    if magic != _MAGIC or described != len(text) or mapping[end + extra_bytes : end + extra_bytes + described] != text:
         raise DamagedArray("its end does not describe this array")
     if mapping[:offset] != _header(item.str, count, lead):
         raise DamagedArray("its header is not that of this array")
-    stored = StoredArray(np.frombuffer(buffer, item, count, offset), np.frombuffer(buffer, NOTHING.dtype, beside, end))
+    stored = NpyArray(np.frombuffer(buffer, item, count, offset), np.frombuffer(buffer, NOTHING.dtype, extra, end))
     if verify and _fingerprint(*stored) != fingerprint:
         raise DamagedArray("the hash of its values is wrong")
     return stored
@@ -140,9 +140,9 @@ def _write_all(file: io.RawIOBase, part: bytes | memoryview) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _fingerprint(values: Array, beside: Array) -> int:
+def _fingerprint(values: Array, extra: Array) -> int:
     digest = xxhash.xxh3_64()
-    for part in (values, beside):
+    for part in (values, extra):
         if part.size:
             digest.update(part.data)
     return digest.intdigest()
