@@ -178,7 +178,7 @@ def test_killed_at_every_write_and_run_again(home: Home, monkeypatch: pytest.Mon
                 finished = True
             except Killed:
                 pass
-        for path in home.study("killed").glob("island=*/*.parquet"):  # none without its Plays on record
+        for path in home.study("killed").glob("island=*/generation=*.parquet"):  # none without its Plays on record
             assert len(list(home.ledger.glob(f"killed/*/{path.parent.name}/{path.name}"))) == 1
         assert run_study(spec, home) == report, at
         assert content(home.study("killed")) == expected, at
