@@ -134,7 +134,7 @@ def damage(path: Path) -> None:
 def test_a_damaged_table_of_an_island_is_named_and_computed_again(home):
     folder = home.study("reference")
     expected = content(folder)
-    path = sorted(folder.glob("island=*/*.parquet"))[3]
+    path = sorted(folder.glob("island=*/generation=*.parquet"))[3]
     damage(path)
     (folder / "champion.json").unlink()
     with pytest.raises(DataError, match=rf"{path.name} is damaged .*delete it"):
