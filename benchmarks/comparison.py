@@ -11,14 +11,14 @@ from benchmarks.workspace import Dataset
 _REQUIRED = ("vectorbt", "vectorbt_rust", "backtesting")
 _PEERS = ("vectorbt_rust", "vectorbt_numba", "raptorbt", "backtesting_py")
 LABELS = {
-    "forge": "Forge",
+    "forge": "Forge, bitmaps of the rules cached",
     "vectorbt_rust": "vectorbt, Rust engine",
     "vectorbt_numba": "vectorbt, numba engine",
     "raptorbt": "raptorbt, one run per side",
     "backtesting_py": "backtesting.py",
     "floor": "floor: one numba pass over open, high, low, close",
     "floor_columns": "floor that reads the Play's columns as well",
-    "forge_new_play": "Forge, a Play not run before, each time",
+    "forge_new_play": "Forge, a Play not run before, no rule cached",
     "forge_stops": "Forge, with stop, target, trailing stop and its own costs",
     "vectorbt_rust_report": "vectorbt, Rust engine, its own stats()",
     "vectorbt_rust_trades": "vectorbt, Rust engine, no metrics",

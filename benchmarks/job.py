@@ -16,7 +16,7 @@ class Job:
     ``play`` is YAML. ``commission_bps`` is paid per side; None means the instrument's own costs (Forge only).
     ``metrics``: "all" (Forge's metrics, as far as the engine has them), "own" (the engine's standard report), "none"
     (trades and equity only) or "columns" (floor only: reads the Play's columns as well). ``new_play``: every run gets a
-    Play without compiled bytecode (Forge only).
+    Play without bytecode, none of whose rules is cached (Forge only).
     """
 
     engine: str

@@ -22,7 +22,7 @@ class Forge:
         self._version = open_version(job.dataset, job.version)
         self._play = job.parsed_play()
         self._costs = job.costs()
-        self._copies_play = job.new_play
+        self._new_play = job.new_play
         self._feed = open_feed(self._version, timeframe=self._play.timeframe)
         self._feed.day_index  # noqa: B018 - computed once per feed, not per backtest
 
@@ -58,5 +58,8 @@ class Forge:
         return {name: float(value) for name, value in metrics.items() if value is not None}
 
     def _simulate(self, feed: Feed, *, record: bool = False) -> Simulation:
-        play = replace(self._play) if self._copies_play else self._play  # a copy has no bytecode
+        play = self._play
+        if self._new_play:
+            play = replace(self._play)  # a copy has no bytecode
+            vars(feed).pop("rule_bitmaps", None)  # nor has any of its rules been compared before
         return simulate(play, feed, costs=self._costs, cash=CASH, record=record)
