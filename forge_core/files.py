@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forge_core.errors import DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_cleaned: set[Path] = set()  # folders in which this process has looked for abandoned files
 _COMMENT = "# checksum of the lines above: "
 _NO_CHECKSUM = "it has no checksum: cut short, or written by another version of Forge"
 _WRONG_CHECKSUM = "its checksum is wrong"
@@ -38,7 +40,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        _remove_abandoned(path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}-", suffix=".tmp", dir=path.parent)
     except OSError as error:
         raise _not_writable(path, error) from error
     os.close(handle)
@@ -57,6 +60,19 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Delete temporary files of processes that were killed, the first time this process writes to ``folder``."""
+    if folder in _cleaned:
+        return
+    _cleaned.add(folder)
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(".") and entry.name.endswith(".tmp")]
+    for name in names:
+        process = name.split(".")[-2].partition("-")[0]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            (folder / name).unlink(missing_ok=True)
 
 
 def check_free_space(folder: Path, needed: int, purpose: str) -> None:

@@ -1,6 +1,9 @@
 """Files carry a checksum: what is damaged anywhere is named and not read."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,3 +110,18 @@ def test_signed_text_may_be_edited_by_hand_once_its_checksum_is_removed(tmp_path
     with pytest.raises(DataError, match=r"x\.yaml was changed .*delete its last line"):
         check_signed_text(path, text.replace("a: 1", "a: 2"))
     check_signed_text(path, "a: 2\n")
+
+
+def test_what_a_killed_process_left_is_deleted_by_the_next_that_writes_to_the_folder(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    path = tmp_path / "x.json"
+    abandoned, other, running = (
+        tmp_path / f".x.json.{ended.pid}-abc.tmp",
+        tmp_path / f".y.json.{ended.pid}-abc.tmp",
+        tmp_path / f".x.json.{os.getpid()}-abc.tmp",
+    )
+    for file in (abandoned, other, running):
+        file.touch()
+    write_json(path, {"a": 1})
+    assert sorted(tmp_path.iterdir()) == sorted([path, running])

@@ -28,7 +28,7 @@ def load(home: str, files: list[str]) -> None:
 
 def refresh(home: str, first: str, now: str) -> None:
     """Fetch one symbol's bars from the archive that the environment names."""
-    BinanceSource.limits = Limits(attempts=3, connect=1.0, silence=0.4, attempt=1.0, first_wait=0.01, longest_wait=0.05)
+    BinanceSource.limits = Limits(connect=20.0, silence=20.0, attempt=60.0, first_wait=0.01, longest_wait=0.05)
     since, end = pd.Timestamp(first), pd.Timestamp(now)
     refresh_bars(get_instrument("BTCUSDT"), Home(Path(home)), timeframes=("1h",), since=since, now=end)
 
