@@ -17,6 +17,7 @@ from forge_pipelines.defs.market.quality_checks import raw_ohlcv_quality
 from forge_pipelines.defs.market.schedules import daily_refresh
 from forge_pipelines.defs.market.sensors import follow_new_bars, import_folder
 from forge_pipelines.defs.mass_test.assets import mass_test_results, strategy_ranking
+from forge_pipelines.defs.mass_test.checks import mass_test_checks
 from forge_pipelines.defs.mass_test.jobs import mass_test
 from forge_pipelines.defs.runs.sensors import killed_runs
 from forge_pipelines.lib.console import console_logger
@@ -41,6 +42,7 @@ defs = dg.Definitions(
         pareto_front_checks,
         champion_checks,
         verdict_check,
+        mass_test_checks,
     ],
     jobs=[evolve, prove, mass_test, refresh_ohlcv, build_datasets, build_features],
     schedules=[daily_refresh],

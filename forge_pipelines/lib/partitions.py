@@ -11,7 +11,7 @@ import dagster as dg
 
 from forge_core.market.reference.catalog import load_catalog
 from forge_core.market.reference.instruments import load_instruments
-from forge_pipelines.lib.studies import StudyOutline, study_outlines, sweep_names
+from forge_pipelines.lib.studies import StudyOutline, study_outlines, sweep_names, sweep_symbols
 
 _GENERATION = "{study}-g{generation:04d}"
 
@@ -61,3 +61,6 @@ GENERATIONS_OF_STUDY = _mapping({key: [outline.name] for outline in _STUDIES for
 
 HOLDOUT_OF_STUDY = _mapping({name: [o.name for o in _STUDIES if name in o.holdout] for name in _CATALOG})
 """A champion is evaluated on the holdout datasets of its study."""
+
+SYMBOLS_OF_SWEEPS = dg.SpecificPartitionsPartitionMapping([s for s in sweep_symbols() if s in set(_SYMBOLS)])
+"""A month of mass tests reads the bars of the symbols that any sweep names."""

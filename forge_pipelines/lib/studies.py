@@ -43,9 +43,25 @@ def study_outlines(home: Home | None = None) -> dict[str, StudyOutline]:
 
 def sweep_names(home: Home | None = None) -> list[str]:
     """Return every sweep that has a file in ``studies/`` or a plan in the home."""
-    home = home or Home.current()
-    plans = (path.stem for path in (home.mass_tests / "sweeps").glob("*.json"))
-    return sorted({*study_files("sweep"), *plans})
+    return sorted({*study_files("sweep"), *planned_sweeps(home)})
+
+
+def planned_sweeps(home: Home | None = None) -> list[str]:
+    """Return every sweep that was ever run."""
+    folder = (home or Home.current()).mass_tests / "sweeps"
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def sweep_symbols() -> list[str]:
+    """Return every symbol that a sweep's file names; files that cannot be read are left out."""
+    symbols: set[str] = set()
+    for path in study_files("sweep").values():
+        try:
+            _, value, _ = read_study_file(path, "sweep")
+        except ForgeError:
+            continue
+        symbols.update(_names(value.get("symbols") if isinstance(value, dict) else None))
+    return sorted(symbols)
 
 
 def _outline_of_file(name: str, path: Path) -> StudyOutline:

@@ -2,12 +2,15 @@
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
 
+from forge_core.errors import ConfigError
 from forge_core.paths import Home
+from forge_core.sweeps import task
 from forge_core.sweeps.plan import read_plan
 from forge_core.sweeps.report import sweep_status
-from forge_pipelines.definitions import defs
-from tests.pipelines.workspace import Workspace
+from tests.pipelines.workspace import Workspace, load_definitions
 from tests.sweeps.made import all_rows
 
 SMALL = """
@@ -18,6 +21,7 @@ strategies:
   rsi: {period: [7, 14]}
 cash: 10_000
 """
+EMA = "  ema: {short_period: [5, 9], long_period: [20, 26]}\n"
 COMMAND = "dagster job execute -j mass_test"
 
 
@@ -32,12 +36,12 @@ def workspace(tmp_path, monkeypatch) -> Workspace:
 
 
 def run(instance: dg.DagsterInstance, sweep: str = "small") -> dg.ExecuteInProcessResult:
-    job = defs.resolve_job_def("mass_test")
+    job = load_definitions().resolve_job_def("mass_test")
     return job.execute_in_process(instance=instance, run_config={"sweep": sweep}, raise_on_error=False)
 
 
 def materialize(instance, asset: str, partition: str, **config) -> dg.ExecuteInProcessResult:
-    job = defs.resolve_implicit_global_asset_job_def()
+    job = load_definitions().resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey(asset)],
@@ -108,8 +112,57 @@ def test_a_month_can_be_materialized_by_itself_and_then_the_rest(workspace, inst
     assert ("mass_test_results", "2008-10") not in materialized(rest)  # known as it is
 
 
+def test_a_month_at_the_default_config_takes_the_first_sweep_that_has_it(workspace, instance):
+    (workspace.root / "project" / "studies" / "futures.yaml").write_text("symbols: [ZS]\nstrategies: {rsi: }\n")
+    result = materialize(instance, "mass_test_results", "2008-11")
+    assert result.success
+    assert materialized(result)["mass_test_results", "2008-11"]["sweep"] == "small"
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed, check.partition) == ("no_failed_tests", True, "2008-11")
+    refused = failure(materialize(instance, "mass_test_results", "1980-05"))
+    assert "no sweep has bars to test on in 1980-05" in refused
+    assert "futures: there are no bars of ZS" in refused
+    assert "small: no bars in 1980-05" in refused
+
+
+def test_no_month_or_ranking_is_stale_after_its_own_run(workspace, instance):
+    run(instance)
+    resolver = CachingStaleStatusResolver(
+        instance, load_definitions().resolve_asset_graph(), LoadingContextForTest(instance)
+    )
+    assert resolver.get_stale_causes(dg.AssetKey("mass_test_results"), "2008-10") == []
+    assert resolver.get_stale_causes(dg.AssetKey("strategy_ranking"), "small") == []
+
+
+@pytest.mark.parametrize("failing", [{7}, {7, 14}])
+def test_failed_tests_are_a_warning_of_their_month_and_all_of_them_fail_the_run(
+    workspace, instance, monkeypatch, failing
+):
+    (workspace.root / "project" / "studies" / "rsi.yaml").write_text(SMALL.replace(EMA, ""))
+    check_play = task.check_play
+
+    def broken(play, *arguments):
+        if any(f"'timeperiod', {period})" in repr(play) for period in failing):
+            raise ConfigError("a test that cannot be run")
+        return check_play(play, *arguments)
+
+    monkeypatch.setattr(task, "check_play", broken)
+    result = run(instance, "rsi")
+    key = dg.AssetCheckKey(dg.AssetKey("mass_test_results"), "no_failed_tests")
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    found = [record.event.dagster_event.asset_check_evaluation_data for record in records]
+    checks = {check.partition: check for check in found}
+    assert set(checks) == {f"2008-{month:02d}" for month in (9, 10, 11, 12)}
+    assert {check.severity for check in checks.values()} == {dg.AssetCheckSeverity.WARN}
+    count = 2 * len(failing)
+    assert checks["2008-10"].description == f"failed tests of rsi: {count} of 4"
+    assert result.success == (failing == {7})
+    if not result.success:
+        assert "sweep rsi: all 16 tests of this run failed" in failure(result)
+
+
 def test_a_backfill_over_months_is_one_run(workspace, instance):
-    job = defs.resolve_implicit_global_asset_job_def()
+    job = load_definitions().resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance,
         asset_selection=[dg.AssetKey("mass_test_results")],

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -68,7 +69,9 @@ class Workspace:
         paths = {"FORGE_PROJECT": self.root / "project", "FORGE_HOME": self.home, "DAGSTER_HOME": self.root / "dagster"}
         return inherited | {name: str(path) for name, path in paths.items()} | {"FORGE_STUDY": "tiny"}
 
-    def start(self, command: str = COMMAND, **environment: str) -> "subprocess.Popen[str]":
+    def start(
+        self, command: str = COMMAND, *, output: Any = subprocess.PIPE, **environment: str
+    ) -> "subprocess.Popen[str]":
         """Start ``command`` from the repository's root, in the activated environment where ``make`` made one."""
         values, shell = self.environment | environment, f"exec {command}"
         if (Path(sys.prefix) / ".installed").exists():
@@ -80,7 +83,7 @@ class Workspace:
             ["bash", "-c", shell],
             cwd=REPOSITORY,
             env=values,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,

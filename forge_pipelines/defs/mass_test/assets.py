@@ -1,7 +1,8 @@
 """Mass tests: the results of each month, and the ranking of a sweep's strategies over all of them."""
 
-import os
+import logging
 import warnings
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -9,7 +10,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from forge_core.errors import DataError
+from forge_core.errors import DataError, ForgeError
 from forge_core.evidence.sweep_luck import sweep_luck_text
 from forge_core.files import content_hash
 from forge_core.sweeps.loading import month_hashes
@@ -17,22 +18,30 @@ from forge_core.sweeps.plan import SweepPlan, read_plan
 from forge_core.sweeps.ranking import rank_strategies
 from forge_core.sweeps.report import heat_maps, month_figures, ranking_folder, write_ranking
 from forge_core.sweeps.results import result_folder
-from forge_core.sweeps.steps import load_sweep, plan_sweep, run_sweep_task
+from forge_core.sweeps.steps import list_sweeps, load_sweep, plan_sweep, run_sweep_task
 from forge_pipelines.defs.market.assets import WRITES_STORE, raw_ohlcv
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.materialization import Materialization
 from forge_pipelines.lib.metadata import Metadata, figure, markdown_table, picture
-from forge_pipelines.lib.partitions import MONTHS, SWEEPS
+from forge_pipelines.lib.partitions import MONTHS, SWEEPS, SYMBOLS_OF_SWEEPS
 
 _SHOWN = 25
 
 
-class SweepConfig(dg.Config):
-    """What to sweep."""
+SWEEP_TAG = "forge/sweep"
+"""The run tag that names the sweep. The job sets it from ``FORGE_SWEEP`` of whoever starts the run, so that a step on
+another machine runs the same sweep."""
+DEFAULT_SWEEP = "mass_test"
 
-    sweep: str = Field(
-        default=os.environ.get("FORGE_SWEEP") or "mass_test",
-        description="A sweep's name, as in `forge sweep list`, or the path of its YAML file.",
+
+class SweepConfig(dg.Config):
+    """Sweep to run."""
+
+    sweep: str | None = Field(
+        default=None,
+        description="A sweep's name, as in `forge sweep list`, or the path of its YAML file. By default the job takes "
+        f"that of the run tag {SWEEP_TAG}, which is FORGE_SWEEP, or {DEFAULT_SWEEP}; a month takes the first sweep "
+        f"that has it, {DEFAULT_SWEEP} before the others.",
     )
 
 
@@ -40,7 +49,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)  # a backfill over months in one run: Dagster may change it yet
     _asset_of_months = dg.asset(
         partitions_def=MONTHS,
-        deps=[dg.AssetDep(raw_ohlcv, partition_mapping=dg.AllPartitionMapping())],
+        deps=[dg.AssetDep(raw_ohlcv, partition_mapping=SYMBOLS_OF_SWEEPS)],
         group_name="mass_test",
         kinds={"parquet"},
         op_tags=WRITES_STORE,
@@ -52,17 +61,15 @@ with warnings.catch_warnings():
 def mass_test_results(context: dg.AssetExecutionContext, config: SweepConfig) -> dg.MaterializeResult:
     """Results of every strategy of a sweep in one month, on all its symbols and intervals, one row a test.
 
-    The `mass_test` job does all months, symbols and intervals side by side and records each month here. Materialized
-    from here, or by a backfill over months, it does the months asked for, one series after the other. What is there
-    already is not done again, whatever sweep it was for.
+    The `mass_test` job tests all months, symbols and intervals in parallel and records each month here. Materialized
+    from here, or by a backfill over months, it tests the requested months, one series after the other. Results that
+    exist are not computed again, whichever sweep they were computed for.
     """
+    months = list(context.partition_keys)
     with user_errors():
-        document = plan_sweep(load_sweep(config.sweep), log=context.log)
-        plan, months = SweepPlan.read(document), list(context.partition_keys)
-        missing = [month for month in months if month not in plan.months]
-        if len(missing) == len(months):
-            raise DataError(f"sweep {plan.spec.name} has no bars to test on in {', '.join(months[:5])}")
-        for month in missing:
+        document = _plan_with(months, config.sweep, context.log)
+        plan = SweepPlan.read(document)
+        for month in (month for month in months if month not in plan.months):
             context.log.warning(f"sweep {plan.spec.name} has no bars to test on in {month}")
         reports = [run_sweep_task(document, task.symbol, task.interval, months, context.log) for task in plan.tasks]
         contents = {content.partition: content for content in month_materializations(plan)}
@@ -75,6 +82,30 @@ def mass_test_results(context: dg.AssetExecutionContext, config: SweepConfig) ->
         metadata={"sweep": plan.spec.name, "tests_run_now": sum(report["run"] for report in reports)},
         data_version=dg.DataVersion(version),
     )
+
+
+def _plan_with(months: Sequence[str], sweep: str | None, log: logging.Logger) -> dict[str, Any]:
+    """Return the plan of ``sweep``, by default of the first sweep that has bars in one of ``months``.
+
+    Raises DataError where there is none, with the reason of each sweep that could not be planned.
+    """
+    shown = ", ".join(months[:5])
+    if sweep is not None:
+        document = plan_sweep(load_sweep(sweep), log=log)
+        if not set(months) & set(SweepPlan.read(document).months):
+            raise DataError(f"sweep {sweep} has no bars to test on in {shown}")
+        return document
+    reasons = []
+    for name in sorted(list_sweeps(), key=lambda name: (name != DEFAULT_SWEEP, name)):
+        try:
+            document = plan_sweep(load_sweep(name), log=log)
+        except ForgeError as error:
+            reasons.append(f"{name}: {error}")
+            continue
+        if set(months) & set(SweepPlan.read(document).months):
+            return document
+        reasons.append(f"{name}: no bars in {shown}")
+    raise DataError(f"no sweep has bars to test on in {shown} ({'; '.join(reasons) or 'there are no sweeps'})")
 
 
 @dg.asset(
@@ -98,7 +129,13 @@ def month_materializations(plan: SweepPlan) -> list[Materialization]:
     """Return the content of ``mass_test_results`` for each month that has results of ``plan``."""
     figures = cache(partial(month_figures, plan))  # computed once, and only if a month's page is to be written
     return [
-        Materialization("mass_test_results", month, version, partial(_describe_month, plan, month, figures))
+        Materialization(
+            "mass_test_results",
+            month,
+            version,
+            partial(_describe_month, plan, month, figures),
+            inputs={"raw_ohlcv": plan.spec.symbols},
+        )
         for month, version in month_hashes(plan).items()
     ]
 
@@ -132,7 +169,8 @@ def _describe_month(plan: SweepPlan, month: str, figures: Any) -> Metadata:
 def ranking_materialization(plan: SweepPlan, ranking: pd.DataFrame) -> Materialization:
     """Return the content of ``strategy_ranking``; ``ranking`` is what ``write_ranking`` wrote."""
     version = content_hash(plan.spec.fingerprint, *month_hashes(plan).values())
-    return Materialization("strategy_ranking", plan.spec.name, version, partial(_describe_ranking, plan, ranking))
+    describe, inputs = partial(_describe_ranking, plan, ranking), {"mass_test_results": list(plan.months)}
+    return Materialization("strategy_ranking", plan.spec.name, version, describe, inputs=inputs)
 
 
 def _describe_ranking(plan: SweepPlan, ranking: pd.DataFrame) -> Metadata:

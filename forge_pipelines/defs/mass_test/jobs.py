@@ -1,8 +1,9 @@
-"""The ``mass_test`` job: plan a sweep, test each symbol and interval side by side, record the months, rank.
+"""The ``mass_test`` job: plan a sweep, test each symbol and interval in parallel, record the months, rank.
 
-Nothing keeps two runs apart: each series is written by one of them at a time, and what one has done the other finds.
+Two runs may go at the same time: each series is written by one of them at a time, and neither repeats a test.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,14 @@ from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.steps import finish_sweep, load_sweep, pending_tasks, plan_sweep, run_sweep_task
 from forge_pipelines.defs.market.assets import WRITES_STORE, open_store, raw_materialization
-from forge_pipelines.defs.mass_test.assets import SweepConfig, month_materializations, ranking_materialization
+from forge_pipelines.defs.mass_test.assets import (
+    DEFAULT_SWEEP,
+    SWEEP_TAG,
+    SweepConfig,
+    month_materializations,
+    ranking_materialization,
+)
+from forge_pipelines.defs.mass_test.checks import month_evaluations
 from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.executor import RETRY, executor
@@ -35,7 +43,7 @@ def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[
     home = Home.current()
     with user_errors():
         worker_count()  # an invalid setting is reported before any work
-        spec = load_sweep(config.sweep)
+        spec = load_sweep(config.sweep or context.run.tags[SWEEP_TAG])
         report_killed_runs(context.instance)
         plan = plan_sweep(spec, home, context.log)
         log_bars(context, spec.symbols, home)
@@ -64,9 +72,17 @@ def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dic
         report = finish_sweep(plan, reports)
         read = SweepPlan.read(plan)
         record(context, month_materializations(read))
+        for evaluation in month_evaluations(read):
+            context.log_event(evaluation)  # type: ignore[arg-type]  # accepted, but not in its annotation
         record(context, [ranking_materialization(read, read_table(Path(report["ranking"])).to_pandas())])
     counts = f"{report['asked']:,} tests, {report['run']:,} of them now, {report['failed']:,} failed"
     context.log.info(f"sweep {report['sweep']}: {counts}")
+    if 0 < report["run"] == report["failed"]:
+        raise dg.Failure(
+            f"sweep {report['sweep']}: all {report['run']:,} tests of this run failed; the column `error` of "
+            f"`forge sweep export {report['sweep']}` says why",
+            allow_retries=False,
+        )
     if report["best"] is not None:
         context.log.info(f"best: {report['best']}; `forge sweep top {report['sweep']}` shows more")
     return report
@@ -97,6 +113,7 @@ mass_test = mass_test_graph.to_job(
     config=mass_test_config,
     executor_def=executor,
     logger_defs={"console": console_logger},
+    tags={SWEEP_TAG: os.environ.get("FORGE_SWEEP") or DEFAULT_SWEEP},
     description=(
         "Sweep strategies over months, symbols and intervals: every combination of their parameters, each result kept "
         "once. Run again, it does what is missing. `FORGE_WORKERS` says how many series at a time."
