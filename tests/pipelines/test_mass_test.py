@@ -155,7 +155,7 @@ def test_failed_tests_are_a_warning_of_their_month_and_all_of_them_fail_the_run(
     assert set(checks) == {f"2008-{month:02d}" for month in (9, 10, 11, 12)}
     assert {check.severity for check in checks.values()} == {dg.AssetCheckSeverity.WARN}
     count = 2 * len(failing)
-    assert checks["2008-10"].description == f"failed tests of rsi: {count} of 4"
+    assert checks["2008-10"].description == f"failed tests of rsi in 2008-10: {count} of 4"
     assert result.success == (failing == {7})
     if not result.success:
         assert "sweep rsi: all 16 tests of this run failed" in failure(result)

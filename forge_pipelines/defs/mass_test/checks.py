@@ -18,11 +18,13 @@ _NONE_FAILED = partitioned_check("no_failed_tests", _RESULTS, MONTHS, "Every tes
 
 @dg.multi_asset_check(name="mass_test_checks", specs=[_NONE_FAILED])
 def mass_test_checks(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Count the failed tests of a month, of every sweep that was run."""
-    month = context.op_execution_context.partition_key
+    """Count the failed tests of the run's months, of every sweep that was run."""
+    months = set(context.op_execution_context.partition_keys)
     with user_errors():
-        found = {name: month_figures(read_plan(name)).get(month) for name in planned_sweeps()}
-    passed, metadata, description = _outcome({name: figures for name, figures in found.items() if figures})
+        figures = [(name, found) for name in planned_sweeps() for found in month_figures(read_plan(name)).items()]
+    passed, metadata, description = _outcome(
+        {f"{name} in {month}": found for name, (month, found) in figures if month in months}
+    )
     return dg.AssetCheckResult(
         passed=passed,
         asset_key=_RESULTS,
@@ -36,7 +38,7 @@ def mass_test_checks(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckRes
 def month_evaluations(plan: SweepPlan) -> Iterator[dg.AssetCheckEvaluation]:
     """Return the check of each month of a sweep as the events that an op logs: only of months with failed tests."""
     for month, figures in month_figures(plan).items():
-        passed, metadata, description = _outcome({plan.spec.name: figures})
+        passed, metadata, description = _outcome({f"{plan.spec.name} in {month}": figures})
         if not passed:
             yield dg.AssetCheckEvaluation(
                 _RESULTS,
