@@ -158,7 +158,7 @@ def test_failed_tests_are_a_warning_of_their_month_and_all_of_them_fail_the_run(
     assert checks["2008-10"].description == f"failed tests of rsi in 2008-10: {count} of 4"
     assert result.success == (failing == {7})
     if not result.success:
-        assert "sweep rsi: all 16 tests of this run failed" in failure(result)
+        assert "sweep 'rsi': all 16 tests failed" in failure(result)
 
 
 def test_a_backfill_over_months_is_one_run(workspace, instance):

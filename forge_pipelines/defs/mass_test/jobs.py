@@ -15,7 +15,7 @@ from forge_core.market.reference.instruments import get_instrument
 from forge_core.parallelism import worker_count
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan
-from forge_core.sweeps.steps import finish_sweep, load_sweep, pending_tasks, plan_sweep, run_sweep_task
+from forge_core.sweeps.steps import check_results, finish_sweep, load_sweep, pending_tasks, plan_sweep, run_sweep_task
 from forge_pipelines.defs.market.assets import WRITES_STORE, open_store, raw_materialization
 from forge_pipelines.defs.mass_test.assets import (
     DEFAULT_SWEEP,
@@ -77,12 +77,8 @@ def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dic
         record(context, [ranking_materialization(read, read_table(Path(report["ranking"])).to_pandas())])
     counts = f"{report['asked']:,} tests, {report['run']:,} of them now, {report['failed']:,} failed"
     context.log.info(f"sweep {report['sweep']}: {counts}")
-    if 0 < report["run"] == report["failed"]:
-        raise dg.Failure(
-            f"sweep {report['sweep']}: all {report['run']:,} tests of this run failed; the column `error` of "
-            f"`forge sweep export {report['sweep']}` says why",
-            allow_retries=False,
-        )
+    with user_errors():
+        check_results(report)
     if report["best"] is not None:
         context.log.info(f"best: {report['best']}; `forge sweep top {report['sweep']}` shows more")
     return report
