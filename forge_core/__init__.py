@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from forge_core.engine.backtest import backtest
     from forge_core.engine.costs import Costs
+    from forge_core.engine.fill_rules import FillRules
     from forge_core.engine.report.result import BacktestResult
     from forge_core.plays.parser import load_play, parse_play
 
-__all__ = ["BacktestResult", "Costs", "backtest", "load_play", "parse_play"]
+__all__ = ["BacktestResult", "Costs", "FillRules", "backtest", "load_play", "parse_play"]
 
 _HOMES = {
     "backtest": "forge_core.engine.backtest",
     "Costs": "forge_core.engine.costs",
+    "FillRules": "forge_core.engine.fill_rules",
     "BacktestResult": "forge_core.engine.report.result",
     "load_play": "forge_core.plays.parser",
     "parse_play": "forge_core.plays.parser",

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from benchmarks.engines import Trades
 from benchmarks.job import CASH, Job
+from forge_core.engine.fill_rules import FillRules
 from forge_core.engine.kernel import exit_reasons
 from forge_core.engine.simulate import Simulation, simulate
 from forge_core.features.bank.bank import Bank
@@ -22,6 +23,7 @@ class Forge:
         self._version = open_version(job.dataset, job.version)
         self._play = job.parsed_play()
         self._costs = job.costs()
+        self._fills = FillRules() if self._costs is None else FillRules.relaxed()  # stated costs: compared with peers
         self._new_play = job.new_play
         self._feed = open_feed(self._version, timeframe=self._play.timeframe)
         self._feed.day_index  # noqa: B018 - computed once per feed, not per backtest
@@ -62,4 +64,4 @@ class Forge:
         if self._new_play:
             play = replace(self._play)  # a copy has no bytecode
             vars(feed).pop("rule_bitmaps", None)  # nor has any of its rules been compared before
-        return simulate(play, feed, costs=self._costs, cash=CASH, record=record)
+        return simulate(play, feed, costs=self._costs, cash=CASH, fills=self._fills, record=record)

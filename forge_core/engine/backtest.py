@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import STRICT, FillRules
 from forge_core.engine.frames import (
     check_finer,
     checked_frame,
@@ -54,6 +55,7 @@ def backtest(
     roll_mode: RollMode = "prev_open",
     rollover: bool = True,
     resample: bool = False,
+    fills: FillRules = STRICT,
 ) -> BacktestResult:
     """Backtest a Play and return trades, equity and metrics.
 
@@ -88,6 +90,9 @@ def backtest(
         are (``none``). Fills see them as they are. A feed's or dataset's features stay as they are.
     resample
         For a DataFrame: join bars that are finer than the Play's timeframe into bars of it; otherwise they are refused.
+    fills
+        Rules that can be relaxed: levels on ticks, targets traded through, margin inside the bar, share of volume.
+        ``FillRules.relaxed()`` fills as vectorbt and backtesting.py do.
 
     Raises
     ------
@@ -118,6 +123,7 @@ def backtest(
         roll_mode=roll_mode,
         rollover=rollover,
         finer=finer,
+        fills=fills,
         record=True,
     )
     assert simulation.trades is not None

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.engine.costs import Costs
-from forge_core.engine.kernel import fills
+from forge_core.engine.fill_rules import STRICT, FillRules
+from forge_core.engine.kernel import fills as layout
 from forge_core.engine.kernel.bar_loop import run_backtest
 from forge_core.engine.kernel.params import Policy, RollMode, pack_settings
 from forge_core.engine.signals.program import Program, link_play
@@ -19,12 +20,12 @@ from forge_core.metrics.summary import daily_returns, periods_a_year, summarize
 from forge_core.plays.model import Play
 
 DEFAULT_CASH = 100_000.0
-ENGINE_VERSION = "3"  # raised whenever a change may alter a trade or a metric
+ENGINE_VERSION = "4"  # raised whenever a change may alter a trade or a metric
 
 _NO_FLOATS = np.zeros(0)
 _NO_BARS = np.zeros(BARS_SIZE, np.int64)
-_NO_TRADES = np.zeros((0, fills.TRADE_FLOATS))
-_NO_MARKS = np.zeros((0, fills.TRADE_INTEGERS), np.int64)
+_NO_TRADES = np.zeros((0, layout.TRADE_FLOATS))
+_NO_MARKS = np.zeros((0, layout.TRADE_INTEGERS), np.int64)
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,23 @@ def simulate(
     roll_mode: RollMode = "prev_open",
     rollover: bool = True,
     finer: Feed | None = None,
+    fills: FillRules = STRICT,
     record: bool = False,
 ) -> Simulation:
     """Backtest ``play`` on ``feed`` by docs/fill_contract.md.
 
     ``costs``: None means the instrument's own. ``cash``: starting equity in quote currency. ``policy``: how a bar that
     touches stop and target is settled; ``replay`` needs ``finer``, a feed of finer bars of the same symbol.
-    ``roll_mode`` and ``rollover`` say what happens to a position at the feed's contract rolls. Raises PlayError,
-    ConfigError or DataError before any work starts; releases the GIL while the kernel runs.
+    ``roll_mode`` and ``rollover`` say what happens to a position at the feed's contract rolls; ``fills`` relaxes rules
+    of the contract. Raises PlayError, ConfigError or DataError before any work starts; releases the GIL while the
+    kernel runs.
     """
-    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer)
+    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer, fills)
     bars, finer_bars = feed.addresses, _NO_BARS if finer is None else finer.addresses
     finer_size = 0 if finer is None else len(finer)
     tally = np.empty(TALLY_SIZE)
     day_equity = np.empty(feed.days)
-    position = np.zeros(fills.POSITION_FLOATS)
+    position = np.zeros(layout.POSITION_FLOATS)
 
     def run(curve: Floats, floats: Floats, integers: Integers) -> None:
         run_backtest(
@@ -87,8 +90,8 @@ def simulate(
     # The first run has counted the trades; the second writes them down
     trades = int(metrics[0])
     curve = np.empty(len(feed) - feed.start)
-    floats = np.empty((trades, fills.TRADE_FLOATS))
-    integers = np.empty((trades, fills.TRADE_INTEGERS), np.int64)
+    floats = np.empty((trades, layout.TRADE_FLOATS))
+    integers = np.empty((trades, layout.TRADE_INTEGERS), np.int64)
     run(curve, floats, integers)
     return Simulation(metrics, returns, _trade_columns(floats, integers), curve)
 
@@ -102,6 +105,7 @@ def prepare(
     roll_mode: RollMode,
     rollover: bool,
     finer: Feed | None,
+    fills: FillRules,
 ) -> tuple[Program, Floats]:
     """Return the linked Play and the settings vector of a backtest; raises as ``simulate`` says."""
     _check_feed(feed, policy, finer)
@@ -115,6 +119,7 @@ def prepare(
         roll_mode=roll_mode,
         rollover=rollover,
         first_signal=program.first_signal,
+        fills=fills,
     )
     return program, settings
 
@@ -135,20 +140,20 @@ def _check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:
 
 def _trade_columns(floats: Floats, integers: Integers) -> dict[str, NDArray[Any]]:
     return {
-        "entry_time": integers[:, fills.ENTRY_TIME],
-        "entry_price": floats[:, fills.ENTRY_PRICE],
-        "exit_time": integers[:, fills.EXIT_TIME],
-        "exit_price": floats[:, fills.EXIT_PRICE],
-        "side": integers[:, fills.SIDE],
-        "quantity": floats[:, fills.QUANTITY],
-        "reason": integers[:, fills.REASON],
-        "bars_held": integers[:, fills.BARS_HELD],
-        "gross_pnl": floats[:, fills.GROSS],
-        "commission": floats[:, fills.COMMISSION],
-        "financing": floats[:, fills.FINANCING],
-        "net_pnl": floats[:, fills.NET],
-        "return_pct": floats[:, fills.RETURN],
-        "mae": floats[:, fills.MAE],
-        "mfe": floats[:, fills.MFE],
-        "switch": integers[:, fills.SWITCH].astype(np.bool_),
+        "entry_time": integers[:, layout.ENTRY_TIME],
+        "entry_price": floats[:, layout.ENTRY_PRICE],
+        "exit_time": integers[:, layout.EXIT_TIME],
+        "exit_price": floats[:, layout.EXIT_PRICE],
+        "side": integers[:, layout.SIDE],
+        "quantity": floats[:, layout.QUANTITY],
+        "reason": integers[:, layout.REASON],
+        "bars_held": integers[:, layout.BARS_HELD],
+        "gross_pnl": floats[:, layout.GROSS],
+        "commission": floats[:, layout.COMMISSION],
+        "financing": floats[:, layout.FINANCING],
+        "net_pnl": floats[:, layout.NET],
+        "return_pct": floats[:, layout.RETURN],
+        "mae": floats[:, layout.MAE],
+        "mfe": floats[:, layout.MFE],
+        "switch": integers[:, layout.SWITCH].astype(np.bool_),
     }

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from forge_core.engine.costs import Costs
-from forge_core.engine.kernel import fills
+from forge_core.engine.fill_rules import STRICT, FillRules
+from forge_core.engine.kernel import fills as layout
 from forge_core.engine.kernel import params as st
 from forge_core.engine.kernel.bar_loop import run_backtest
 from forge_core.engine.kernel.params import Policy, RollMode
@@ -29,8 +30,8 @@ from forge_core.simd.memory import int64_at
 
 _NO_FLOATS = np.zeros(0)
 _NO_BARS = np.zeros(BARS_SIZE, np.int64)
-_NO_TRADES = np.zeros((0, fills.TRADE_FLOATS))
-_NO_MARKS = np.zeros((0, fills.TRADE_INTEGERS), np.int64)
+_NO_TRADES = np.zeros((0, layout.TRADE_FLOATS))
+_NO_MARKS = np.zeros((0, layout.TRADE_INTEGERS), np.int64)
 _YEAR_MICROSECONDS = 365.25 * 86_400e6
 
 
@@ -58,6 +59,7 @@ def simulate_spans(
     roll_mode: RollMode = "prev_open",
     rollover: bool = True,
     first_signals: ArrayLike | None = None,
+    fills: FillRules = STRICT,
 ) -> SpanResults:
     """Backtest ``play`` on each span of ``feed``: bars ``starts[k]`` to ``ends[k] - 1``, those before being lead-in.
 
@@ -74,14 +76,14 @@ def simulate_spans(
     firsts = begin if first_signals is None else np.asarray(first_signals, np.int64)
     if firsts.shape != begin.shape:
         raise DataError(f"{firsts.size} first signals for {begin.size} spans: give one a span")
-    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer=None)
+    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, None, fills)
     day = feed.day_index
     offsets = np.concatenate(([0], np.cumsum(day[end - 1] - day[begin] + 1))).astype(np.int64)
     results = SpanResults(
         np.empty((begin.size, len(METRICS))), np.empty((begin.size, 2)), np.empty(offsets[-1]), offsets
     )
     _run_spans(
-        settings, program.plan, program.atr, feed.addresses, _NO_BARS, np.zeros(fills.POSITION_FLOATS),
+        settings, program.plan, program.atr, feed.addresses, _NO_BARS, np.zeros(layout.POSITION_FLOATS),
         np.empty(TALLY_SIZE), np.empty(feed.days), _NO_FLOATS, _NO_TRADES, _NO_MARKS,
         begin, end, firsts, day, float(feed.instrument.annualization),
         results.metrics, results.gross, results.returns, offsets,

@@ -17,8 +17,8 @@ from forge_core.simd.memory import PicklesFieldsOnly, address
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usual eight hours
 
 # A feed's columns as the kernel finds them: addresses in one vector
-TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING = range(11)
-BARS_SIZE = 11
+TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING, VOLUME = range(12)
+BARS_SIZE = 12
 WORD_EXTREMES = 4  # numbers a word of bars has in `Feed.extremes`
 
 _BITMAP_BYTES = 48 * 2**20  # of a feed's rules: 2,800 on four years of 15m bars
@@ -102,12 +102,18 @@ class Feed(PicklesFieldsOnly):
         found[EXTREMES] = address(self.extremes, np.float64)
         found[ROLLS] = 0 if self.rolls is None else address(self.rolls, np.bool_)
         found[FUNDING] = 0 if self.funding is None else address(self.funding, np.float64)
+        found[VOLUME] = address(self.volume, np.float64)
         return found
 
     @cached_property
     def rule_bitmaps(self) -> LruArrays:
         """The bitmaps of rules used last on this feed, of the engine's making."""
         return LruArrays(_BITMAP_BYTES)
+
+    @cached_property
+    def has_volume(self) -> bool:
+        """Whether any bar states its volume in what is traded; that of an index counts its members' shares."""
+        return self.instrument.kind != "index" and bool((self.volume > 0).any())
 
     @property
     def days(self) -> int:

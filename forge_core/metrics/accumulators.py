@@ -25,6 +25,8 @@ numba sees constants.
     MAX_DRAWDOWN,  # largest fall of marked equity from its running peak, fraction of the peak
     LONGEST_DRAWDOWN,  # longest time from a peak of marked equity to the last close below it, days
     RUINED,  # 1 if equity reached zero or below
-) = range(20)
+    REJECTED,  # entry orders that opened nothing
+    VOLUME_CAPPED,  # entry orders cut to a share of the bar's volume
+) = range(22)
 
-TALLY_SIZE = 20
+TALLY_SIZE = 22

@@ -50,6 +50,7 @@ class Metric:
         return self.unit == "count"
 
 
+SHORT_PERIOD = "the period is shorter than 360 days and is not annualized"
 _NO_VARIANCE = "all daily returns are equal"
 _NO_MARGIN = "the instrument states no initial margin"
 
@@ -80,9 +81,11 @@ METRICS: tuple[Metric, ...] = (
         cap=1e6,
         description=(
             "Compound annual growth rate, (1 + total_return)^(1 / years) - 1, in calendar years of 365.25 days "
-            "from the open of the first bar to the close of the last; -1 after ruin."
+            "from the open of the first bar to the close of the last; -1 after ruin. Not annualized under 360 days, "
+            "which is a trading year without the holidays at its ends."
         ),
-        undefined="the period is too short for the growth to be told by the year",
+        undefined=SHORT_PERIOD,
+        source="CFA Institute, Global Investment Performance Standards for Firms, 2020: no annualizing under a year",
     ),
     Metric(
         "average_return",
@@ -122,7 +125,8 @@ METRICS: tuple[Metric, ...] = (
         worst=1.0,
         description=(
             "Largest fall of the equity marked at each close from its running peak, as a fraction of that peak; "
-            "above 1 when equity falls below zero."
+            "above 1 when equity falls below zero. A fall inside a bar counts as far as it closed the position; the "
+            "rest of it is in the trades' mae."
         ),
         source="Magdon-Ismail and Atiya, Maximum Drawdown, Risk 17(10), 2004",
     ),
@@ -171,7 +175,7 @@ METRICS: tuple[Metric, ...] = (
         worst=-100.0,
         scale=1.0,
         cap=100.0,
-        description="cagr / max_drawdown, over the whole period.",
+        description="cagr / max_drawdown, over the whole period; undefined where cagr is.",
         undefined="no drawdown",
         source="Young, Calmar Ratio: A Smoother Tool, Futures 20, 1991",
     ),
@@ -348,6 +352,23 @@ METRICS: tuple[Metric, ...] = (
         None,
         worst=0.0,
         description="Daily returns the metrics of risk are computed from, one a trade date.",
+    ),
+    Metric(
+        "rejected_orders",
+        "count",
+        None,
+        worst=0.0,
+        description=(
+            "Entry orders that opened nothing: margin or cash did not cover them, they came to less than a lot, the "
+            "bar had no volume, a level had no distance, or they met a roll without rollover."
+        ),
+    ),
+    Metric(
+        "volume_capped",
+        "count",
+        None,
+        worst=0.0,
+        description="Entry orders cut to the largest share of the bar's volume (10 % unless said otherwise).",
     ),
 )
 

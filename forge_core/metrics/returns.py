@@ -33,7 +33,8 @@ def cagr(total_return: float, years: float) -> float:
     Returns
     -------
     float
-        Fraction a year; -1 where everything was lost (``total_return <= -1``), NaN where ``years`` is not above zero.
+        Fraction a year; -1 where everything was lost (``total_return <= -1``), NaN where ``years`` are less than
+        ``summary.SHORTEST_ANNUALIZED`` (360 days): growth over a shorter period is not annualized.
     """
     return _finite(s.growth_a_year(float(total_return), float(years)))
 

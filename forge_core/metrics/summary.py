@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from forge_core.errors import ConfigError
 from forge_core.metrics import accumulators as t
-from forge_core.metrics.catalog import METRIC_INDEX, METRICS, Metric, get_metric
+from forge_core.metrics.catalog import METRIC_INDEX, METRICS, SHORT_PERIOD, Metric, get_metric
 from forge_core.simd.compiled import compiled
 
 Floats = NDArray[np.float64]
@@ -47,11 +47,15 @@ Floats = NDArray[np.float64]
     NET_PROFIT,
     FINAL_EQUITY,
     DAYS,
-) = range(33)
+    REJECTED_ORDERS,
+    VOLUME_CAPPED,
+) = range(35)
 
 _TAIL = 0.05
 _DAY_MICROSECONDS = 86_400_000_000
 YEAR_MICROSECONDS = 365.25 * _DAY_MICROSECONDS
+# Years from which growth is told by the year. A year of futures or shares begins and ends with holidays.
+SHORTEST_ANNUALIZED = 360.0 / 365.25
 # A return is a ratio less one, so what differs by less than a few units in the last place of one is rounding.
 _ROUNDING = 4 * np.finfo(np.float64).eps
 
@@ -145,10 +149,10 @@ def tail(returns):  # type: ignore[no-untyped-def]
 
 @compiled
 def growth_a_year(total_return, years):  # type: ignore[no-untyped-def]
-    """Return the compound annual growth rate: -1 once everything is lost, NaN where ``years`` is not above zero."""
+    """Return the compound annual growth rate: -1 once everything is lost, NaN under ``SHORTEST_ANNUALIZED`` years."""
     if total_return <= -1.0:
         return -1.0
-    return (1.0 + total_return) ** (1.0 / years) - 1.0 if years > 0.0 else math.nan
+    return (1.0 + total_return) ** (1.0 / years) - 1.0 if years >= SHORTEST_ANNUALIZED else math.nan
 
 
 @compiled
@@ -233,6 +237,9 @@ def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyp
     out[EXPOSURE] = ratio(tally[t.EXPOSED], tally[t.BARS])
     out[TURNOVER] = ratio(tally[t.TURNOVER] / tally[t.INITIAL], years)
 
+    out[REJECTED_ORDERS] = tally[t.REJECTED]
+    out[VOLUME_CAPPED] = tally[t.VOLUME_CAPPED]
+
     out[DAYS] = daily.size
     if daily.size >= 2:
         mean, deviation, downside, skew, kurtosis = moments(daily)
@@ -299,8 +306,8 @@ def _faultless(vector: Floats, name: str) -> bool:
     if name == "sortino":
         return gained and bool(vector[DAYS] >= 2)
     if name == "calmar":
-        return gained and bool(vector[MAX_DRAWDOWN] == 0)
-    return gained
+        return gained and bool(vector[MAX_DRAWDOWN] == 0 and math.isfinite(vector[CAGR]))
+    return gained and name != "cagr"
 
 
 def _value(metric: Metric, value: float) -> float | int | None:
@@ -314,6 +321,8 @@ def _reason(metric: Metric, vector: Floats) -> str:
         return "no trades"
     if metric.needs == "days" and vector[DAYS] < 2:
         return "fewer than 2 daily returns"
+    if metric.name == "calmar" and not math.isfinite(vector[CAGR]):
+        return SHORT_PERIOD
     return metric.undefined or "the numbers are too large"
 
 

@@ -72,9 +72,10 @@ def hand_feed(
     hours: Sequence[float] | None = None,
     bar_hours: float = 1.0,
     columns: Mapping[FeatureRef, Sequence[float]] | None = None,
+    volume: Sequence[float] | None = None,
     warmups: Mapping[FeatureRef, int] | None = None,
 ) -> Feed:
-    """A feed of hourly bars (``hours`` since T0 where they are not one after the other)."""
+    """A feed of hourly bars (``hours`` since T0 where they are not one after the other), by default without volume."""
     count = len(rows)
     hours = [k * bar_hours for k in range(count)] if hours is None else hours
     time = np.array([T0 + round(h * HOUR) for h in hours], np.int64)
@@ -95,7 +96,7 @@ def hand_feed(
         high=prices[1],
         low=prices[2],
         close=prices[3],
-        volume=np.ones(count),
+        volume=np.zeros(count) if volume is None else np.array(volume, float),
         day=time // DAY,
         start=start,
         columns=Columns(values, warmups or {}),
@@ -117,15 +118,15 @@ def kernel_backtest(play: Play, feed: Feed, *, cash: float, **settings) -> Refer
     trades = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     metrics = dict(zip((metric.name for metric in METRICS), result.metrics.tolist(), strict=True))
     ambiguous = round(metrics["ambiguity_rate"] * len(trades)) if trades else 0
-    ruined = bool(result.equity[-1] <= 0)
-    if ruined:
-        assert metrics["cagr"] == -1, metrics["cagr"]
+    ruined = metrics["cagr"] == -1
     return ReferenceResult(
         trades,
         result.equity.tolist(),
         ambiguous,
         ruined,
         exposed=round(metrics["exposure"] * len(result.equity)),
+        rejected=int(metrics["rejected_orders"]),
+        capped=int(metrics["volume_capped"]),
         metrics=metrics,
         daily_returns=result.daily_returns.tolist(),
     )

@@ -5,8 +5,10 @@ It knows nothing of the kernel. Speed is of no concern here; that a reader can l
 
 import math
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import FillRules
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed
 from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend
@@ -19,7 +21,8 @@ LONG, SHORT = 1, -1
 class ReferenceResult:
     """``equity`` is marked at each close from bar ``start`` on; ``ambiguous`` counts bars.
 
-    ``exposed`` counts the closes at which a position was held. The kernel's result has the metrics and daily returns of
+    ``exposed`` counts the closes at which a position was held, ``rejected`` the entries that opened nothing and
+    ``capped`` those that the bar's volume cut. The kernel's result has the metrics and daily returns of
     its fast pass as well, which records neither trades nor equity.
     """
 
@@ -28,6 +31,8 @@ class ReferenceResult:
     ambiguous: int
     ruined: bool
     exposed: int = 0
+    rejected: int = 0
+    capped: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     daily_returns: list[float] = field(default_factory=list)
 
@@ -86,13 +91,17 @@ class Reference:
     roll_mode: str
     rollover: bool
     finer: Feed | None
+    fills: FillRules
     balance: float = 0.0
     position: Position | None = None
     pending: Pending | None = None
+    carried: Order | None = None  # an entry order that a roll has put off to the new contract's first open
     order: Order | None = None
     last_exit_bar: int | None = None
     ambiguous: int = 0
     exposed: int = 0
+    rejected: int = 0
+    capped: int = 0
     ruined: bool = False
     trades: list[dict] = field(default_factory=list)
     equity: list[float] = field(default_factory=list)
@@ -105,10 +114,16 @@ class Reference:
         self.time = [int(t) for t in feed.time]
         self.open, self.high = feed.open.tolist(), feed.high.tolist()
         self.low, self.close = feed.low.tolist(), feed.close.tolist()
+        self.volume = feed.volume.tolist()
+        self.knows_volume = feed.instrument.kind != "index" and any(volume > 0 for volume in self.volume)
+        self.tick = Fraction(str(feed.instrument.tick))
+        self.is_isolated = feed.instrument.maintenance_margin_rate > 0
         self.rolls = [False] * len(feed) if feed.rolls is None else feed.rolls.tolist()
         self.last = len(feed) - 1
         self.known_columns: dict[FeatureRef, list[float]] = {}
         references = [r for rule in self.rules() for r in references_of(rule)]
+        levels = (self.play.risk.stop, self.play.risk.take_profit, self.play.risk.trailing)
+        references += [self.atr_reference(d.timeperiod) for d in levels if d is not None and d.kind == "atr"]
         warmups = [feed.columns.warmup(reference) for reference in references]
         self.first_signal_bar = max([feed.start, self.play.warmup_bars, *warmups])
 
@@ -154,6 +169,30 @@ class Reference:
             return self.instrument.initial_margin
         return abs(price) * self.multiplier / self.instrument.max_leverage
 
+    def to_tick(self, level: float, direction: int) -> float:
+        """Whole ticks, up (+1) or down (-1); what is a millionth of a tick away from one is one."""
+        if self.fills.levels == "exact":
+            return level
+        ticks = level * self.tick.denominator / self.tick.numerator
+        whole = math.ceil(ticks - 1e-6) if direction > 0 else math.floor(ticks + 1e-6)
+        return float(whole) * self.tick.numerator / self.tick.denominator
+
+    def reach(self) -> float:
+        """The price at which the target of the position fills."""
+        held = self.position
+        if self.fills.target == "touch":
+            return held.target
+        return self.to_tick(held.target + held.side * self.instrument.tick, held.side)
+
+    def needed(self) -> float:
+        """The equity at which the position is closed inside a bar."""
+        maintenance = 0.0
+        if self.instrument.kind == "future":
+            maintenance = self.instrument.initial_margin / 1.1
+            if self.instrument.maintenance_margin is not None:
+                maintenance = self.instrument.maintenance_margin
+        return self.position.quantity * maintenance
+
     def allowed(self, side: int) -> bool:
         return self.play.sides == "both" or self.play.sides == ("long" if side == LONG else "short")
 
@@ -164,30 +203,38 @@ class Reference:
             if not self.ruined:
                 self.bar(i)
             self.equity.append(self.balance + self.open_profit(self.close[i]))
-        return ReferenceResult(self.trades, self.equity, self.ambiguous, self.ruined, self.exposed)
+        return ReferenceResult(
+            self.trades, self.equity, self.ambiguous, self.ruined, self.exposed, self.rejected, self.capped
+        )
 
     def bar(self, i: int) -> None:
         next_bar_rolls = i < self.last and self.rolls[i + 1]
+        if self.roll_mode == "prev_close" and self.rolls[i]:
+            self.leave_contract_at_previous_close(i)
+        if not (self.is_isolated and self.position is not None) and self.balance + self.open_profit(self.open[i]) <= 0:
+            self.ruin(i, self.open[i], "open")
+            return
         if self.roll_mode == "prev_open" and next_bar_rolls:
             self.leave_contract_at_open(i)
         else:
-            if self.roll_mode == "prev_close" and self.rolls[i]:
-                self.leave_contract_at_previous_close(i)
             self.step_open(i)
-            if not self.ruined:
-                self.step_inside(i)
+            self.step_inside(i)
         if not self.ruined:
             self.step_close(i)
 
     # ---- 1. Roll ----------------------------------------------------------------------------------------------
 
     def leave_contract_at_open(self, i: int) -> None:
-        """``prev_open``, in the bar before the one that rolls: an order queued for it is dropped."""
+        """``prev_open``, in the bar before the one that rolls: an entry queued for it waits for the new contract."""
         order, self.order = self.order, None
         if self.position is not None:
             self.leave_contract(i, self.open[i], "open")
         if order is not None:  # the position was to be closed or reversed here: the roll was its exit
-            self.pending = None
+            self.pending = self.carried = None
+            if order.side != 0 and self.rollover:
+                self.carried = order
+            elif order.side != 0:
+                self.rejected += 1
 
     def leave_contract_at_previous_close(self, i: int) -> None:
         if self.position is not None:
@@ -210,8 +257,8 @@ class Reference:
             old,
             entry_price=price,
             entry_bar=i,
-            stop=None if old.stop is None else old.stop + shift,
-            target=None if old.target is None else old.target + shift,
+            stop=None if old.stop is None else self.to_tick(old.stop + shift, -old.side),
+            target=None if old.target is None else self.to_tick(old.target + shift, old.side),
             extreme=old.extreme + shift,
             commission=commission,
             financing=0.0,
@@ -221,32 +268,41 @@ class Reference:
     # ---- 2. Open ----------------------------------------------------------------------------------------------
 
     def step_open(self, i: int) -> None:
-        can_be_liquidated = self.position is not None and self.instrument.maintenance_margin_rate > 0
-        if not can_be_liquidated and self.balance + self.open_profit(self.open[i]) <= 0:
-            self.ruin(i, self.open[i], "open")
-            return
         order, self.order = self.order, None
+        if order is None:
+            order, self.carried = self.carried, None
         if order is None:
             if self.pending is not None:
                 self.enter_new_contract(i)
             return
-        self.pending = None
+        self.pending = self.carried = None
         if self.position is not None:
-            gone = can_be_liquidated and self.position.side * (self.open[i] - self.liquidation_price()) <= 0
+            gone = self.is_isolated and self.position.side * (self.open[i] - self.liquidation_price()) <= 0
             self.close_position(i, self.open[i], "liquidation" if gone else order.reason, "open")
         if order.side != 0:
             self.enter(i, order.side)
 
     def enter(self, i: int, side: int) -> None:
-        """Open a position at the open of bar ``i``, or drop the order."""
+        """Open a position at the open of bar ``i``, or reject the order."""
         risk = self.play.risk
         price = self.bought(self.open[i]) if side == LONG else self.sold(self.open[i])
         distances = [rule for rule in (risk.stop, risk.take_profit, risk.trailing) if rule is not None]
         atrs = {rule.timeperiod: self.atr(rule.timeperiod, i - 1) for rule in distances if rule.kind == "atr"}
         if price == 0 or not all(self.distance(rule, price, atrs) > 0 for rule in distances):
+            self.rejected += 1
             return
-        quantity = self.quantity(price, atrs)
+        stop, target = None, None
+        if risk.stop is not None:
+            stop = self.to_tick(price - side * self.distance(risk.stop, price, atrs), -side)
+        if risk.take_profit is not None:
+            target = self.to_tick(price + side * self.distance(risk.take_profit, price, atrs), side)
+        stop_distance = None
+        if stop is not None:
+            exact = self.fills.levels == "exact"
+            stop_distance = self.distance(risk.stop, price, atrs) if exact else side * (price - stop)
+        quantity = self.quantity(i, price, stop_distance)
         if quantity <= 0:
+            self.rejected += 1
             return
         commission = self.commission(price, quantity)
         self.balance -= commission
@@ -256,20 +312,23 @@ class Reference:
             entry_price=price,
             entry_bar=i,
             first_bar=i,
-            stop=None if risk.stop is None else price - side * self.distance(risk.stop, price, atrs),
-            target=None if risk.take_profit is None else price + side * self.distance(risk.take_profit, price, atrs),
+            stop=stop,
+            target=target,
             extreme=price,
             atrs=atrs,
             commission=commission,
         )
 
+    def atr_reference(self, timeperiod: int) -> FeatureRef:
+        return FeatureRef("atr", (("timeperiod", timeperiod),), "real", self.feed.timeframe)
+
     def atr(self, timeperiod: int, i: int) -> float:
         """The ATR as a distance in traded prices: features may see those of a future at another level."""
-        atr = self.column(FeatureRef("atr", (("timeperiod", timeperiod),), "real", self.feed.timeframe))[i]
+        atr = self.column(self.atr_reference(timeperiod))[i]
         return atr if self.feed.price_scale is None else atr / float(self.feed.price_scale[i])
 
-    def quantity(self, price: float, atrs: dict[int, float]) -> float:
-        """The size in whole lots, from the equity of a flat account: its balance."""
+    def quantity(self, i: int, price: float, stop_distance: float | None) -> float:
+        """The size in whole lots, from the equity of a flat account (its balance) and the volume of the bar."""
         size, equity = self.play.risk.size, self.balance
         commission_of_one = self.commission(price, 1.0)
         most = equity / (self.margin_of_one(price) + commission_of_one)
@@ -282,37 +341,54 @@ class Reference:
         elif size.kind == "notional":
             wanted = size.value / (abs(price) * self.multiplier)
         else:
-            wanted = size.value * equity / (self.distance(self.play.risk.stop, price, atrs) * self.multiplier)
+            wanted = size.value * equity / (stop_distance * self.multiplier)
         lot = self.instrument.lot
-        return math.floor(min(wanted, most) / lot + 1e-9) * lot
+        lots = math.floor(min(wanted, most) / lot + 1e-9)
+        if self.fills.volume_share is not None and self.knows_volume:
+            available = math.floor(self.fills.volume_share * self.volume[i] / lot + 1e-9)
+            if available < lots:
+                self.capped += 1
+                lots = available
+        return lots * lot
 
     # ---- 3. Inside the bar ------------------------------------------------------------------------------------
 
     def step_inside(self, i: int) -> None:
         if self.position is None:
             return
-        adverse = self.adverse_level()
+        adverse = self.adverse_level(i)
         fill = self.first_fill(self.open[i], self.high[i], self.low[i], adverse)
         if fill == "both":
             self.ambiguous += 1
             fill = self.settle_ambiguous(i, adverse)
-        if fill is not None:
+        if fill is not None and fill.reason == "ruin":
+            self.ruin(i, fill.price, "inside")
+        elif fill is not None:
             self.close_position(i, fill.price, fill.reason, "inside")
         elif self.position.side == LONG:
             self.position.extreme = max(self.position.extreme, self.high[i])
         else:
             self.position.extreme = min(self.position.extreme, self.low[i])
 
-    def adverse_level(self) -> Fill | None:
-        """Of stop, trailing stop and liquidation the one nearest the open; of equal ones the first of that list."""
+    def adverse_level(self, i: int) -> Fill | None:
+        """Of stop, trailing stop, liquidation and ruin the one nearest the open; of equal ones the first of that list.
+
+        The price at which equity is what is needed counts where the bar's worst price takes equity there.
+        """
         held, levels = self.position, []
         if held.stop is not None:
             levels.append(Fill(held.stop, "stop"))
         if self.play.risk.trailing is not None:
             distance = self.distance(self.play.risk.trailing, held.extreme, held.atrs)
-            levels.append(Fill(held.extreme - held.side * distance, "trailing_stop"))
-        if self.instrument.maintenance_margin_rate > 0:
+            levels.append(Fill(self.to_tick(held.extreme - held.side * distance, -held.side), "trailing_stop"))
+        if self.is_isolated:
             levels.append(Fill(self.liquidation_price(), "liquidation"))
+        elif self.fills.margin == "intrabar":
+            worst = self.low[i] if held.side == LONG else self.high[i]
+            if self.balance + self.open_profit(worst) <= self.needed():
+                exposure = held.side * held.quantity * self.multiplier
+                price = self.to_tick(held.entry_price + (self.needed() - self.balance) / exposure, -held.side)
+                levels.append(Fill(price, "liquidation" if self.needed() > 0 else "ruin"))
         if not levels:
             return None
         nearest = max if held.side == LONG else min
@@ -328,13 +404,14 @@ class Reference:
     def first_fill(self, open_: float, high: float, low: float, adverse: Fill | None) -> Fill | str | None:
         """Rules 1 to 3 for one bar; ``"both"`` where rule 4 has to decide."""
         side, target = self.position.side, self.position.target
+        reach = None if target is None else self.reach()
         worst, best = (low, high) if side == LONG else (high, low)
         if adverse is not None and side * open_ <= side * adverse.price:
             return Fill(open_, adverse.reason)
-        if target is not None and side * open_ >= side * target:
+        if target is not None and side * open_ >= side * reach:
             return Fill(open_, "take_profit")
         hits_adverse = adverse is not None and side * worst <= side * adverse.price
-        hits_target = target is not None and side * best >= side * target
+        hits_target = target is not None and side * best >= side * reach
         if hits_adverse and hits_target:
             return "both"
         if hits_adverse:
@@ -395,19 +472,21 @@ class Reference:
         exits = {LONG: self.true(self.play.exit_long, i), SHORT: self.true(self.play.exit_short, i)}
         both = entries[LONG] and entries[SHORT]
         entries = {side: entries[side] and not both and not exits[side] for side in (LONG, SHORT)}
+        if self.carried is not None:
+            return self.order_when_holding(i, self.carried.side, None, entries, exits)
         held = self.pending.position if self.pending is not None else self.position
         if held is None:
             return self.order_when_flat(i, entries)
-        return self.order_when_holding(i, held, entries, exits)
+        return self.order_when_holding(i, held.side, held.first_bar, entries, exits)
 
-    def order_when_holding(self, i: int, held: Position, entries: dict, exits: dict) -> Order | None:
-        if entries[-held.side]:
-            only_closes = not self.allowed(-held.side) or self.play.risk.cooldown > 0
-            return Order(0 if only_closes else -held.side, "reversal")
-        if exits[held.side]:
+    def order_when_holding(self, i: int, side: int, first_bar: int | None, entries: dict, exits: dict) -> Order | None:
+        if entries[-side]:
+            only_closes = not self.allowed(-side) or self.play.risk.cooldown > 0
+            return Order(0 if only_closes else -side, "reversal")
+        if exits[side]:
             return Order(0, "exit")
         limit = self.play.risk.max_bars
-        if limit is not None and i - held.first_bar + 1 >= limit:
+        if limit is not None and first_bar is not None and i - first_bar + 1 >= limit:
             return Order(0, "max_bars")
         return None
 
@@ -446,13 +525,16 @@ class Reference:
     def ruin(self, i: int, price: float, moment: str) -> None:
         if self.position is not None:
             self.close_position(i, price, "ruin", moment)
-        self.pending = self.order = None
+        self.pending = self.order = self.carried = None
         self.ruined = True
 
     def close_position(self, i: int, price: float, reason: str, moment: str) -> None:
         """Close at ``price``, before slippage; ``moment`` of bar ``i`` is ``open``, ``inside`` or ``close``."""
         held, fee = self.position, 0.0
-        if reason == "liquidation":
+        if reason == "liquidation" and not self.is_isolated:
+            price = self.sold(price) if held.side == LONG else self.bought(price)
+            fee = self.instrument.liquidation_fee_rate * held.quantity * self.multiplier * abs(price)
+        elif reason == "liquidation":
             margin = self.margin_of_one(held.entry_price) / self.multiplier
             bankruptcy = held.entry_price - held.side * margin
             price = max(price, bankruptcy) if held.side == LONG else min(price, bankruptcy)
@@ -522,6 +604,7 @@ def reference_backtest(
     roll_mode: str = "prev_open",
     rollover: bool = True,
     finer: Feed | None = None,
+    fills: FillRules | None = None,
 ) -> ReferenceResult:
     """Run ``play`` over ``feed`` bar by bar, as the fill contract says."""
-    return Reference(play, feed, costs, cash, policy, roll_mode, rollover, finer).run()
+    return Reference(play, feed, costs, cash, policy, roll_mode, rollover, finer, fills or FillRules()).run()

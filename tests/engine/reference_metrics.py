@@ -46,6 +46,8 @@ def expected_metrics(
     exposed: int,
     ambiguous: int,
     ruined: bool,
+    rejected: int,
+    capped: int,
 ) -> dict[str, float]:
     """Every metric by name, NaN where it is undefined."""
     instrument, net, number = feed.instrument, [trade["net_pnl"] for trade in trades], len(trades)
@@ -98,6 +100,8 @@ def expected_metrics(
         "net_profit": final - cash,
         "final_equity": final,
         "days": np.unique(feed.day[feed.start :]).size,
+        "rejected_orders": rejected,
+        "volume_capped": capped,
     }
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import FillRules
 from forge_core.features.reference import FeatureRef, price_field
 from forge_core.features.registry import make_reference
 from forge_core.feeds.build import feed_from_bars
@@ -35,10 +36,11 @@ class Case:
     roll_mode: str
     rollover: bool
     finer: Feed | None
+    fills: FillRules
 
     def __repr__(self) -> str:
         """The settings in short; the bars follow from the seed of the walk, which hypothesis prints beside."""
-        shown = {"costs", "cash", "policy", "roll_mode", "rollover"}
+        shown = {"costs", "cash", "policy", "roll_mode", "rollover", "fills"}
         feed = f"{self.feed.instrument!r}, {len(self.feed)} bars from {self.feed.start}"
         return f"Case({self.play.risk}, sides={self.play.sides}, {feed}, " + (
             ", ".join(f"{name}={self.settings[name]!r}" for name in sorted(shown)) + ")"
@@ -46,7 +48,7 @@ class Case:
 
     @property
     def settings(self) -> dict:
-        names = ("costs", "cash", "policy", "roll_mode", "rollover", "finer")
+        names = ("costs", "cash", "policy", "roll_mode", "rollover", "finer", "fills")
         return {name: getattr(self, name) for name in names}
 
 
@@ -82,6 +84,18 @@ def costs() -> st.SearchStrategy[Costs]:
         borrow_rate=pick(0.0, 0.3, 40.0),
     )
     return st.just(Costs.zero()) | mixed
+
+
+def fill_rules() -> st.SearchStrategy[FillRules]:
+    """The default, the relaxed rules, or any mix of them."""
+    mixed = st.builds(
+        FillRules,
+        levels=pick("tick", "exact"),
+        target=pick("through", "touch"),
+        margin=pick("intrabar", "close"),
+        volume_share=pick(0.1, None, 1.0),
+    )
+    return pick(FillRules(), FillRules(), FillRules.relaxed()) | mixed
 
 
 def distances(kinds: tuple[str, ...] = ("percent", "atr", "ticks")) -> st.SearchStrategy[Distance]:
@@ -221,6 +235,7 @@ def hand_cases(
         rolls=np.flatnonzero(rng.random(walk.bars) < roll_share),
         funding=funding,
         hours=hours,
+        volume=rng.choice([0.0, 5.0, 77.7, 900.0], walk.bars) if draw(st.booleans()) else None,
     )
     settled = draw(pick("pessimistic", "ohlc_path", "replay") if policy is None else policy)
     finer = None
@@ -244,6 +259,7 @@ def hand_cases(
         roll_mode=draw(pick("prev_open", "prev_close")),
         rollover=draw(st.booleans()),
         finer=finer,
+        fills=draw(fill_rules()),
     )
 
 
@@ -338,4 +354,5 @@ def feature_cases(draw: st.DrawFn) -> Case:
         roll_mode=draw(pick("prev_open", "prev_close")),
         rollover=draw(st.booleans()),
         finer=None,
+        fills=draw(fill_rules()),
     )

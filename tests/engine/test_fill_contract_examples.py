@@ -40,6 +40,7 @@ class Example:
     bars: list[dict[str, str]]
     trades: list[dict[str, str]]
     equity: list[str]
+    metrics: dict[str, str]
 
 
 def read_examples() -> list[Example]:
@@ -50,14 +51,16 @@ def read_examples() -> list[Example]:
 
 
 def read_example(text: str, defaults: dict) -> Example:
-    bars, trades = tables(text)
+    bars, *traded = tables(text)
+    metrics = re.search(r"^Metrics: (.*)$", text, re.MULTILINE)
     equity = re.search(r"^Equity at the closes: (.*)$", text, re.MULTILINE)
     return Example(
         title=text.splitlines()[0],
         settings=defaults | yaml.safe_load(yaml_block(text)),
         bars=bars,
-        trades=trades,
+        trades=traded[0] if traded else [],
         equity=equity[1].split(", ") if equity else [],
+        metrics=dict(pair.split(" ") for pair in metrics[1].split(", ")) if metrics else {},
     )
 
 
@@ -84,6 +87,8 @@ def backtest(example: Example) -> forge_core.BacktestResult:
     bars = pd.DataFrame({**columns, "volume": [SIGNALS[row["queues"]] for row in example.bars]}, index=index)
     settings = example.settings
     feed = feed_from_bars(bars, instrument=Instrument(**settings["instrument"]), timeframe="1h")
+    volume = [float(row.get("volume", 0)) for row in example.bars]
+    feed = replace(feed, volume=np.array(volume))  # rules read the signals from the columns
     if "funding" in example.bars[0]:
         feed = replace(feed, funding=np.array([float(row["funding"]) for row in example.bars]))
     switches = pd.DatetimeIndex([moment(clock) for clock in settings["switches"]]) if "switches" in settings else None
@@ -104,6 +109,7 @@ def backtest(example: Example) -> forge_core.BacktestResult:
         cash=settings["cash"],
         policy=settings.get("policy", "pessimistic"),
         roll_dates=switches,
+        fills=forge_core.FillRules(**settings.get("fills", {})),
     )
 
 
@@ -123,8 +129,9 @@ EXAMPLES = read_examples()
 
 
 def test_the_page_has_its_examples():
-    assert len(EXAMPLES) >= 12
-    assert sum(len(example.trades) for example in EXAMPLES) >= 16
+    assert len(EXAMPLES) >= 20
+    assert sum(len(example.trades) for example in EXAMPLES) >= 26
+    assert {name for example in EXAMPLES for name in example.metrics} >= {"rejected_orders", "volume_capped", "cagr"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.title for example in EXAMPLES])
@@ -135,6 +142,11 @@ def test_worked_example(example):
         assert shown.keys() == COLUMNS.keys()
         for heading, name in COLUMNS.items():
             assert_shown(result.trades[name].iloc[number], shown[heading], f"{name} of trade {number}")
+    for name, shown in example.metrics.items():
+        if shown == "-":
+            assert result.metrics[name] is None, name
+        else:
+            assert_shown(result.metrics[name], shown, name)
     if example.equity:
         assert len(result.equity) == len(example.equity)
         for bar, shown in enumerate(example.equity):

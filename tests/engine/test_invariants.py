@@ -148,6 +148,7 @@ def test_the_unit_of_price_does_not_matter(case, factor):
         update={"tick": feed.instrument.tick * factor, "lot": feed.instrument.lot / factor}
     )
     prices = {name: getattr(feed, name) * factor for name in ("open", "high", "low", "close")}
+    prices["volume"] = feed.volume / factor
     result, scaled = run(case), run(case, feed=replace(feed, instrument=instrument, **prices))
     assert scaled.equity == result.equity
     for name in ("entry_time", "exit_time", "exit_reason", "bars_held", "net_pnl", "return_pct", "mae", "mfe"):

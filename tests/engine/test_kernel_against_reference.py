@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import FillRules
 from forge_core.features.reference import price_field
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
@@ -78,7 +79,8 @@ def assert_agree(case: Case) -> None:
                 near = math.isclose(mine[name], value, rel_tol=1e-9, abs_tol=1e-9 * scale)
                 assert near, f"{name} of trade {number}: {mine} != {theirs}"
     assert actual.equity == pytest.approx(expected.equity, rel=1e-9, abs=1e-9 * case.cash)
-    assert (actual.ambiguous, actual.ruined) == (expected.ambiguous, expected.ruined)
+    for name in ("ambiguous", "ruined", "rejected", "capped"):
+        assert getattr(actual, name) == getattr(expected, name), name
     assert_fast_pass_agrees(case, actual, expected)
 
 
@@ -94,7 +96,8 @@ def assert_fast_pass_agrees(case: Case, actual: ReferenceResult, expected: Refer
     """
     daily = daily_returns(case.feed, actual.equity, case.cash)
     assert actual.daily_returns == daily
-    found = {"exposed": expected.exposed, "ambiguous": expected.ambiguous, "ruined": expected.ruined}
+    counts = ("exposed", "ambiguous", "ruined", "rejected", "capped")
+    found = {name: getattr(expected, name) for name in counts}
     metrics = expected_metrics(case.feed, expected.trades, expected.equity, cash=case.cash, **found)
     assert actual.metrics.keys() == metrics.keys()
     deepest, longest = drawdowns(case.feed, actual.equity, case.cash)
@@ -177,7 +180,7 @@ def test_kernel_and_reference_agree_on_many_bars(case):
 @pytest.mark.parametrize("play", sp500_plays(), ids=lambda play: play.name)
 def test_kernel_and_reference_agree_on_twenty_years_of_real_bars(play, policy):
     dear = Costs(commission_bps=5, slippage_bps=2, borrow_rate=0.02)
-    case = Case(play, sp500_feed(), dear, 100_000.0, policy, "prev_open", True, None)
+    case = Case(play, sp500_feed(), dear, 100_000.0, policy, "prev_open", True, None, FillRules())
     assert len(kernel_backtest(play, case.feed, **case.settings).trades) > 50
     assert_agree(case)
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import FillRules
 from forge_core.features.reference import FeatureRef
 from forge_core.plays.model import Compare, Distance, Group, Risk, Size, Trend
 from tests.engine.hand_bars import (
@@ -34,11 +35,11 @@ def run(engine):
     """Run rows of bars; keyword arguments go to the feed, the risk, the Play or the engine, by their name."""
 
     def run_rows(rows, **options) -> ReferenceResult:
-        feed_names = ("instrument", "start", "atr", "rolls", "funding", "hours", "columns", "warmups")
-        engine_names = ("costs", "cash", "policy", "roll_mode", "rollover", "finer")
+        feed_names = ("volume", "instrument", "start", "atr", "rolls", "funding", "hours", "columns", "warmups")
+        engine_names = ("costs", "cash", "policy", "roll_mode", "rollover", "finer", "fills")
         risk_names = ("size", "stop", "take_profit", "trailing", "max_bars", "cooldown")
         feed = hand_feed(rows, **{k: options.pop(k) for k in feed_names if k in options})
-        settings = {"costs": Costs.zero(), "cash": 1000.0, "policy": "pessimistic"}
+        settings = {"costs": Costs.zero(), "cash": 1000.0, "policy": "pessimistic", "fills": FillRules.relaxed()}
         settings |= {k: options.pop(k) for k in engine_names if k in options}
         risk = Risk(**{"size": ONE, **{k: options.pop(k) for k in risk_names if k in options}})
         return engine(hand_play(risk, **options), feed, **settings)
@@ -185,15 +186,60 @@ def test_a_reversal_with_a_cooldown_does_nothing_to_the_position_left_at_the_rol
     check(trade, exit_reason="roll", side=1)
 
 
-@pytest.mark.parametrize("order", ["l", "S"])
-def test_an_order_queued_for_the_bar_before_the_roll_closes_but_opens_nothing(run, order):
-    rows = with_signals(ROLLING, {0: "L", 2: order, 5: ""})
-    (trade,) = run(rows, instrument=FUTURE, rolls=[4]).trades
+def test_a_close_queued_for_the_bar_before_the_roll_is_served_by_it(run):
+    (trade,) = run(with_signals(ROLLING, {0: "L", 2: "l", 5: ""}), instrument=FUTURE, rolls=[4]).trades
     check(trade, exit_reason="roll", exit_time=at(3))
 
 
-def test_an_entry_queued_for_the_bar_before_the_roll_is_lost(run):
-    assert run(with_signals(ROLLING, {0: "", 2: "L"}), instrument=FUTURE, rolls=[4]).trades == []
+def test_a_reversal_queued_for_the_bar_before_the_roll_opens_in_the_new_contract(run):
+    first, second = run(with_signals(ROLLING, {0: "L", 2: "S", 5: ""}), instrument=FUTURE, rolls=[4]).trades
+    check(first, exit_reason="roll", exit_time=at(3))
+    check(second, side=-1, entry_time=at(4), entry_price=153.0, switch=False, exit_reason="end_of_data")
+
+
+def test_an_entry_queued_for_the_bar_before_the_roll_opens_in_the_new_contract(run):
+    rows = with_signals(ROLLING, {0: "", 2: "L"})
+    (trade,) = run(rows, instrument=FUTURE, rolls=[4], stop=ticks(8), max_bars=1).trades
+    check(trade, entry_time=at(4), entry_price=153.0, switch=False, exit_reason="max_bars", exit_time=at(5))
+    assert run(rows, instrument=FUTURE, rolls=[4]).rejected == 0
+    stopped = run([*rows[:4], (153, 154, 151, 152, ""), QUIET], instrument=FUTURE, rolls=[4], stop=ticks(8)).trades[0]
+    check(stopped, exit_reason="stop", exit_price=151.0)  # from the price it opened at
+    waited = run(rows, instrument=FUTURE, rolls=[4, 5]).trades[0]
+    check(waited, entry_time=at(5), entry_price=154.0)
+
+
+@pytest.mark.parametrize(("signal", "opened"), [("l", []), ("S", [-1]), ("L", [1]), ("s", [1])])
+def test_what_the_close_before_the_roll_queues_replaces_an_entry_that_waits(run, signal, opened):
+    rows = with_signals(ROLLING, {0: "", 2: "L", 3: signal, 5: ""})
+    assert [trade["side"] for trade in run(rows, instrument=FUTURE, rolls=[4]).trades] == opened
+
+
+def test_without_rollover_an_entry_queued_for_the_bar_before_the_roll_is_rejected(run):
+    result = run(with_signals(ROLLING, {0: "", 2: "L"}), instrument=FUTURE, rolls=[4], rollover=False)
+    assert (result.trades, result.rejected) == ([], 1)
+
+
+def test_the_equity_at_the_open_of_a_roll_comes_first(run):
+    rows = [*ROLLING[:3], (-60, 3, -70, -65, ""), *ROLLING[4:]]  # 1 contract of 10 from 100: 1600 lost of 1000
+    result = run(rows, instrument=FUTURE, rolls=[4])
+    (trade,) = result.trades
+    check(trade, exit_reason="ruin", exit_price=-60.0, exit_time=at(3), switch=False)
+    assert result.ruined
+
+
+@pytest.mark.parametrize("roll_mode", ["prev_open", "prev_close"])
+def test_a_roll_that_costs_all_there_is_ends_the_run(run, roll_mode):
+    rows = [(100, 100, 100, 100, "L"), (100, 100, 2, 2, ""), *[(2, 2, 2, 2, "")] * 2, (50, 50, 50, 50, ""), QUIET]
+    near = {"instrument": FUTURE.model_copy(update={"initial_margin": 10.0}), "rolls": [4], "roll_mode": roll_mode}
+    alive = run(rows, **near)
+    assert [trade["exit_reason"] for trade in alive.trades] == ["roll", "end_of_data"]
+    ended = run(rows, costs=Costs(slippage_ticks=4), **near)  # 101 to 1 of a contract of 10: all of 1000
+    assert [trade["exit_reason"] for trade in ended.trades] == ["roll"]
+    assert ended.ruined
+    assert ended.equity[-1] == 0
+
+
+def test_at_the_close_before_an_entry_may_be_held(run):
     (trade,) = run(with_signals(ROLLING, {0: "", 2: "L"}), instrument=FUTURE, rolls=[4], roll_mode="prev_close").trades[
         :1
     ]

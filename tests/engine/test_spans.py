@@ -49,6 +49,7 @@ def test_each_span_is_a_backtest_of_its_own(case):
     edges = np.unique(np.linspace(0, len(feed), 6).astype(int))
     starts, ends = edges[:-1], edges[1:]
     shared = {"costs": case.costs, "cash": case.cash, "policy": case.policy, "roll_mode": case.roll_mode}
+    shared["fills"] = case.fills
     spans = simulate_spans(case.play, feed, starts, ends, rollover=case.rollover, **shared)
     for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
         alone = simulate(case.play, part(feed, start, end), rollover=case.rollover, record=True, **shared)

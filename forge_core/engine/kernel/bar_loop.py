@@ -19,10 +19,12 @@ from forge_core.engine.kernel.fills import (
     distance,
     position_size,
     slipped,
+    to_tick,
+    trailing_level,
     unit_margin,
 )
 from forge_core.engine.signals.evaluator import ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT, bits
-from forge_core.feeds.feed import CLOSE, DAY_END, DAY_INDEX, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME
+from forge_core.feeds.feed import CLOSE, DAY_END, DAY_INDEX, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME, VOLUME
 from forge_core.metrics import accumulators as tl
 from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import ONE, VALUE_BYTES, WORD_SHIFT
@@ -43,8 +45,11 @@ def _liquidation_price(side, entry, margin_price, maintenance):
 
 
 @compiled
-def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy, finer, finer_size):
-    """Decide a bar that touches both levels: return (whether the adverse one fills, its price before slippage)."""
+def _settle_ambiguous(i, side, adverse, target, reach, open_, close, time, bar, policy, finer, finer_size):
+    """Decide a bar that touches the adverse level and ``reach``, the price at which ``target`` fills.
+
+    Return whether the adverse level fills, and the price of the fill before slippage.
+    """
     if policy == st.OHLC_PATH:
         rises = close[i] >= open_[i]
         return (True, adverse) if rises == (side > 0) else (False, target)
@@ -60,11 +65,11 @@ def _settle_ambiguous(i, side, adverse, target, open_, close, time, bar, policy,
             worst = finer_low[k] if side > 0 else finer_high[k]
             if side * (first - adverse) <= 0.0:
                 return True, first
-            if side * (first - target) >= 0.0:
+            if side * (first - reach) >= 0.0:
                 return False, first
             if side * (worst - adverse) <= 0.0:
                 return True, adverse
-            if side * (best - target) >= 0.0:
+            if side * (best - reach) >= 0.0:
                 return False, target
             k += 1
     return True, adverse
@@ -97,6 +102,7 @@ def run_backtest(
     day_end = int32_at(bars[DAY_END], size)
     rolls = uint8_at(bars[ROLLS], size if bars[ROLLS] != 0 else 0)
     funding = float64_at(bars[FUNDING], size if bars[FUNDING] != 0 else 0)
+    volume = float64_at(bars[VOLUME], size)
     start = int(cfg[st.START])
     first_signal = int(cfg[st.FIRST_SIGNAL])
     multiplier = cfg[st.MULTIPLIER]
@@ -109,6 +115,9 @@ def run_backtest(
     roll_at_close = rolls.size > 0 and cfg[st.ROLL_MODE] == st.PREV_CLOSE
     rollover = cfg[st.ROLLOVER] != 0.0
     borrow = cfg[st.BORROW_PER_MICROSECOND]
+    tick_numerator, tick_denominator = cfg[st.TICK_NUMERATOR], cfg[st.TICK_DENOMINATOR]
+    volume_share = cfg[st.VOLUME_SHARE]
+    watches_equity = cfg[st.WATCHES_EQUITY] != 0.0
     calm = rolls.size == 0 and funding.size == 0  # nothing happens to a held position from outside
     keeps_curve = equity_curve.size > 0
     curve_at = address_of(equity_curve) - start * VALUE_BYTES if keeps_curve else 0  # where bar 0 would be
@@ -120,10 +129,14 @@ def run_backtest(
     side = 0  # of the position held; 0 is flat
     quantity = entry = exposure = 0.0  # exposure = side x quantity x multiplier
     stop = target = extreme = trail = liquidation = bankruptcy = 0.0
+    reach = 0.0  # the price at which the target fills
+    trailing = 0.0  # the trailing stop
+    needed = 0.0  # equity below which the position is closed inside a bar
     entry_bar = held_from = 0
     entry_time = np.int64(0)
     switch = 0
     pending = 0  # side to open again after a roll
+    carried = False  # whether ``pending`` is an entry order that a roll has put off
     left_at = 0.0  # the price at which the old contract was left
     order = NO_ORDER
     order_reason = rs.EXIT
@@ -134,17 +147,40 @@ def run_backtest(
     longest = np.int64(0)
     exposed = 0
     ambiguous = 0
+    rejected = 0
+    capped = 0
     ruined = False
     day = np.int64(day_index[start])
     first_day, last_day = day, np.int64(day_index[size - 1])
     day_equity[first_day : last_day + 1] = np.nan  # until one of its bars is looked at
     i = start
     while i < size:
-        rolled = False
         ended = False
         # 1. Roll
+        if roll_at_close and rolls[i] and side != 0:
+            price = slipped(close[i - 1], -side, cfg)
+            balance += book_trade(
+                tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                entry_time, time[i - 1] + bar, i - entry_bar, rs.ROLL, 1, cfg_at,
+            )  # fmt: skip
+            left_at = close[i - 1]
+            pending = side if rollover else 0
+            side = 0
+            last_exit = i - 1
+
+        equity = balance + exposure * (open_[i] - entry) if side != 0 else balance
+        if equity <= 0.0 and (side == 0 or cfg[st.MAINTENANCE] == 0.0):
+            if side != 0:
+                price = slipped(open_[i], -side, cfg)
+                balance += book_trade(
+                    tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                    entry_time, time[i], i - entry_bar, rs.RUIN, switch, cfg_at,
+                )  # fmt: skip
+                side = 0
+            ruined = True
+            break
+
         if roll_at_open and i + 1 < size and rolls[i + 1]:
-            rolled = True
             if side != 0:
                 price = slipped(open_[i], -side, cfg)
                 balance += book_trade(
@@ -157,31 +193,15 @@ def run_backtest(
                 last_exit = i
             elif pending != 0 and (order == CLOSE_ORDER or order == -pending):
                 pending = 0
+                carried = False
+            if order == 1 or order == -1:  # the new contract's first open is the one it fills at
+                carried = rollover
+                pending = order if rollover else 0
+                if not rollover:
+                    rejected += 1
             order = NO_ORDER
-        elif roll_at_close and rolls[i] and side != 0:
-            price = slipped(close[i - 1], -side, cfg)
-            balance += book_trade(
-                tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
-                entry_time, time[i - 1] + bar, i - entry_bar, rs.ROLL, 1, cfg_at,
-            )  # fmt: skip
-            left_at = close[i - 1]
-            pending = side if rollover else 0
-            side = 0
-            last_exit = i - 1
-
-        # 2. Open
-        if not rolled:
-            equity = balance + exposure * (open_[i] - entry) if side != 0 else balance
-            if equity <= 0.0 and (side == 0 or cfg[st.MAINTENANCE] == 0.0):
-                if side != 0:
-                    price = slipped(open_[i], -side, cfg)
-                    balance += book_trade(
-                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
-                        entry_time, time[i], i - entry_bar, rs.RUIN, switch, cfg_at,
-                    )  # fmt: skip
-                    side = 0
-                ruined = True
-                break
+        else:
+            # 2. Open
             opens = 0
             if order != NO_ORDER:
                 if side != 0:
@@ -199,6 +219,7 @@ def run_backtest(
                     last_exit = i
                     side = 0
                 pending = 0
+                carried = False
                 if order != CLOSE_ORDER:
                     opens = order
                 order = NO_ORDER
@@ -206,7 +227,7 @@ def run_backtest(
                 opens = pending
             if opens != 0:
                 price = slipped(open_[i], opens, cfg)
-                fresh = pending == 0
+                fresh = pending == 0 or carried
                 if fresh:
                     stop_distance = distance(int(cfg[st.STOP_KIND]), cfg[st.STOP_VALUE], price, atr[0], size, i)
                     target_distance = distance(int(cfg[st.TARGET_KIND]), cfg[st.TARGET_VALUE], price, atr[1], size, i)
@@ -216,7 +237,6 @@ def run_backtest(
                         and (cfg[st.TARGET_KIND] == st.NO_DISTANCE or target_distance > 0.0)
                         and (trail_kind == st.NO_DISTANCE or trail > 0.0)
                     )
-                    quantity = position_size(balance, price, stop_distance, cfg) if has_levels else 0.0
                     stop = price - opens * stop_distance if cfg[st.STOP_KIND] != st.NO_DISTANCE else -opens * np.inf
                     target = (
                         price + opens * target_distance if cfg[st.TARGET_KIND] != st.NO_DISTANCE else opens * np.inf
@@ -228,7 +248,25 @@ def run_backtest(
                     stop += shift
                     target += shift
                     extreme += shift
+                stop = to_tick(stop, -opens, tick_numerator, tick_denominator)
+                target = to_tick(target, opens, tick_numerator, tick_denominator)
+                reach = to_tick(target + opens * cfg[st.TARGET_BEYOND], opens, tick_numerator, tick_denominator)
+                trailing = trailing_level(
+                    opens, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
+                    tick_numerator, tick_denominator,
+                )  # fmt: skip
+                if fresh:
+                    if tick_denominator != 0.0 and stop_distance > 0.0:
+                        stop_distance = opens * (price - stop)
+                    quantity = 0.0
+                    if has_levels:
+                        capacity = volume_share * volume[i] if volume_share < np.inf else np.inf
+                        quantity, cut = position_size(balance, price, stop_distance, capacity, cfg)
+                        capped += cut
+                    if quantity == 0.0:
+                        rejected += 1
                 pending = 0
+                carried = False
                 if quantity > 0.0:
                     side = opens
                     entry = price
@@ -236,6 +274,7 @@ def run_backtest(
                     entry_time = time[i]
                     switch = 0 if fresh else 1
                     exposure = side * quantity * multiplier
+                    needed = quantity * cfg[st.MAINTENANCE_MONEY] if watches_equity else 0.0
                     margin_price = unit_margin(entry, cfg) / multiplier
                     liquidation = _liquidation_price(side, entry, margin_price, cfg[st.MAINTENANCE])
                     bankruptcy = entry - side * margin_price
@@ -248,28 +287,30 @@ def run_backtest(
 
             # 3. Inside the bar
             if side != 0:
-                trailing = -side * np.inf
-                if trail_kind == st.PERCENT:
-                    trailing = extreme - side * (trail_value * abs(extreme))
-                elif trail_kind != st.NO_DISTANCE:
-                    trailing = extreme - side * trail
+                worst = low[i] if side > 0 else high[i]
+                short_of_equity = watches_equity and balance + exposure * (worst - entry) <= needed
                 if side > 0:
                     adverse = max(stop, trailing, liquidation)
                     hits_adverse = low[i] <= adverse
-                    hits_target = high[i] >= target
+                    hits_target = high[i] >= reach
                 else:
                     adverse = min(stop, trailing, liquidation)
                     hits_adverse = high[i] >= adverse
-                    hits_target = low[i] <= target
+                    hits_target = low[i] <= reach
+                if short_of_equity:
+                    at_needed = entry + (needed - balance) / exposure  # the price at which equity is what is needed
+                    at_needed = to_tick(at_needed, -side, tick_numerator, tick_denominator)
+                    adverse = max(adverse, at_needed) if side > 0 else min(adverse, at_needed)
+                    hits_adverse = True
                 if hits_adverse or hits_target:
                     if side * (open_[i] - adverse) <= 0.0:
                         fires, price = True, open_[i]
-                    elif side * (open_[i] - target) >= 0.0:
+                    elif side * (open_[i] - reach) >= 0.0:
                         fires, price = False, open_[i]
                     elif hits_adverse and hits_target:
                         ambiguous += 1
                         fires, price = _settle_ambiguous(
-                            i, side, adverse, target, open_, close, time, bar, policy, finer, finer_size
+                            i, side, adverse, target, reach, open_, close, time, bar, policy, finer, finer_size
                         )
                     elif hits_adverse:
                         fires, price = True, adverse
@@ -282,23 +323,31 @@ def run_backtest(
                             reason = rs.STOP
                         elif adverse == trailing:
                             reason = rs.TRAILING_STOP
+                        elif watches_equity and needed == 0.0:
+                            reason = rs.RUIN
+                            ruined = True
                         else:
                             reason = rs.LIQUIDATION
-                        if reason == rs.LIQUIDATION:
-                            price = max(price, bankruptcy) if side > 0 else min(price, bankruptcy)
-                            fee = quantity * multiplier * abs(price) * cfg[st.LIQUIDATION_FEE]
-                        else:
+                        if reason != rs.LIQUIDATION or watches_equity:
                             price = slipped(price, -side, cfg)
+                        else:
+                            price = max(price, bankruptcy) if side > 0 else min(price, bankruptcy)
+                        if reason == rs.LIQUIDATION:
+                            fee = quantity * multiplier * abs(price) * cfg[st.LIQUIDATION_FEE]
                     balance += book_trade(
                         tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
                         entry_time, time[i], i - entry_bar + 1, reason, switch, cfg_at,
                     )  # fmt: skip
                     side = 0
                     last_exit = i
-                elif side > 0:
-                    extreme = max(extreme, high[i])
                 else:
-                    extreme = min(extreme, low[i])
+                    best = high[i] if side > 0 else low[i]
+                    if trail_kind != st.NO_DISTANCE and side * (best - extreme) > 0.0:
+                        extreme = best
+                        trailing = trailing_level(
+                            side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
+                            tick_numerator, tick_denominator,
+                        )  # fmt: skip
 
         # 4. Close
         equity = balance
@@ -376,7 +425,7 @@ def run_backtest(
                 elif (bits(plan_at, own_exit, word) >> bit) & ONE:
                     order = CLOSE_ORDER
                     order_reason = rs.EXIT
-                elif i - held_from + 1 >= cfg[st.MAX_BARS]:
+                elif i - held_from + 1 >= cfg[st.MAX_BARS] and not carried:
                     order = CLOSE_ORDER
                     order_reason = rs.MAX_BARS
             if order != NO_ORDER or pending != 0 or i >= size - 2:
@@ -395,8 +444,8 @@ def run_backtest(
             elif calm and i >= first_signal:
                 against = ENTRY_SHORT if side > 0 else ENTRY_LONG
                 own_exit = EXIT_LONG if side > 0 else EXIT_SHORT
-                floor = max(stop, liquidation) if side > 0 else target
-                ceiling = target if side > 0 else min(stop, liquidation)
+                floor = max(stop, liquidation) if side > 0 else reach
+                ceiling = reach if side > 0 else min(stop, liquidation)
                 charge = borrow * quantity * multiplier if side < 0 else 0.0
                 limit = size - 1
                 if cfg[st.MAX_BARS] < limit:
@@ -404,8 +453,13 @@ def run_backtest(
                 reached = i + 1
                 signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest = hold(
                     plan_at, against, own_exit, bars_at, size, reached, limit, side, entry, exposure, balance,
-                    floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, charge,
-                    peak, peak_bar, max_drawdown, longest, position_at, day, marks_at, curve_at,
+                    needed, floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
+                    tick_numerator, tick_denominator, charge, peak, peak_bar, max_drawdown, longest, position_at, day,
+                    marks_at, curve_at,
+                )  # fmt: skip
+                trailing = trailing_level(
+                    side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
+                    tick_numerator, tick_denominator,
                 )  # fmt: skip
                 exposed += i - reached
                 i -= 1
@@ -437,3 +491,5 @@ def run_backtest(
     tally[tl.MAX_DRAWDOWN] = max_drawdown
     tally[tl.LONGEST_DRAWDOWN] = longest / DAY_MICROSECONDS
     tally[tl.RUINED] = ruined
+    tally[tl.REJECTED] = rejected
+    tally[tl.VOLUME_CAPPED] = capped

@@ -11,6 +11,7 @@ from forge_core.simd.compiled import compiled
 from forge_core.simd.memory import float64_at, int64_at
 
 LOT_TOLERANCE = 1e-9  # of a lot: what binary fractions lose is not rounded away
+TICK_TOLERANCE = 1e-6  # of a tick
 
 # columns of the float and integer records of a trade
 (ENTRY_PRICE, EXIT_PRICE, QUANTITY, GROSS, COMMISSION, FINANCING, NET, RETURN, MAE, MFE) = range(10)
@@ -46,6 +47,28 @@ def distance(kind, value, price, atr_address, size, i):
 
 
 @compiled
+def to_tick(price, direction, numerator, denominator):
+    """Round a level to whole ticks, up (``direction`` +1) or down (-1); the tick is a fraction, 0 below: no rounding.
+
+    A whole number of ticks is multiplied and divided once, which gives the float that bars have for that price.
+    """
+    if denominator == 0.0:
+        return price
+    ticks = price * denominator / numerator
+    ticks = np.ceil(ticks - TICK_TOLERANCE) if direction > 0 else np.floor(ticks + TICK_TOLERANCE)
+    return ticks * numerator / denominator
+
+
+@compiled
+def trailing_level(side, extreme, kind, trail, numerator, denominator):
+    """Return the trailing stop for an ``extreme``; ``trail`` is a share of it (percent) or a distance in price."""
+    if kind == st.NO_DISTANCE:
+        return -side * np.inf
+    distance_ = trail * abs(extreme) if kind == st.PERCENT else trail
+    return to_tick(extreme - side * distance_, -side, numerator, denominator)
+
+
+@compiled
 def unit_margin(price, cfg):
     """Return the margin of one unit bought or sold at ``price``, money."""
     if cfg[st.INITIAL_MARGIN] > 0.0:
@@ -54,13 +77,16 @@ def unit_margin(price, cfg):
 
 
 @compiled
-def position_size(equity, price, stop_distance, cfg):
-    """Return the quantity to trade at ``price`` with ``equity`` money, rounded down to the lot; 0: no trade."""
+def position_size(equity, price, stop_distance, capacity, cfg):
+    """Return the quantity to trade at ``price`` with ``equity`` money and whether ``capacity`` cut it.
+
+    The quantity is rounded down to the lot; 0: no trade.
+    """
     value = abs(price) * cfg[st.MULTIPLIER]
     cost = commission(price, 1.0, cfg)
     needed = unit_margin(price, cfg) + cost
     if value <= 0.0 or needed <= 0.0 or equity <= 0.0:
-        return 0.0
+        return 0.0, False
     kind = cfg[st.SIZE_KIND]
     if kind == st.SIZE_FRACTION:
         quantity = cfg[st.SIZE_VALUE] * equity / (value + cost)
@@ -73,9 +99,11 @@ def position_size(equity, price, stop_distance, cfg):
     affordable = equity / needed
     if quantity > affordable:
         if kind == st.SIZE_CONTRACTS:
-            return 0.0
+            return 0.0, False
         quantity = affordable
-    return np.floor(quantity / cfg[st.LOT] + LOT_TOLERANCE) * cfg[st.LOT]
+    lots = np.floor(quantity / cfg[st.LOT] + LOT_TOLERANCE)
+    most = np.floor(capacity / cfg[st.LOT] + LOT_TOLERANCE) if capacity < quantity else lots
+    return min(lots, most) * cfg[st.LOT], most < lots
 
 
 @compiled

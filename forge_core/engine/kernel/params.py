@@ -4,12 +4,14 @@ Entries are indexes, so that numba sees constants; ``pack_settings`` is the one 
 """
 
 import math
+from fractions import Fraction
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import FillRules
 from forge_core.errors import ConfigError, unknown
 from forge_core.feeds.feed import Feed
 from forge_core.plays.model import Distance, Play
@@ -50,9 +52,15 @@ _ROLL_MODES: tuple[str, ...] = get_args(RollMode)
     POLICY,
     ROLL_MODE,
     ROLLOVER,
-) = range(30)
+    TICK_NUMERATOR,  # the tick as a fraction, so that a whole number of ticks is the float its decimals denote
+    TICK_DENOMINATOR,  # 0: levels are not rounded
+    TARGET_BEYOND,  # price by which a target is passed before it fills
+    WATCHES_EQUITY,  # 1 where equity at the bar's worst price is looked at
+    MAINTENANCE_MONEY,  # equity a unit needs while it is held, money
+    VOLUME_SHARE,  # largest share of a bar's volume; infinite: no limit
+) = range(36)
 
-SETTINGS_SIZE = 30
+SETTINGS_SIZE = 36
 
 NO_DISTANCE, PERCENT, ABSOLUTE, ATR = range(4)
 SIZE_FRACTION, SIZE_NOTIONAL, SIZE_CONTRACTS, SIZE_RISK = range(4)
@@ -73,6 +81,7 @@ def pack_settings(
     roll_mode: RollMode,
     rollover: bool,
     first_signal: int,
+    fills: FillRules,
 ) -> NDArray[np.float64]:
     """Return the settings vector, shape ``(SETTINGS_SIZE,)``; raises ConfigError for an unknown policy or bad cash."""
     if policy not in _POLICIES:
@@ -111,6 +120,14 @@ def pack_settings(
     vector[POLICY] = _POLICIES.index(policy)
     vector[ROLL_MODE] = _ROLL_MODES.index(roll_mode)
     vector[ROLLOVER] = rollover
+    tick = Fraction(str(instrument.tick))
+    vector[TICK_NUMERATOR] = tick.numerator
+    vector[TICK_DENOMINATOR] = tick.denominator if fills.levels == "tick" else 0.0
+    vector[TARGET_BEYOND] = instrument.tick if fills.target == "through" else 0.0
+    isolated = instrument.maintenance_margin_rate > 0
+    vector[WATCHES_EQUITY] = fills.margin == "intrabar" and not isolated
+    vector[MAINTENANCE_MONEY] = instrument.maintenance_per_contract
+    vector[VOLUME_SHARE] = fills.volume_share if fills.volume_share and feed.has_volume else np.inf
     return vector
 
 

@@ -60,6 +60,7 @@ class Instrument(BaseModel):
     multiplier: Positive = 1.0  # money per contract and 1.0 of price
     lot: Positive = 1.0  # smallest step of the quantity
     initial_margin: NonNegative = 0.0  # money per contract; 0: the leverage rule alone
+    maintenance_margin: NonNegative | None = None  # money per contract, futures; None: initial_margin / 1.1
     max_leverage: Positive = 1.0  # notional over equity at entry, where initial_margin is 0
     maintenance_margin_rate: Rate = 0.0  # share of notional, perpetuals; 0: never liquidated
     liquidation_fee_rate: Rate = 0.0
@@ -79,6 +80,16 @@ class Instrument(BaseModel):
         return self.source_symbol or self.symbol
 
     @property
+    def maintenance_per_contract(self) -> float:
+        """Equity a contract needs while it is held, money; 0 for instruments other than futures.
+
+        Exchanges set the initial margin of speculators to 110 % of the maintenance margin; that is the default.
+        """
+        if self.kind != "future":
+            return 0.0
+        return self.initial_margin / 1.1 if self.maintenance_margin is None else self.maintenance_margin
+
+    @property
     def trades_always(self) -> bool:
         """Whether its market never closes."""
         return self.kind in ("spot", "perpetual")
@@ -96,6 +107,13 @@ class Instrument(BaseModel):
             raise ValueError(f"max_leverage is {self.max_leverage:g}: a {self.kind} instrument trades unleveraged")
         if self.kind == "future" and self.initial_margin == 0:
             raise ValueError("initial_margin is missing: a future needs its margin per contract")
+        if self.maintenance_margin is not None and self.kind != "future":
+            raise ValueError(f"maintenance_margin is {self.maintenance_margin:g}: only futures have one per contract")
+        if self.maintenance_margin is not None and self.maintenance_margin > self.initial_margin:
+            raise ValueError(
+                f"maintenance_margin is {self.maintenance_margin:g}, above initial_margin {self.initial_margin:g}: "
+                "give at most the initial margin"
+            )
         return self
 
 
