@@ -173,7 +173,7 @@ class Reference:
         """Whole ticks, up (+1) or down (-1); what is a millionth of a tick away from one is one."""
         if self.fills.levels == "exact":
             return level
-        ticks = level * self.tick.denominator / self.tick.numerator
+        ticks = level * (self.tick.denominator / self.tick.numerator)
         whole = math.ceil(ticks - 1e-6) if direction > 0 else math.floor(ticks + 1e-6)
         return float(whole) * self.tick.numerator / self.tick.denominator
 
@@ -356,7 +356,7 @@ class Reference:
     def step_inside(self, i: int) -> None:
         if self.position is None:
             return
-        adverse = self.adverse_level(i)
+        adverse = self.adverse_level()
         fill = self.first_fill(self.open[i], self.high[i], self.low[i], adverse)
         if fill == "both":
             self.ambiguous += 1
@@ -370,11 +370,8 @@ class Reference:
         else:
             self.position.extreme = min(self.position.extreme, self.low[i])
 
-    def adverse_level(self, i: int) -> Fill | None:
-        """Of stop, trailing stop, liquidation and ruin the one nearest the open; of equal ones the first of that list.
-
-        The price at which equity is what is needed counts where the bar's worst price takes equity there.
-        """
+    def adverse_level(self) -> Fill | None:
+        """Of stop, trailing stop, liquidation and ruin the nearest to the open; of equal ones the first of these."""
         held, levels = self.position, []
         if held.stop is not None:
             levels.append(Fill(held.stop, "stop"))
@@ -384,11 +381,9 @@ class Reference:
         if self.is_isolated:
             levels.append(Fill(self.liquidation_price(), "liquidation"))
         elif self.fills.margin == "intrabar":
-            worst = self.low[i] if held.side == LONG else self.high[i]
-            if self.balance + self.open_profit(worst) <= self.needed():
-                exposure = held.side * held.quantity * self.multiplier
-                price = self.to_tick(held.entry_price + (self.needed() - self.balance) / exposure, -held.side)
-                levels.append(Fill(price, "liquidation" if self.needed() > 0 else "ruin"))
+            exposure = held.side * held.quantity * self.multiplier
+            price = self.to_tick(held.entry_price + (self.needed() - self.balance) / exposure, -held.side)
+            levels.append(Fill(price, "liquidation" if self.needed() > 0 else "ruin"))
         if not levels:
             return None
         nearest = max if held.side == LONG else min

@@ -130,7 +130,7 @@ EXAMPLES = read_examples()
 
 def test_the_page_has_its_examples():
     assert len(EXAMPLES) >= 20
-    assert sum(len(example.trades) for example in EXAMPLES) >= 26
+    assert sum(len(example.trades) for example in EXAMPLES) >= 25
     assert {name for example in EXAMPLES for name in example.metrics} >= {"rejected_orders", "volume_capped", "cagr"}
 
 

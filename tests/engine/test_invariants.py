@@ -102,6 +102,7 @@ def mirrored(case: Case, about: float) -> Case:
         atr=feed.columns.column(atr_reference()),
         rolls=np.flatnonzero(feed.rolls) if feed.rolls is not None else (),
         hours=(feed.time - T0) / 3.6e9,
+        volume=feed.volume,
     )
     sides = {"both": "both", "long": "short", "short": "long"}[case.play.sides]
     return replace(case, feed=turned, play=replace(case.play, sides=sides))

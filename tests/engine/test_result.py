@@ -332,7 +332,7 @@ def test_the_engine_s_sums_agree_with_its_own_tables():
         "net_profit": net.sum(),
         "max_drawdown": max_drawdown(marked),
         "longest_drawdown": longest_drawdown(marked),
-        "calmar": metrics["cagr"] / max_drawdown(marked),
+        "calmar": None,  # of a few days, like cagr
     }
     for name, value in again.items():
         assert metrics[name] == pytest.approx(value, rel=1e-9), name

@@ -52,8 +52,11 @@ def test_agrees_with_empyrical(series, annualization):
     found = m.from_daily_returns(series, annualization, years=len(series) / annualization)
     assert found["sharpe"] == pytest.approx(empyrical.sharpe_ratio(series, annualization=annualization), rel=1e-10)
     assert found["sortino"] == pytest.approx(empyrical.sortino_ratio(series, annualization=annualization), rel=1e-10)
-    assert found["calmar"] == pytest.approx(empyrical.calmar_ratio(series, annualization=annualization), rel=1e-10)
-    assert found["cagr"] == pytest.approx(empyrical.cagr(series, annualization=annualization), rel=1e-10)
+    if len(series) < 200:  # libraries raise a month to the twelfth power
+        assert found["calmar"] is found["cagr"] is None
+    else:
+        assert found["calmar"] == pytest.approx(empyrical.calmar_ratio(series, annualization=annualization), rel=1e-10)
+        assert found["cagr"] == pytest.approx(empyrical.cagr(series, annualization=annualization), rel=1e-10)
     assert found["max_drawdown"] == pytest.approx(-empyrical.max_drawdown(series), rel=1e-10)
     assert found["total_return"] == pytest.approx(empyrical.cum_returns_final(series), rel=1e-10)
     assert found["volatility"] == pytest.approx(
@@ -70,7 +73,8 @@ def test_agrees_with_quantstats(series, annualization):
         found = m.from_daily_returns(series, annualization, years=len(series) / annualization)
         assert found["sharpe"] == pytest.approx(quantstats.sharpe(series, periods=annualization), rel=1e-10)
         assert found["sortino"] == pytest.approx(quantstats.sortino(series, periods=annualization), rel=1e-10)
-        assert found["calmar"] == pytest.approx(quantstats.calmar(series, periods=annualization), rel=1e-10)
+        if len(series) > 200:
+            assert found["calmar"] == pytest.approx(quantstats.calmar(series, periods=annualization), rel=1e-10)
         assert found["volatility"] == pytest.approx(quantstats.volatility(series, periods=annualization), rel=1e-10)
         assert found["max_drawdown"] == pytest.approx(-quantstats.max_drawdown(series), rel=1e-10)
 
@@ -183,7 +187,7 @@ def test_cagr_by_hand():
     assert m.cagr(-1.0, 2.0) == -1.0
     assert m.cagr(-1.7, 2.0) == -1.0  # a leveraged account that owes money
     assert math.isnan(m.cagr(0.5, 0.0))
-    assert math.isnan(m.cagr(1e6, 1e-3))  # 1e6000 a year
+    assert math.isnan(m.cagr(0.03, 30 / 365.25))  # a month is not raised to the twelfth power
 
 
 def test_drawdown_by_hand():

@@ -50,6 +50,8 @@ TEN_TRADES = _tally(
     FINAL=106_000.0,
     MAX_DRAWDOWN=0.04,
     LONGEST_DRAWDOWN=12.5,
+    REJECTED=3,
+    VOLUME_CAPPED=1,
 )
 
 
@@ -91,6 +93,8 @@ def test_ten_trades_by_hand():
         "net_profit": 6_000.0,
         "final_equity": 106_000.0,
         "days": 5,
+        "rejected_orders": 3,
+        "volume_capped": 1,
     }
     assert isinstance(found["total_trades"], int)
     assert summary.undefined_reasons(_vector(TEN_TRADES, daily)) == {}
@@ -178,11 +182,28 @@ def test_objectives_are_clipped_to_their_cap():
     assert summary.objective_value(vector, "profit_factor") == 100.0
 
 
-def test_growth_too_fast_to_be_told_by_the_year():
-    vector = _vector(_tally(FINAL=1e9), years=1e-3)
-    assert summary.metrics_mapping(vector)["cagr"] is None
-    assert "too short" in summary.undefined_reasons(vector)["cagr"]
-    assert summary.objective_value(vector, "cagr") == get_metric("cagr").cap
+@pytest.mark.parametrize("days", [1, 30, 180, 359])
+def test_growth_over_less_than_a_year_is_not_annualized(days):
+    vector = _vector(_tally(FINAL=103_000.0, MAX_DRAWDOWN=0.01), years=days / 365.25)
+    reasons = summary.undefined_reasons(vector)
+    for name in ("cagr", "calmar"):
+        assert summary.metrics_mapping(vector)[name] is None
+        assert "shorter than 360 days" in reasons[name]
+        assert summary.objective_value(vector, name) == get_metric(name).worst
+    steady = _vector(_tally(FINAL=103_000.0), years=days / 365.25)  # no drawdown is no merit in a month
+    assert summary.objective_value(steady, "calmar") == get_metric("calmar").worst
+
+
+@pytest.mark.parametrize("days", [360, 363, 365.25])
+def test_a_trading_year_is_annualized(days):
+    vector = _vector(_tally(FINAL=110_000.0, MAX_DRAWDOWN=0.1), years=days / 365.25)
+    found = summary.metrics_mapping(vector)
+    assert found["cagr"] == pytest.approx(1.1 ** (365.25 / days) - 1)
+    assert found["calmar"] == pytest.approx(found["cagr"] / 0.1)
+
+
+def test_ruin_is_total_however_short_the_period():
+    assert summary.metrics_mapping(_vector(_tally(FINAL=10.0, RUINED=1), years=0.01))["cagr"] == -1.0
 
 
 @pytest.mark.parametrize("daily", [[], [0.01]])

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import FillRules
 from forge_core.errors import ConfigError
 from forge_core.feeds.build import feed_from_bars
 from forge_core.market.reference.instruments import Instrument
@@ -19,6 +20,7 @@ from forge_core.plays.parser import parse_play, play_to_yaml
 from forge_core.plays.validation import check_play
 from tests.market.bar_tables import walk
 
+ANY_VOLUME = FillRules(volume_share=None)  # the simulated volume is small
 SHARE = Instrument(symbol="SIMSHARE", kind="spot", tick=0.01)
 BARS = walk(2_500, "1h", seed=3)
 close, high, low = BARS["close"], BARS["high"], BARS["low"]
@@ -104,7 +106,7 @@ def test_it_trades_on_the_documents_signals_and_stays_in_the_market(name):
         if signal and signal != side:
             side = signal
             wanted.append((BARS.index[i + 1], side, BARS["open"].iloc[i + 1]))
-    result = backtest(strategy.play("1h"), BARS, instrument=SHARE, costs=Costs.zero())
+    result = backtest(strategy.play("1h"), BARS, instrument=SHARE, costs=Costs.zero(), fills=ANY_VOLUME)
     trades = result.trades
     assert len(wanted) > 10
     assert list(zip(trades["entry_time"], trades["side"], trades["entry_price"], strict=True)) == wanted
@@ -144,7 +146,9 @@ def test_options_say_how_it_is_traded():
     strategy = get_strategy("ema")(short_period=3, long_period=8)
     trailing = backtest(strategy.play("1h", Options(trailing_stop=0.01)), BARS, instrument=SHARE).trades
     assert "trailing_stop" in set(trailing["exit_reason"])
-    long = backtest(strategy.play("1h", Options(sides="long", contracts=3.0)), BARS, instrument=SHARE).trades
+    long = backtest(
+        strategy.play("1h", Options(sides="long", contracts=3.0)), BARS, instrument=SHARE, fills=ANY_VOLUME
+    ).trades
     assert set(long["side"]) == {1}
     assert (long["quantity"] == 3).all()
 

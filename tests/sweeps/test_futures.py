@@ -6,6 +6,7 @@ import pytest
 
 from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import FillRules
 from forge_core.engine.simulate import simulate
 from forge_core.engine.windows import simulate_spans
 from forge_core.features.reference import price_field
@@ -66,7 +67,9 @@ def test_the_documents_soybean_example():
         "entry": {"long": {"all": ["volume > 0", "volume < 2"]}, "short": {"all": ["volume >= 2"]}},
         "risk": {"size": {"contracts": 1}},
     }
-    result = backtest(play, bars, instrument=zs, costs=Costs.zero(), roll_dates=pd.DatetimeIndex([], tz="UTC"))
+    unlimited = FillRules(volume_share=None)  # the volume tells the signals
+    flat = {"instrument": zs, "roll_dates": pd.DatetimeIndex([], tz="UTC"), "fills": unlimited}
+    result = backtest(play, bars, costs=Costs.zero(), **flat)
     bought, sold = result.trades.iloc[0], result.trades.iloc[1]
     assert (f"{bought['entry_time']:%H:%M}", bought["entry_price"], bought["side"]) == ("11:30", 1058.50, 1)
     assert (f"{bought['exit_time']:%H:%M}", bought["exit_price"], bought["exit_reason"]) == (
@@ -81,7 +84,7 @@ def test_the_documents_soybean_example():
     assert money["dollars"] == pytest.approx(-75.0)
     assert money["percent_of_contract"] == pytest.approx(100 * -75.0 / (1058.50 * 50))
     assert money["percent_of_margin"] == pytest.approx(100 * -75.0 / zs.initial_margin)
-    with_costs = backtest(play, bars, instrument=zs, roll_dates=pd.DatetimeIndex([], tz="UTC"))
+    with_costs = backtest(play, bars, **flat)
     first = with_costs.trades.iloc[0]
     assert first["commission"] == 2 * 2.5
     assert first["net_pnl"] == pytest.approx(-75.0 - 2 * 12.5 - 2 * 2.5)  # a tick of slippage and 2.50 dollars a side

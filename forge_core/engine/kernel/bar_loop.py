@@ -45,6 +45,12 @@ def _liquidation_price(side, entry, margin_price, maintenance):
 
 
 @compiled
+def _margin_call_price(side, entry, exposure, balance, maintenance, numerator, denominator):
+    """Return the price, rounded to the tick like a stop, at which equity is ``maintenance`` money."""
+    return to_tick(entry + (maintenance - balance) / exposure, -side, numerator, denominator)
+
+
+@compiled
 def _settle_ambiguous(i, side, adverse, target, reach, open_, close, time, bar, policy, finer, finer_size):
     """Decide a bar that touches the adverse level and ``reach``, the price at which ``target`` fills.
 
@@ -118,6 +124,7 @@ def run_backtest(
     tick_numerator, tick_denominator = cfg[st.TICK_NUMERATOR], cfg[st.TICK_DENOMINATOR]
     volume_share = cfg[st.VOLUME_SHARE]
     watches_equity = cfg[st.WATCHES_EQUITY] != 0.0
+    is_financed = borrow > 0.0 or funding.size > 0
     calm = rolls.size == 0 and funding.size == 0  # nothing happens to a held position from outside
     keeps_curve = equity_curve.size > 0
     curve_at = address_of(equity_curve) - start * VALUE_BYTES if keeps_curve else 0  # where bar 0 would be
@@ -131,7 +138,6 @@ def run_backtest(
     stop = target = extreme = trail = liquidation = bankruptcy = 0.0
     reach = 0.0  # the price at which the target fills
     trailing = 0.0  # the trailing stop
-    needed = 0.0  # equity below which the position is closed inside a bar
     entry_bar = held_from = 0
     entry_time = np.int64(0)
     switch = 0
@@ -205,7 +211,7 @@ def run_backtest(
             opens = 0
             if order != NO_ORDER:
                 if side != 0:
-                    if side * (open_[i] - liquidation) <= 0.0:
+                    if cfg[st.MAINTENANCE] > 0.0 and side * (open_[i] - liquidation) <= 0.0:
                         price = max(open_[i], bankruptcy) if side > 0 else min(open_[i], bankruptcy)
                         fee = quantity * multiplier * abs(price) * cfg[st.LIQUIDATION_FEE]
                         order_reason = rs.LIQUIDATION
@@ -248,15 +254,18 @@ def run_backtest(
                     stop += shift
                     target += shift
                     extreme += shift
-                stop = to_tick(stop, -opens, tick_numerator, tick_denominator)
-                target = to_tick(target, opens, tick_numerator, tick_denominator)
-                reach = to_tick(target + opens * cfg[st.TARGET_BEYOND], opens, tick_numerator, tick_denominator)
+                reach = target
+                if cfg[st.STOP_KIND] != st.NO_DISTANCE:
+                    stop = to_tick(stop, -opens, tick_numerator, tick_denominator)
+                if cfg[st.TARGET_KIND] != st.NO_DISTANCE:
+                    target = to_tick(target, opens, tick_numerator, tick_denominator)
+                    reach = to_tick(target + opens * cfg[st.TARGET_BEYOND], opens, tick_numerator, tick_denominator)
                 trailing = trailing_level(
                     opens, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
                     tick_numerator, tick_denominator,
                 )  # fmt: skip
                 if fresh:
-                    if tick_denominator != 0.0 and stop_distance > 0.0:
+                    if tick_denominator != 0.0 and cfg[st.STOP_KIND] != st.NO_DISTANCE:
                         stop_distance = opens * (price - stop)
                     quantity = 0.0
                     if has_levels:
@@ -274,7 +283,6 @@ def run_backtest(
                     entry_time = time[i]
                     switch = 0 if fresh else 1
                     exposure = side * quantity * multiplier
-                    needed = quantity * cfg[st.MAINTENANCE_MONEY] if watches_equity else 0.0
                     margin_price = unit_margin(entry, cfg) / multiplier
                     liquidation = _liquidation_price(side, entry, margin_price, cfg[st.MAINTENANCE])
                     bankruptcy = entry - side * margin_price
@@ -283,12 +291,15 @@ def run_backtest(
                     position[P_WORST] = 0.0
                     position[P_BEST] = 0.0
                     balance -= position[P_COMMISSION]
+                    if watches_equity:
+                        liquidation = _margin_call_price(
+                            side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY],
+                            tick_numerator, tick_denominator,
+                        )  # fmt: skip
                     tally[tl.TURNOVER] += quantity * multiplier * abs(entry)
 
             # 3. Inside the bar
             if side != 0:
-                worst = low[i] if side > 0 else high[i]
-                short_of_equity = watches_equity and balance + exposure * (worst - entry) <= needed
                 if side > 0:
                     adverse = max(stop, trailing, liquidation)
                     hits_adverse = low[i] <= adverse
@@ -297,11 +308,6 @@ def run_backtest(
                     adverse = min(stop, trailing, liquidation)
                     hits_adverse = high[i] >= adverse
                     hits_target = low[i] <= reach
-                if short_of_equity:
-                    at_needed = entry + (needed - balance) / exposure  # the price at which equity is what is needed
-                    at_needed = to_tick(at_needed, -side, tick_numerator, tick_denominator)
-                    adverse = max(adverse, at_needed) if side > 0 else min(adverse, at_needed)
-                    hits_adverse = True
                 if hits_adverse or hits_target:
                     if side * (open_[i] - adverse) <= 0.0:
                         fires, price = True, open_[i]
@@ -323,7 +329,7 @@ def run_backtest(
                             reason = rs.STOP
                         elif adverse == trailing:
                             reason = rs.TRAILING_STOP
-                        elif watches_equity and needed == 0.0:
+                        elif watches_equity and cfg[st.MAINTENANCE_MONEY] == 0.0:
                             reason = rs.RUIN
                             ruined = True
                         else:
@@ -367,6 +373,11 @@ def run_backtest(
                 charge = exposure * close[i] * funding[i]
                 balance -= charge
                 position[P_FINANCING] += charge
+            if watches_equity and is_financed:
+                liquidation = _margin_call_price(
+                    side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY],
+                    tick_numerator, tick_denominator,
+                )  # fmt: skip
             equity = balance + exposure * (close[i] - entry)
             if equity <= 0.0 or i == size - 1:
                 ended = True
@@ -453,14 +464,20 @@ def run_backtest(
                 reached = i + 1
                 signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest = hold(
                     plan_at, against, own_exit, bars_at, size, reached, limit, side, entry, exposure, balance,
-                    needed, floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
+                    floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
                     tick_numerator, tick_denominator, charge, peak, peak_bar, max_drawdown, longest, position_at, day,
                     marks_at, curve_at,
                 )  # fmt: skip
-                trailing = trailing_level(
-                    side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
-                    tick_numerator, tick_denominator,
-                )  # fmt: skip
+                if trail_kind != st.NO_DISTANCE:
+                    trailing = trailing_level(
+                        side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
+                        tick_numerator, tick_denominator,
+                    )  # fmt: skip
+                if watches_equity and charge > 0.0:
+                    liquidation = _margin_call_price(
+                        side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY],
+                        tick_numerator, tick_denominator,
+                    )  # fmt: skip
                 exposed += i - reached
                 i -= 1
                 if not signal and i + 1 < limit:

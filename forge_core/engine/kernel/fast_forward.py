@@ -86,14 +86,14 @@ def _next_exit(plan, against, own_exit, i, limit):
 
 
 @compiled
-def _is_touched(bottom, top, lower, upper, side, entry, exposure, balance, needed, extreme, trails):
-    """Whether bars between ``bottom`` and ``top`` touch a level, move a trailing stop or bring equity to ``needed``."""
+def _is_touched(bottom, top, lower, upper, side, entry, exposure, balance, extreme, trails):
+    """Whether bars between ``bottom`` and ``top`` touch a level, move a trailing stop or ruin the account."""
     best, worst = (top, bottom) if side > 0 else (bottom, top)
     return (
         bottom <= lower
         or top >= upper
         or (trails and side * (best - extreme) > 0.0)
-        or balance + exposure * (worst - entry) <= needed
+        or balance + exposure * (worst - entry) <= 0.0
     )
 
 
@@ -107,7 +107,7 @@ def _equities(lowest_close, highest_close, side, entry, exposure, balance):
 
 @compiled
 def hold(
-    plan, against, own_exit, bars, size, i, limit, side, entry, exposure, balance, needed, floor, ceiling, extreme,
+    plan, against, own_exit, bars, size, i, limit, side, entry, exposure, balance, floor, ceiling, extreme,
     trail_kind, trail, numerator, denominator, charge, peak, peak_bar, max_drawdown, longest, position, day, day_equity,
     equity_curve,
 ):  # fmt: skip
@@ -117,9 +117,8 @@ def hold(
     returned next, and the state at that bar's open. Over the bars before it steps 3 and 4 of the contract come to
     this: no level is touched, financing is charged, equity is marked. ``bars`` is the address of the columns'
     addresses, of ``size`` bars; ``position``, ``day_equity`` and ``equity_curve`` (where bar 0 would be) are addresses
-    too. At an equity of ``needed`` or less the position has to be looked at; ``numerator`` over ``denominator`` is the
-    tick that a trailing stop is rounded to. ``day`` is the trade date of the bar before. Without a curve (0) the best
-    and the worst price of the trade are not kept either.
+    too. ``numerator`` over ``denominator`` is the tick that a trailing stop is rounded to. ``day`` is the trade date of
+    the bar before. Without a curve (0) the best and the worst price of the trade are not kept either.
     """
     columns = int64_at(bars, BARS_SIZE)
     time = int64_at(columns[TIME], size)
@@ -163,12 +162,12 @@ def hold(
             chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + WORD - end))
             of = word * WORD_EXTREMES
             touched = _is_touched(
-                extremes[of], extremes[of + 1], lower, upper, side, entry, exposure, balance, needed, extreme, trails
+                extremes[of], extremes[of + 1], lower, upper, side, entry, exposure, balance, extreme, trails
             )
             if touched and whole:
                 touched = _is_touched(
                     lowest(columns[LOW] + offset, chosen), highest(columns[HIGH] + offset, chosen),
-                    lower, upper, side, entry, exposure, balance, needed, extreme, trails,
+                    lower, upper, side, entry, exposure, balance, extreme, trails,
                 )  # fmt: skip
             if not touched:
                 most, least = _equities(extremes[of + 2], extremes[of + 3], side, entry, exposure, balance)
@@ -191,7 +190,7 @@ def hold(
             best = high[k] if side > 0 else low[k]
             worst = low[k] if side > 0 else high[k]
             paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
-            if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= needed:
+            if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= 0.0:
                 held[P_FINANCING] = financing
                 if skips:
                     _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance)

@@ -54,7 +54,7 @@ def to_tick(price, direction, numerator, denominator):
     """
     if denominator == 0.0:
         return price
-    ticks = price * denominator / numerator
+    ticks = price * (denominator / numerator) if numerator != 1.0 else price * denominator
     ticks = np.ceil(ticks - TICK_TOLERANCE) if direction > 0 else np.floor(ticks + TICK_TOLERANCE)
     return ticks * numerator / denominator
 
