@@ -39,7 +39,7 @@ def hourly(days: int, seed: int, *, memory: float = 0.0, drift: float = 0.0, oth
             "high": np.exp(np.maximum(opens, close) + reach[0]),
             "low": np.exp(np.minimum(opens, close) - reach[1]),
             "close": np.exp(close),
-            "volume": rng.uniform(1, 9, size),
+            "volume": 1e6 * rng.uniform(1, 9, size),
         },
         index=pd.date_range("2020-01-01", periods=size, freq="h", tz="UTC", unit="us", name="timestamp"),
     )

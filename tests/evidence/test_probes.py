@@ -48,7 +48,7 @@ def market() -> Market:
             "high": np.maximum(opens, close) * 1.004,
             "low": np.minimum(opens, close) * 0.996,
             "close": close,
-            "volume": 1.0,
+            "volume": 1e6,
         },
         index=pd.date_range("2020-01-01", periods=900, freq="D", tz="UTC", unit="us", name="timestamp"),
     )

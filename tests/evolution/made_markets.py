@@ -94,7 +94,7 @@ def _bars(logs: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFr
     days = len(logs["close"])
     index = pd.date_range("2000-01-01", periods=days, freq="1D", tz="UTC", unit="us", name="timestamp")
     frame = pd.DataFrame({name: 100.0 * np.exp(values) for name, values in logs.items()}, index=index)
-    return frame.assign(volume=rng.uniform(1, 9, days))
+    return frame.assign(volume=1e6 * rng.uniform(1, 9, days))
 
 
 def declare(root: Path, markets: Mapping[str, pd.DataFrame], *, split: float = 0.6) -> Home:
