@@ -38,8 +38,9 @@ test: $(VENV)/.compiled ## Run the tests, except those that take minutes
 test-extras: $(VENV)/.extras ## Install the extras bench, ccxt and yahoo, and run the tests that need them
 	FORGE_TEST_EXTRAS=1 $(PYTEST) -n 2 --dist loadfile -m extras
 
+# `make test-long LONG=tests/engine` runs those of one folder.
 test-long: $(VENV)/.compiled ## Run the tests that take minutes
-	$(PYTEST) -m long
+	$(PYTEST) -n 2 --dist loadfile -m long $(LONG)
 
 test-faults: $(VENV)/.compiled ## Damage files, kill processes and flip bits from seeds; prints counts, takes half an hour
 	$(PYTEST) -m long -s tests/faults tests/test_sql_read_only.py
