@@ -84,4 +84,4 @@ def import_bars(
         for doubt in report.doubts:
             say(f"  warning: {doubt}")
     if any(report.stored.conflicts for report in reports):
-        raise typer.Exit(3)  # imported, but not all of it as offered
+        raise typer.Exit(3)  # imported, but not all of it as incoming

@@ -27,7 +27,7 @@ from forge_core.market.futures.rolls import roll_doubt
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.sources.protocol import FILES
-from forge_core.market.sources.refresh import how_to_get, refresh_bars
+from forge_core.market.sources.refresh import acquisition_hint, refresh_bars
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home, safe_name
 from forge_core.plays.canonical import play_hash
@@ -216,10 +216,14 @@ def _read(store: BarStore, symbol: str, spec: SweepSpec, home: Home, log: loggin
     found = {interval: read_series(store, instrument, interval) for interval in intervals}
     if not any(found.values()):
         wanted = intervals[0] if intervals else "1d"
-        raise DataError(f"sweep {spec.name}: there are no bars of {symbol}: {how_to_get(instrument, wanted, home)}")
+        raise DataError(
+            f"sweep {spec.name}: there are no bars of {symbol}: {acquisition_hint(instrument, wanted, home)}"
+        )
     for interval, series in found.items():
         if series is None:
-            log.warning(f"{symbol} {interval}: no bars; it is left out ({how_to_get(instrument, interval, home)})")
+            log.warning(
+                f"{symbol} {interval}: no bars; it is left out ({acquisition_hint(instrument, interval, home)})"
+            )
     return [series for series in found.values() if series is not None]
 
 

@@ -13,7 +13,7 @@ from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.sources.protocol import Request
 from forge_core.market.sources.providers.files import stamp, symbol_of_file
 from forge_core.market.sources.providers.sample import SampleSource
-from forge_core.market.sources.refresh import how_to_get, refresh_bars
+from forge_core.market.sources.refresh import acquisition_hint, refresh_bars
 from forge_core.market.store.bar_store import BarStore
 from tests.market.bar_tables import same_bars, walk
 
@@ -143,9 +143,9 @@ def test_an_instrument_names_a_source_that_there_is(home):
 
 
 def test_what_brings_bars_is_told(home):
-    assert how_to_get(get_instrument("BTCUSDT"), "15m", home) == (
+    assert acquisition_hint(get_instrument("BTCUSDT"), "15m", home) == (
         "import them with `forge import FILE --symbol BTCUSDT --timeframe 15m`"
     )
-    assert how_to_get(get_instrument("ZS"), "1h", home) == (
+    assert acquisition_hint(get_instrument("ZS"), "1h", home) == (
         f"put ZS_1h.parquet (or .csv) into {home.imports} or run `forge import FILE --symbol ZS --timeframe 1h`"
     )

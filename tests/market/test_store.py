@@ -6,6 +6,7 @@ import textwrap
 import time
 from itertools import count
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -61,7 +62,7 @@ def test_bars_that_disagree_are_reported_and_the_stored_ones_stay(store):
     assert counts(report) == (5, 13, 2)
     assert [c.timestamp for c in report.examples] == [bars.index[3], bars.index[7]]
     assert report.examples[1].stored == tuple(bars.iloc[7])
-    assert report.examples[1].offered == tuple(other.iloc[7])
+    assert report.examples[1].incoming == tuple(other.iloc[7])
     assert f"2 differ from the stored ones, which stay (first at {bars.index[3]}" in str(report)
     same_bars(store.read("BTCUSDT", "15m"), bars)
 
@@ -216,3 +217,14 @@ def test_140_thousand_bars_go_in_and_come_out_as_they_were(store):
     store.upsert("BTCUSDT", "15m", bars, source="x")
     read = store.read("BTCUSDT", "15m")
     same_bars(read, bars)
+
+
+def test_a_store_of_an_older_version_keeps_its_record_of_ingested_files(tmp_path):
+    path = tmp_path / "forge.duckdb"
+    with BarStore(path) as store:
+        store.record_ingested("SIM", "1h", "archive", {"SIM-2024-01.zip": "abc"})
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("ALTER TABLE ingested_files RENAME TO taken")
+    for _ in range(2):
+        with BarStore(path) as store:
+            assert store.ingested_files("SIM", "1h", "archive") == {"SIM-2024-01.zip": "abc"}

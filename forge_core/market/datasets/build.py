@@ -30,7 +30,7 @@ from forge_core.market.reference.catalog import LEAD_IN, DatasetSpec, get_datase
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.sources.protocol import FILES
-from forge_core.market.sources.refresh import how_to_get, refresh_bars
+from forge_core.market.sources.refresh import acquisition_hint, refresh_bars
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 
@@ -52,7 +52,7 @@ def ensure_dataset(name: str, home: Home | None = None, log: Callable[[str], Non
     spec = get_dataset_spec(name)
     if (version := latest_version(name, home)) is not None:
         return version
-    failure = bring_bars(spec, home, log=log)
+    failure = fetch_missing_bars(spec, home, log=log)
     with BarStore(home.store) as store:
         version = build_dataset(spec, store, home, failure)
     if log:
@@ -61,7 +61,7 @@ def ensure_dataset(name: str, home: Home | None = None, log: Callable[[str], Non
     return version
 
 
-def bring_bars(
+def fetch_missing_bars(
     spec: DatasetSpec, home: Home, *, wait: float = 5.0, log: Callable[[str], None] | None = None
 ) -> ForgeError | None:
     """Take what the store lacks of a dataset from the import folder and, if it is the timeframe that is traded, from
@@ -87,7 +87,7 @@ def bring_bars(
 def build_dataset(
     spec: DatasetSpec, store: BarStore, home: Home | None = None, failure: ForgeError | None = None
 ) -> DatasetVersion:
-    """Cut a dataset from the store and export it, whole or not at all, to ``<home>/datasets/<name>/<hash>/``.
+    """DatasetDraft a dataset from the store and export it, whole or not at all, to ``<home>/datasets/<name>/<hash>/``.
 
     If this very content was built before, its folder stays untouched and is returned. Raises as ``cut_dataset`` does.
     """
@@ -95,7 +95,7 @@ def build_dataset(
     return _export(cut_dataset(spec, store, home, failure), home)
 
 
-class Cut(NamedTuple):
+class DatasetDraft(NamedTuple):
     """A dataset as the store has it now, not yet exported: its manifest, bars by timeframe, and funding rates."""
 
     manifest: dict[str, Any]
@@ -108,8 +108,8 @@ class Cut(NamedTuple):
         return manifest_hash(self.manifest)
 
 
-def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeError | None = None) -> Cut:
-    """Cut a dataset from the store.
+def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeError | None = None) -> DatasetDraft:
+    """DatasetDraft a dataset from the store.
 
     Of each timeframe it has the bars that open and close within [start, end) and up to ``LEAD_IN`` bars before. Coarser
     timeframes are the store's own where these cover the period, else resampled from all execution bars before the end.
@@ -167,7 +167,7 @@ def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeEr
         manifest["funding"] = funding_entry(spec, store, rates)
     if instrument.kind == "future":
         manifest["rolls"] = _rolls(spec, exported, load_roll_dates(home))
-    return Cut(manifest, exported, rates)
+    return DatasetDraft(manifest, exported, rates)
 
 
 def _rolls(spec: DatasetSpec, bars: dict[str, pd.DataFrame], dates: RollDates) -> dict[str, Any]:
@@ -234,7 +234,8 @@ def _check_covered(
         there = f"those from {bars.index[0]} to {bars.index[-1]}" if len(bars) else "none of them"
         raise DataError(
             f"dataset {spec.name} needs {spec.symbol} {label} bars from {spec.start.date()} to {spec.end.date()}, "
-            f"and the store has {there}: {how_to_get(instrument, label, home)}" + (f" ({failure})" if failure else "")
+            f"and the store has {there}: {acquisition_hint(instrument, label, home)}"
+            + (f" ({failure})" if failure else "")
         )
 
 
@@ -247,7 +248,7 @@ def _describe_gaps(gaps: pd.DataFrame) -> dict[str, Any]:
     return {"count": len(listed), "missing": int(gaps["missing"].sum()), "list": listed}
 
 
-def _export(cut: Cut, home: Home) -> DatasetVersion:
+def _export(cut: DatasetDraft, home: Home) -> DatasetVersion:
     """Write a version into a folder beside its own and rename that, unless the version is there already."""
     name, version_hash = cut.manifest["name"], cut.content_hash
     folder = home.dataset(name)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from forge_core.errors import DataError, ForgeError
-from forge_core.market.datasets.build import Cut, cut_dataset
+from forge_core.market.datasets.build import DatasetDraft, cut_dataset
 from forge_core.market.datasets.versions import DatasetVersion, latest_version
 from forge_core.market.reference.catalog import DatasetSpec
 from forge_core.market.reference.instruments import get_instrument
@@ -50,7 +50,7 @@ def check_dataset(spec: DatasetSpec, store: BarStore, home: Home) -> DatasetChec
     return DatasetCheck(spec.name, "outdated" if outdated else "built", version.content_hash, text)
 
 
-def _cut(spec: DatasetSpec, store: BarStore, home: Home) -> tuple[Cut | None, str]:
+def _cut(spec: DatasetSpec, store: BarStore, home: Home) -> tuple[DatasetDraft | None, str]:
     try:
         return cut_dataset(spec, store, home), ""
     except DataError as error:
@@ -63,7 +63,7 @@ def _read_back(version: DatasetVersion) -> None:
     version.funding()
 
 
-def _gaps(dataset: Cut | DatasetVersion) -> str:
+def _gaps(dataset: DatasetDraft | DatasetVersion) -> str:
     """Return how many bars of the timeframe that is traded are missing."""
     entries: dict[str, Any] = dataset.manifest["timeframes"]
     execution = min(entries.values(), key=lambda entry: -entry["rows"])

@@ -19,7 +19,7 @@ from forge_core.market.importing.formats import Contents, Format, ReadOptions, g
 from forge_core.market.importing.formats.names import FileName, name_of_file
 from forge_core.market.importing.formats.source_file import SourceFile, open_source_file
 from forge_core.market.importing.plausibility import trusted_checks
-from forge_core.market.importing.staging import BarSpool, workspace
+from forge_core.market.importing.staging import BarStaging, workspace
 from forge_core.market.reference.instruments import Instrument, get_instrument, load_instruments
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.store.bar_store import BarStore
@@ -128,12 +128,12 @@ class CheckedFile:
 
 @dataclass(frozen=True)
 class _Ready:
-    """A file that was checked and waits in the workspace: its bars as a spool, or its rates."""
+    """A file that was checked and is staged: its bars in a file, or its rates."""
 
     path: Path
     identity: Identity
     checker: BarChecker | None
-    held: BarSpool | pd.Series
+    held: BarStaging | pd.Series
 
     def store(self, store: BarStore, *, revise: bool) -> ImportReport:
         symbol, origin = self.identity.symbol, _origin(self.path)
@@ -336,16 +336,16 @@ def _check(path: Path, folder: Path, options: ImportOptions) -> _Ready:
         instrument: Instrument = get_instrument(identity.symbol)
         timeframe = Timeframe.parse(identity.timeframe) if identity.timeframe else None
         checker = BarChecker(instrument, timeframe, source=source, trust=options.trust)
-        with BarSpool(folder / "bars.parquet") as spool:
+        with BarStaging(folder / "bars.parquet") as staging:
             for bars in _normalized(known, file, options, options.timezone or contents.timezone, source):
                 checked = checker.check(bars)
                 if len(checked):
-                    spool.write(checked)
+                    staging.write(checked)
         checker.finish()
         pa.default_memory_pool().release_unused()  # what reading took is not kept while the store works
-        if not spool.rows:
+        if not staging.rows:
             raise DataError(f"{source}: its only bar has not closed yet; import it later")
-        return _Ready(path, identity, checker, spool)
+        return _Ready(path, identity, checker, staging)
 
 
 def _normalized(

@@ -63,7 +63,7 @@ def _remove_if_left(path: Path) -> None:
         return
 
 
-class BarSpool:
+class BarStaging:
     """Bars written to a Parquet file piece by piece; readable once the ``with`` block has ended."""
 
     def __init__(self, path: Path) -> None:

@@ -16,7 +16,7 @@ from forge_core.errors import DataError
 from forge_core.market.bars.funding import MAX_INTERVAL, funding_holes
 from forge_core.market.bars.model import BAR_COLUMNS, find_gaps, resample_bars, validate_bars
 from forge_core.market.quality.findings import Finding, Severity, suspicious_stretches
-from forge_core.market.quality.gap_causes import Gap, Reason, Witness, explain_gaps
+from forge_core.market.quality.gap_causes import Gap, Reason, ReferenceSeries, explain_gaps
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
@@ -73,7 +73,7 @@ def _check_symbol(symbol: str, store: BarStore, coverage: pd.DataFrame) -> Itera
     finer: list[pd.DataFrame] = []
     for name in series["timeframe"]:
         label, bars = Timeframe.parse(name), store.read(symbol, name)
-        witnesses = list(_witnesses(symbol, label, instrument, coverage))
+        witnesses = list(_reference_series(symbol, label, instrument, coverage))
         gaps = explain_gaps(find_gaps(bars, label, instrument.session), bars, label, instrument, witnesses, store)
         findings = [
             *_unsound(bars, symbol, label, instrument),
@@ -99,7 +99,9 @@ def _check_symbol(symbol: str, store: BarStore, coverage: pd.DataFrame) -> Itera
         yield from _funding(symbol, store, series["first"].min(), series["last"].max())
 
 
-def _witnesses(symbol: str, timeframe: Timeframe, instrument: Instrument, coverage: pd.DataFrame) -> Iterator[Witness]:
+def _reference_series(
+    symbol: str, timeframe: Timeframe, instrument: Instrument, coverage: pd.DataFrame
+) -> Iterator[ReferenceSeries]:
     """Yield the series that can tell whether the market traded: the symbol's own, and others of its exchange."""
     rows: list[dict[str, Any]] = coverage.to_dict("records")  # type: ignore[assignment]  # keys are column names
     for row in rows:
@@ -111,7 +113,7 @@ def _witnesses(symbol: str, timeframe: Timeframe, instrument: Instrument, covera
             same_exchange = (other.kind, other.source) == (instrument.kind, instrument.source)
             if label != timeframe or not instrument.trades_always or not same_exchange:
                 continue
-        yield Witness(row["symbol"], label, row["first"], row["last"], own=own)
+        yield ReferenceSeries(row["symbol"], label, row["first"], row["last"], own=own)
 
 
 def _namesakes(

@@ -38,7 +38,7 @@ class Gap:
         return f"from {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} ({self.missing}{seen})"
 
 
-class Witness(NamedTuple):
+class ReferenceSeries(NamedTuple):
     """A series of the store that covers [first, last]: another timeframe of the symbol (``own``), or another symbol."""
 
     symbol: str
@@ -58,7 +58,7 @@ def explain_gaps(
     bars: pd.DataFrame,
     timeframe: Timeframe,
     instrument: Instrument,
-    witnesses: Sequence[Witness],
+    witnesses: Sequence[ReferenceSeries],
     store: BarStore,
 ) -> list[Gap]:
     """Return the gaps that ``find_gaps`` found in ``bars``, each with its reason."""
@@ -75,8 +75,8 @@ def explain_gaps(
 
 
 def _by_witness(
-    start: pd.Timestamp, end: pd.Timestamp, missing: int, witnesses: Sequence[Witness], store: BarStore
-) -> tuple[Reason, Witness | None]:
+    start: pd.Timestamp, end: pd.Timestamp, missing: int, witnesses: Sequence[ReferenceSeries], store: BarStore
+) -> tuple[Reason, ReferenceSeries | None]:
     """Return what other series say: they must cover the gap, and have room for a whole bar in it.
 
     Another symbol's market may have stopped a little later: it must have most of the bars to speak of a hole.

@@ -109,9 +109,9 @@ class Lacking:
         since = self._request.recheck
         if since is None:
             return []
-        taken = {name for name, checksum in self._request.taken.items() if checksum}
+        ingested = {name for name, checksum in self._request.ingested.items() if checksum}
         periods = [p for month in months_between(since, self._today) for p in (month, *month.days)]
-        return [period for period in periods if period.after > since and self.name_of(period) in taken]
+        return [period for period in periods if period.after > since and self.name_of(period) in ingested]
 
     def instead(self, parts: Parts) -> list[Period]:
         """Return which other files may hold what was asked for and is not there.
@@ -137,12 +137,12 @@ class Lacking:
 
     def checksum(self, period: Period) -> str:
         """Return the checksum that the file of a period was taken with, '' if it was not taken."""
-        return self._request.taken.get(self.name_of(period), "")
+        return self._request.ingested.get(self.name_of(period), "")
 
     @property
-    def any_taken(self) -> bool:
+    def any_ingested(self) -> bool:
         """Whether any file was ever taken: the archive then has the symbol."""
-        return any(self._request.taken.values())
+        return any(self._request.ingested.values())
 
     def outcome(self, parts: Parts) -> dict[str, str]:
         """Return what to note as taken: what was found, and the months from before there was anything.
@@ -164,7 +164,7 @@ class Lacking:
         return [day for day in month.days if day.after <= self._today and self._expected(day) > 0]
 
     def _known(self, period: Period) -> bool:
-        checksum = self._request.taken.get(self.name_of(period))
+        checksum = self._request.ingested.get(self.name_of(period))
         return checksum == "" or (checksum is not None and self._stored(period) > 0)
 
     def _stored(self, period: Period) -> int:

@@ -31,7 +31,7 @@ Span = tuple[pd.Timestamp, pd.Timestamp]
 class Request:
     """The bars wanted of one timeframe: those that open at or after ``start`` and close by ``end``, and by ``now``.
 
-    ``stored`` holds the open times (microseconds, ascending) of those that the store has. ``taken`` names the parts
+    ``stored`` holds the open times (microseconds, ascending) of those that the store has. ``ingested`` names the parts
     (files) that were taken from this source before, each with its checksum, or with '' for one it does not have.
     Parts that end after ``recheck`` are asked again whether the source has revised them.
     """
@@ -41,7 +41,7 @@ class Request:
     end: pd.Timestamp
     now: pd.Timestamp
     stored: NDArray[np.int64]
-    taken: Mapping[str, str] = field(default_factory=dict)
+    ingested: Mapping[str, str] = field(default_factory=dict)
     recheck: pd.Timestamp | None = None
 
     def lacking_ends(self) -> list[Span]:

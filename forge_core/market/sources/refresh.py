@@ -107,7 +107,7 @@ def refresh_bars(
     return reports
 
 
-def how_to_get(instrument: Instrument, timeframe: str, home: Home) -> str:
+def acquisition_hint(instrument: Instrument, timeframe: str, home: Home) -> str:
     """Return what the user can do to get bars that the store and the symbol's source lack."""
     command = f"forge import FILE --symbol {instrument.symbol} --timeframe {timeframe}"
     if instrument.source == FILES:
@@ -166,12 +166,15 @@ def _requests(source: Source, name: str, instrument: Instrument, wish: _Wish, st
     requests = {}
     for label in _labels(source, symbol, wish, store):
         start, end = _period(symbol, label, wish, store) if source.on_demand else (_BEGINNING, _FAR)
-        stored, taken = store.open_times(symbol, label, start, end), store.taken(symbol, label, name)
-        requests[label] = Request(Timeframe.parse(label), start, end, wish.now, stored, taken, recheck)
+        stored, ingested = store.open_times(symbol, label, start, end), store.ingested_files(symbol, label, name)
+        requests[label] = Request(Timeframe.parse(label), start, end, wish.now, stored, ingested, recheck)
     if requests and isinstance(source, FundingSource) and instrument.kind == "perpetual":
         start, end = min(r.start for r in requests.values()), max(r.end for r in requests.values())
-        paid, taken = microseconds(store.funding(symbol, start, end).index), store.taken(symbol, FUNDING, name)
-        requests[FUNDING] = Request(_FUNDING_INTERVAL, start, end, wish.now, paid, taken, recheck)
+        paid, ingested = (
+            microseconds(store.funding(symbol, start, end).index),
+            store.ingested_files(symbol, FUNDING, name),
+        )
+        requests[FUNDING] = Request(_FUNDING_INTERVAL, start, end, wish.now, paid, ingested, recheck)
     return requests
 
 
@@ -227,7 +230,7 @@ def _keep(brought: list[_Brought], source: str, symbol: str, store: BarStore, lo
                 upsert = partial(store.upsert, symbol, series, fetched.bars, revise=fetched.revision)
             if offered:
                 reports.append(upsert(source=fetched.origin))
-            store.note_taken(symbol, series, source, fetched.parts)
+            store.record_ingested(symbol, series, source, fetched.parts)
     for report in reports:
         log(str(report))
     for _, fetched in brought:

@@ -18,14 +18,14 @@ from forge_core.errors import DataError
 from forge_core.market.bars.funding import checked_rates
 from forge_core.market.bars.model import BAR_COLUMNS, validate_bars
 from forge_core.market.reference.timeframes import Timeframe
-from forge_core.market.store.upsert import BARS, FUNDING, Table, UpsertReport, merge_offered
+from forge_core.market.store.upsert import BARS, FUNDING, Table, UpsertReport, merge_incoming
 from forge_core.paths import safe_name
 
 _COLUMNS = ", ".join(BAR_COLUMNS)
 _SCHEMA = f"""
 {BARS.schema}
 {FUNDING.schema}
-CREATE TABLE IF NOT EXISTS taken ( -- the files that a source's bars came in, so that none is asked for twice
+CREATE TABLE IF NOT EXISTS ingested_files ( -- the files that a source's bars came in, so that none is requested twice
     symbol VARCHAR NOT NULL,
     series VARCHAR NOT NULL, -- a timeframe, or 'funding'
     source VARCHAR NOT NULL,
@@ -62,6 +62,7 @@ class BarStore:
             try:
                 self._connection = duckdb.connect(str(self.path), config=_SETTINGS)
                 self._connection.execute("SET enable_progress_bar = false")
+                self._rename_old_table()
                 self._connection.execute(_SCHEMA)
                 return self
             except duckdb.Error as error:
@@ -117,8 +118,8 @@ class BarStore:
         label = Timeframe.parse(timeframe).label
         validate_bars(bars, symbol=symbol, timeframe=label, instrument=None)
         times = pd.DatetimeIndex(bars.index).tz_localize(None).to_numpy()
-        offered = pa.table({"timestamp": times, **{name: bars[name].to_numpy() for name in BAR_COLUMNS}})
-        return self._merge(BARS, {"symbol": symbol, "timeframe": label}, offered, source, revise)
+        incoming = pa.table({"timestamp": times, **{name: bars[name].to_numpy() for name in BAR_COLUMNS}})
+        return self._merge(BARS, {"symbol": symbol, "timeframe": label}, incoming, source, revise)
 
     def upsert_file(
         self, symbol: str, timeframe: str, path: Path, *, source: str, revise: bool = False
@@ -135,8 +136,8 @@ class BarStore:
         """
         rates = checked_rates(rates, symbol=symbol)
         times = pd.DatetimeIndex(rates.index).tz_localize(None).to_numpy()
-        offered = pa.table({"timestamp": times, "rate": rates.to_numpy(np.float64)})
-        return self._merge(FUNDING, {"symbol": symbol}, offered, source, revise)
+        incoming = pa.table({"timestamp": times, "rate": rates.to_numpy(np.float64)})
+        return self._merge(FUNDING, {"symbol": symbol}, incoming, source, revise)
 
     def funding(self, symbol: str, start: datetime | None = None, end: datetime | None = None) -> pd.Series:
         """Return the funding rates paid in [start, end), oldest first, as a Series named ``rate``; it may be empty."""
@@ -206,22 +207,22 @@ class BarStore:
         with self._connected() as connection:
             return np.asarray(connection.execute(query, parameters).fetchnumpy()["time"], dtype=np.int64)
 
-    def taken(self, symbol: str, series: str, source: str) -> dict[str, str]:
-        """Return the parts (files) taken from ``source`` so far and their checksums, '' for a part it does not have.
+    def ingested_files(self, symbol: str, series: str, source: str) -> dict[str, str]:
+        """Return the parts (files) ingested from ``source`` and their checksums, '' for a part it does not have.
 
         ``series`` is a timeframe or ``funding``.
         """
-        query = "SELECT part, checksum FROM taken WHERE symbol = ? AND series = ? AND source = ?"
+        query = "SELECT part, checksum FROM ingested_files WHERE symbol = ? AND series = ? AND source = ?"
         with self._connected() as connection:
             return dict(connection.execute(query, [symbol, series, source]).fetchall())
 
-    def note_taken(self, symbol: str, series: str, source: str, parts: Mapping[str, str]) -> None:
-        """Note what ``taken`` returns; called once what was in the parts is stored."""
+    def record_ingested(self, symbol: str, series: str, source: str, parts: Mapping[str, str]) -> None:
+        """Record parts that ``ingested_files`` returns; call it once their rows are stored."""
         if not parts:
             return
         rows = [(symbol, series, source, part, checksum) for part, checksum in parts.items()]
         with self.transaction(), self._connected() as connection:
-            connection.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO ingested_files VALUES (?, ?, ?, ?, ?)", rows)
 
     def coverage(self) -> pd.DataFrame:
         """Return a row per symbol and timeframe: symbol, timeframe, bars, first, last (open times), sources."""
@@ -247,6 +248,13 @@ class BarStore:
         except duckdb.Error as error:
             raise self._damaged(error) from error
 
+    def _rename_old_table(self) -> None:
+        """Rename the table of ingested files in a store written before 0.2."""
+        with self._connected() as connection:
+            tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            if "taken" in tables and "ingested_files" not in tables:
+                connection.execute("ALTER TABLE taken RENAME TO ingested_files")
+
     def _damaged(self, error: duckdb.Error) -> DataError:
         if any(sign in str(error) for sign in _FULL):
             return DataError(
@@ -258,20 +266,20 @@ class BarStore:
         )
 
     def _merge(
-        self, table: Table, key: dict[str, str], offered: pa.Table | Path, source: str, revise: bool
+        self, table: Table, key: dict[str, str], incoming: pa.Table | Path, source: str, revise: bool
     ) -> UpsertReport:
         safe_name(key["symbol"], "symbol")
         with self.transaction(), self._connected() as connection:
-            if isinstance(offered, Path):
-                relation = connection.read_parquet(str(offered))
-                relation.create_view("offered", replace=True)
+            if isinstance(incoming, Path):
+                relation = connection.read_parquet(str(incoming))
+                relation.create_view("incoming", replace=True)
             else:
-                connection.register("offered", offered)
+                connection.register("incoming", incoming)
             try:
-                return merge_offered(connection, table, key, source, revise=revise)
+                return merge_incoming(connection, table, key, source, revise=revise)
             finally:
                 with suppress(duckdb.Error):
-                    connection.execute("DROP VIEW IF EXISTS offered")
+                    connection.execute("DROP VIEW IF EXISTS incoming")
 
 
 def _series(symbol: str, timeframe: str) -> dict[str, str]:

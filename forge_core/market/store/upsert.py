@@ -18,7 +18,7 @@ class Table:
     """A table of the store: what identifies one series in it, and its values at each timestamp.
 
     It has no index: that of ten million bars takes more memory than the bars. The store alone writes to it, and keeps
-    a timestamp from standing twice in a series by joining what it is offered with what it has.
+    a timestamp from standing twice in a series by joining what it is incoming with what it has.
     """
 
     name: str
@@ -45,16 +45,16 @@ FUNDING = Table("funding", "funding_revisions", ("symbol",), ("rate",))
 
 @dataclass(frozen=True)
 class Conflict:
-    """A bar (or rate) that the store has with other values than were offered, in the order of the table's columns."""
+    """A bar (or rate) that the store has with other values than were incoming, in the order of the table's columns."""
 
     timestamp: pd.Timestamp
     stored: tuple[float, ...]
-    offered: tuple[float, ...]
+    incoming: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class UpsertReport:
-    """What became of the bars (or rates) offered to the store, in rows; ``examples`` holds the first few that differ.
+    """What became of the bars (or rates) incoming to the store, in rows; ``examples`` holds the first few that differ.
 
     ``timeframe`` is ``funding`` for rates. ``conflicts`` differ and were left as stored, ``revised`` were replaced.
     """
@@ -77,26 +77,28 @@ class UpsertReport:
                 if self.revised
                 else f"{self.conflicts} differ from the stored ones, which stay"
             )
-            text += f", {done} (first at {first.timestamp}: stored {first.stored}, offered {first.offered})"
+            text += f", {done} (first at {first.timestamp}: stored {first.stored}, incoming {first.incoming})"
         return text
 
 
-def merge_offered(
+def merge_incoming(
     connection: duckdb.DuckDBPyConnection, table: Table, key: Mapping[str, str], source: str, *, revise: bool
 ) -> UpsertReport:
-    """Merge the relation ``offered`` (a timestamp once each, and the values) into the series ``key`` of ``table``.
+    """Merge the relation ``incoming`` (a timestamp once each, and the values) into the series ``key`` of ``table``.
 
     Rows that the series lacks are added. Those it has with other values stay, or with ``revise`` are replaced, and what
     they were is put on record. To be run inside a transaction.
     """
     series = " AND ".join(f"{name} = ${name}" for name in table.keys)
-    rows, first, last = connection.execute("SELECT count(*), min(timestamp), max(timestamp) FROM offered").fetchall()[0]
+    rows, first, last = connection.execute("SELECT count(*), min(timestamp), max(timestamp) FROM incoming").fetchall()[
+        0
+    ]
     stored = f"(SELECT * FROM {table.name} WHERE {series} AND timestamp BETWEEN $first AND $last)"
     given = {**key, "first": first, "last": last}
     differs = " OR ".join(
         f"abs(b.{c} - o.{c}) > {_TOLERANCE} * greatest(abs(b.{c}), abs(o.{c}))" for c in table.columns
     )
-    matched = f"FROM offered o JOIN {stored} b USING (timestamp)"
+    matched = f"FROM incoming o JOIN {stored} b USING (timestamp)"
     known, different = connection.execute(
         f"SELECT count(*), count(*) FILTER (WHERE {differs}) {matched}", given
     ).fetchall()[0]
@@ -114,7 +116,7 @@ def merge_offered(
         names, values = ", ".join(f"${name}" for name in table.keys), ", ".join(table.columns)
         connection.execute(
             f"INSERT INTO {table.name} SELECT {names}, timestamp, {values}, $source "
-            f"FROM offered o ANTI JOIN {stored} b USING (timestamp) ORDER BY timestamp",
+            f"FROM incoming o ANTI JOIN {stored} b USING (timestamp) ORDER BY timestamp",
             {**given, "source": source},
         )
     return UpsertReport(
@@ -136,7 +138,7 @@ def _replace(
     changed: str,
     series: str,
 ) -> None:
-    """Put on record what is in the rows ``changed``, and give them the offered values."""
+    """Put on record what is in the rows ``changed``, and give them the incoming values."""
     values = ", ".join(f"o.{column}" for column in table.columns)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE revising AS SELECT timestamp, {values} {changed}", dict(given))
     connection.execute(

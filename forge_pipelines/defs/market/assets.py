@@ -10,11 +10,11 @@ from pydantic import Field
 from forge_core.errors import DataError, ForgeError
 from forge_core.files import canonical_json, content_hash
 from forge_core.market.bars.model import BAR_COLUMNS, bars_hash, find_gaps
-from forge_core.market.datasets.build import DatasetVersion, bring_bars, build_dataset
+from forge_core.market.datasets.build import DatasetVersion, build_dataset, fetch_missing_bars
 from forge_core.market.reference.catalog import get_dataset_spec, load_catalog
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
-from forge_core.market.sources.refresh import how_to_get, refresh_bars
+from forge_core.market.sources.refresh import acquisition_hint, refresh_bars
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from forge_core.plotting.png import price_png
@@ -107,7 +107,7 @@ def regime_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     home = Home.current()
     with user_errors():
         spec = get_dataset_spec(context.partition_key)
-        failure = bring_bars(spec, home, wait=STORE_WAIT, log=context.log.info)
+        failure = fetch_missing_bars(spec, home, wait=STORE_WAIT, log=context.log.info)
         with open_store(home) as store:
             version = build_dataset(spec, store, home, failure)
             record(context, [raw_materialization(get_instrument(spec.symbol), store, home)])
@@ -129,7 +129,7 @@ def raw_materialization(instrument: Instrument, store: BarStore, home: Home) -> 
     stored = coverage[coverage["symbol"] == symbol].drop(columns="symbol").set_index("timeframe")
     if stored.empty:
         execution = next((spec.timeframes[0] for spec in load_catalog().values() if spec.symbol == symbol), "1d")
-        raise DataError(f"there are no bars of {symbol}: {how_to_get(instrument, execution, home)}")
+        raise DataError(f"there are no bars of {symbol}: {acquisition_hint(instrument, execution, home)}")
     funding = store.funding(symbol)
     # Stored bars change by being added or, on record, revised.
     held = [

@@ -121,7 +121,7 @@ class BinanceSource:
 
     def _check_found(self, parts: Parts, lacking: Lacking, series: str) -> None:
         """Raise DataError if the archive has none of what should long be there: the name or the address is wrong."""
-        if any(parts.values()) or lacking.any_taken or not any(lacking.settled(period) for period in parts):
+        if any(parts.values()) or lacking.any_ingested or not any(lacking.settled(period) for period in parts):
             return
         raise DataError(
             f"{self.instrument.symbol} {series}: {self.url} has none of the {len(parts)} files asked for of "

@@ -21,11 +21,11 @@ def take_files(symbol: str, home: Home, failures: list[ForgeError], log: Log) ->
     if not files:
         return []
     with BarStore(home.store) as store:
-        taken = store.taken(symbol, FILES, FILES)
+        ingested = store.ingested_files(symbol, FILES, FILES)
     reports: list[UpsertReport] = []
     for path in files:
         seen = stamp(path)
-        if taken.get(path.name) == seen or not _is_of(symbol, path):
+        if ingested.get(path.name) == seen or not _is_of(symbol, path):
             continue
         try:
             (report,) = import_files([path], symbol, home=home)
@@ -33,7 +33,7 @@ def take_files(symbol: str, home: Home, failures: list[ForgeError], log: Log) ->
             failures.append(error if path.name in str(error) else DataError(f"{path.name}: {error}"))
             continue
         with BarStore(home.store) as store:
-            store.note_taken(symbol, FILES, FILES, {path.name: seen})
+            store.record_ingested(symbol, FILES, FILES, {path.name: seen})
         log(f"{report} ({report.told})")
         reports.append(report.stored)
     return reports

@@ -33,7 +33,7 @@ class SampleSource:
         if timeframe not in self.timeframes():
             raise DataError(unknown("bars of the sample:", f"{symbol} {timeframe}", [f"{s} 1d" for s in self.modules]))
         module, release = self.modules[symbol], version("arch")
-        if request.stored.size and request.taken.get(module) == release:
+        if request.stored.size and request.ingested.get(module) == release:
             return
         origin = f"{module} of arch {release}"
         bars = normalize_bars(import_module(module).load(), source=origin)
