@@ -13,6 +13,7 @@ STUDY ?= $(or $(FORGE_STUDY),quickstart)
 PYTEST := $(BIN)/python -m pytest
 
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
+export DAGSTER_HOME ?= $(CURDIR)
 
 .PHONY: help setup evolve prove ui test test-extras test-long test-faults lint audit docs bench bench-check constraints clean
 
@@ -80,6 +81,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@grep -q $(MODULE) $(BIN)/activate || printf '\n%s\nexport %s\n' "$$ACTIVATE_NOTE" '$(ACTIVATE)=$(MODULE)' >> $(BIN)/activate
 	@grep -q $(MODULE) $(BIN)/activate.fish || printf '\n%s\nset -gx %s\n' "$$ACTIVATE_NOTE" '$(ACTIVATE) $(MODULE)' >> $(BIN)/activate.fish
 	@grep -q $(MODULE) $(BIN)/activate.csh || printf '\n%s\nsetenv %s\n' "$$ACTIVATE_NOTE" '$(ACTIVATE) $(MODULE)' >> $(BIN)/activate.csh
+	@grep -q DAGSTER_HOME $(BIN)/activate || echo 'export DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)}"' >> $(BIN)/activate
+	@grep -q DAGSTER_HOME $(BIN)/activate.fish || echo 'set -q DAGSTER_HOME; or set -gx DAGSTER_HOME "$(CURDIR)"' >> $(BIN)/activate.fish
+	@grep -q DAGSTER_HOME $(BIN)/activate.csh || echo 'if (! $$?DAGSTER_HOME) setenv DAGSTER_HOME "$(CURDIR)"' >> $(BIN)/activate.csh
 	@touch $@
 
 $(VENV)/.compiled: $(VENV)/.installed

@@ -22,7 +22,8 @@ from forge_pipelines.defs.mass_test.jobs import mass_test
 from forge_pipelines.defs.runs.sensors import killed_runs
 from forge_pipelines.lib.console import console_logger
 from forge_pipelines.lib.executor import executor
-from forge_pipelines.lib.io_managers import json_io_manager
+from forge_pipelines.lib.io_managers import JsonOutputs
+from forge_pipelines.lib.resources import BarStoreResource
 
 defs = dg.Definitions(
     assets=[
@@ -47,7 +48,10 @@ defs = dg.Definitions(
     jobs=[evolve, prove, mass_test, refresh_ohlcv, build_datasets, build_features],
     schedules=[daily_refresh],
     sensors=[import_folder, follow_new_bars, killed_runs],
-    resources={"io_manager": json_io_manager},
+    resources={
+        "io_manager": JsonOutputs(folder=dg.EnvVar("FORGE_OUTPUTS").get_value("") or ""),
+        "store": BarStoreResource(),
+    },
     loggers={"console": console_logger},
     executor=executor,
 )

@@ -53,7 +53,7 @@ class Materialization:
     def _tags(self, context: Context) -> dict[str, str]:
         """Return the tags of the event, provenance included: the newest event of each input and its version."""
         tags = {VERSION_TAG: self.version, "dagster/data_version_is_user_provided": "true", **self.tags}
-        tags["dagster/code_version"] = context.run_id
+        tags["dagster/code_version"] = context.run.run_id
         keys = [dg.AssetKey(name) for name in self.inputs]
         newest = {
             record.asset_entry.asset_key: record.asset_entry for record in context.instance.get_asset_records(keys)

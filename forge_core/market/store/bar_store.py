@@ -55,6 +55,13 @@ class BarStore:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._in_transaction = False
 
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The open connection, for queries of other programs; raises DataError outside ``with``."""
+        if self._connection is None:
+            raise DataError(f"{self.path} is not open: use the store inside `with`")
+        return self._connection
+
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + self._wait

@@ -22,12 +22,13 @@ from forge_pipelines.defs.evolution.checks import study_evaluations
 from forge_pipelines.defs.evolution.pages import MANIFEST_TAG, champion_materialization, front_materialization
 from forge_pipelines.defs.evolution.recording import GenerationRecorder
 from forge_pipelines.defs.evolution.request import STUDY_TAG, EvolveConfig, Request, read_request
-from forge_pipelines.defs.market.assets import WRITES_STORE, dataset_materialization, open_store, raw_materialization
+from forge_pipelines.defs.market.assets import WRITES_STORE, dataset_materialization, raw_materialization
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.executor import RETRY
 from forge_pipelines.lib.materialization import record, recorded_tags, unrecorded
 from forge_pipelines.lib.partitions import generation_key
 from forge_pipelines.lib.processes import die_with_run, report_killed_runs
+from forge_pipelines.lib.resources import BarStoreResource
 from forge_pipelines.lib.study_lock import lock_study, unlock_study
 
 
@@ -46,7 +47,9 @@ class State(TypedDict):
     tags=WRITES_STORE,
     retry_policy=RETRY,
 )
-def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Output | dg.DynamicOutput]:
+def plan(
+    context: dg.OpExecutionContext, config: EvolveConfig, store: BarStoreResource
+) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the study, build the datasets it needs, and record them."""
     die_with_run()
     home = Home.current()
@@ -59,7 +62,7 @@ def plan(context: dg.OpExecutionContext, config: EvolveConfig) -> Iterator[dg.Ou
         context.instance.add_run_tags(context.run_id, {STUDY_TAG: spec.name})
         document = plan_study(spec, home, context.log.info)
         study = StudyPlan.read(document)
-        record_data(context, study)
+        record_data(context, study, store)
         pending = pending_epochs(context.instance, study, request)
     if pending:
         context.log.info(f"study {spec.name}: {len(pending)} of {spec.epochs} epochs to do, {spec.islands} islands")
@@ -185,15 +188,15 @@ def unroll(**upstream: Any) -> list[Any]:
     return states
 
 
-def record_data(context: dg.OpExecutionContext, study: StudyPlan) -> None:
+def record_data(context: dg.OpExecutionContext, study: StudyPlan, store: BarStoreResource) -> None:
     """Record the bars and datasets of a study in the versions that it was started with."""
     versions = {name: open_version(name, pinned["hash"]) for name, pinned in study.manifest["datasets"].items()}
     datasets = unrecorded(context.instance, map(dataset_materialization, versions.values()), versions_stay=True)
     if datasets:
         try:
-            with open_store(study.home) as store:
+            with store.open() as bars:
                 for symbol in sorted({versions[dataset.partition].symbol for dataset in datasets}):
-                    record(context, [raw_materialization(get_instrument(symbol), store, study.home)])
+                    record(context, [raw_materialization(get_instrument(symbol), bars, study.home)])
         except DataError as error:  # a study needs its datasets, not the store they were cut from
             context.log.warning(f"raw_ohlcv is not recorded: {error}")
     for dataset in datasets:

@@ -23,6 +23,7 @@ from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.materialization import Materialization, record
 from forge_pipelines.lib.metadata import Metadata, markdown_table, picture
 from forge_pipelines.lib.partitions import DATASETS, SYMBOL_OF_DATASET, SYMBOLS
+from forge_pipelines.lib.resources import BarStoreResource
 
 WRITES_STORE = {"forge/writes": "store"}
 REFRESHED_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
@@ -54,7 +55,9 @@ class RefreshConfig(dg.Config):
     metadata={"dagster/column_schema": BAR_SCHEMA},
     freshness_policy=REFRESHED_DAILY,
 )
-def raw_ohlcv(context: dg.AssetExecutionContext, config: RefreshConfig) -> dg.MaterializeResult:
+def raw_ohlcv(
+    context: dg.AssetExecutionContext, config: RefreshConfig, store: BarStoreResource
+) -> dg.MaterializeResult:
     """Bars of one symbol as its source gave them, in the DuckDB store.
 
     Takes what the store lacks: from new files in `data/import`, and from the symbol's source
@@ -67,10 +70,10 @@ def raw_ohlcv(context: dg.AssetExecutionContext, config: RefreshConfig) -> dg.Ma
         try:
             reports = refresh_bars(instrument, home, only=config.only, wait=STORE_WAIT, log=context.log.info)
         except ForgeError as error:
-            _record_what_came(context, instrument, home, error)
+            _record_what_came(context, instrument, home, store, error)
             raise
-        with open_store(home) as store:
-            return raw_materialization(instrument, store, home).result(
+        with store.open() as bars:
+            return raw_materialization(instrument, bars, home).result(
                 bars_added=sum(r.inserted for r in reports),
                 bars_that_differ=sum(r.conflicts for r in reports),
                 bars_revised=sum(r.revised for r in reports),
@@ -78,12 +81,12 @@ def raw_ohlcv(context: dg.AssetExecutionContext, config: RefreshConfig) -> dg.Ma
 
 
 def _record_what_came(
-    context: dg.AssetExecutionContext, instrument: Instrument, home: Home, failure: ForgeError
+    context: dg.AssetExecutionContext, instrument: Instrument, home: Home, store: BarStoreResource, failure: ForgeError
 ) -> None:
     """Log what a refresh that failed has stored all the same; raise DataError with what to do if there are no bars."""
-    with open_store(home) as store:
+    with store.open() as bars:
         try:
-            record(context, [raw_materialization(instrument, store, home)])
+            record(context, [raw_materialization(instrument, bars, home)])
         except DataError as error:
             raise DataError(f"{failure}; {error}") from failure
 
@@ -97,7 +100,7 @@ def _record_what_came(
     metadata={"dagster/column_schema": BAR_SCHEMA},
     automation_condition=CHANGED_UPSTREAM,
 )
-def regime_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def regime_dataset(context: dg.AssetExecutionContext, store: BarStoreResource) -> dg.MaterializeResult:
     """A named market regime (`datasets/catalog.yaml`): the bars of one symbol and period, one Parquet file a timeframe.
 
     Each version is named by the hash of its content and never changes; studies stay with the version they began with.
@@ -108,15 +111,10 @@ def regime_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     with user_errors():
         spec = get_dataset_spec(context.partition_key)
         failure = fetch_missing_bars(spec, home, wait=STORE_WAIT, log=context.log.info)
-        with open_store(home) as store:
-            version = build_dataset(spec, store, home, failure)
-            record(context, [raw_materialization(get_instrument(spec.symbol), store, home)])
+        with store.open() as bars:
+            version = build_dataset(spec, bars, home, failure)
+            record(context, [raw_materialization(get_instrument(spec.symbol), bars, home)])
     return dataset_materialization(version).result()
-
-
-def open_store(home: Home) -> BarStore:
-    """Open the store, waiting while another process has it."""
-    return BarStore(home.store, wait=STORE_WAIT)
 
 
 def raw_materialization(instrument: Instrument, store: BarStore, home: Home) -> Materialization:

@@ -9,11 +9,11 @@ from forge_core.errors import DataError
 from forge_core.market.bars.model import MIN_ROWS, validate_bars
 from forge_core.market.datasets.build import latest_version
 from forge_core.market.reference.instruments import get_instrument
-from forge_core.paths import Home
-from forge_pipelines.defs.market.assets import open_store, raw_ohlcv, regime_dataset
+from forge_pipelines.defs.market.assets import raw_ohlcv, regime_dataset
 from forge_pipelines.lib.asset_checks import check_result, checked_partitions, fault_of, requested
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.partitions import DATASETS
+from forge_pipelines.lib.resources import BarStoreResource
 
 _ORDER = "times rise, nothing is missing or infinite, low and high enclose open and close, and prices are allowed"
 
@@ -35,15 +35,15 @@ _DATASET_ENOUGH = dg.AssetCheckSpec(
 
 
 @dg.multi_asset_check(name="raw_ohlcv_checks", specs=[_RAW_SOUND])
-def raw_ohlcv_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+def raw_ohlcv_checks(context: dg.AssetCheckExecutionContext, store: BarStoreResource) -> Iterator[dg.AssetCheckResult]:
     """Read stored bars back and validate them."""
     faults = {}
-    with user_errors(), open_store(Home.current()) as store:
-        coverage = store.coverage()
+    with user_errors(), store.open() as bars:
+        coverage = bars.coverage()
         stored = list(zip(coverage["symbol"], coverage["timeframe"], strict=True))
         for symbol, label in stored:
             if symbol in checked_partitions(context, [name for name, _ in stored]):
-                faults[f"{symbol} {label}"] = fault_of(_validate, store.read(symbol, label), symbol, label)
+                faults[f"{symbol} {label}"] = fault_of(_validate, bars.read(symbol, label), symbol, label)
     yield check_result(_RAW_SOUND, faults)
 
 

@@ -7,10 +7,10 @@ import dagster as dg
 from forge_core.market.quality.checks import QualityReport, check_symbols
 from forge_core.market.quality.findings import Finding, Severity
 from forge_core.market.quality.page import coverage_png
-from forge_core.paths import Home
-from forge_pipelines.defs.market.assets import open_store, raw_ohlcv
+from forge_pipelines.defs.market.assets import raw_ohlcv
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.metadata import markdown_table, picture
+from forge_pipelines.lib.resources import BarStoreResource
 
 _SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
@@ -37,13 +37,13 @@ _KINDS = (
 
 
 @dg.multi_asset_check(name="raw_ohlcv_quality", specs=[_COMPLETE, _PLAUSIBLE], can_subset=True)
-def raw_ohlcv_quality(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+def raw_ohlcv_quality(context: dg.AssetCheckExecutionContext, store: BarStoreResource) -> Iterator[dg.AssetCheckResult]:
     """Look through the stored bars as `forge data check` does; its `--html` makes a page of all symbols."""
-    with user_errors(), open_store(Home.current()) as store:
-        stored = list(dict.fromkeys(store.coverage()["symbol"]))
+    with user_errors(), store.open() as bars:
+        stored = list(dict.fromkeys(bars.coverage()["symbol"]))
         run = context.op_execution_context
         asked = [run.partition_key] if run.has_partition_key else stored
-        reports = check_symbols(store, [symbol for symbol in asked if symbol in stored])
+        reports = check_symbols(bars, [symbol for symbol in asked if symbol in stored])
     for spec, kinds in _KINDS:
         if spec.key in context.selected_asset_check_keys:
             yield _result(spec, kinds, reports)

@@ -16,7 +16,7 @@ from forge_core.parallelism import worker_count
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.steps import check_results, finish_sweep, load_sweep, pending_tasks, plan_sweep, run_sweep_task
-from forge_pipelines.defs.market.assets import WRITES_STORE, open_store, raw_materialization
+from forge_pipelines.defs.market.assets import WRITES_STORE, raw_materialization
 from forge_pipelines.defs.mass_test.assets import (
     DEFAULT_SWEEP,
     SWEEP_TAG,
@@ -30,6 +30,7 @@ from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.executor import RETRY, executor
 from forge_pipelines.lib.materialization import record
 from forge_pipelines.lib.processes import die_with_run, report_killed_runs
+from forge_pipelines.lib.resources import BarStoreResource
 
 
 @dg.op(
@@ -37,7 +38,9 @@ from forge_pipelines.lib.processes import die_with_run, report_killed_runs
     tags=WRITES_STORE,
     retry_policy=RETRY,
 )
-def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[dg.Output | dg.DynamicOutput]:
+def plan_tests(
+    context: dg.OpExecutionContext, config: SweepConfig, store: BarStoreResource
+) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the sweep, take in its bars, and send each symbol and interval on its way."""
     die_with_run()
     home = Home.current()
@@ -46,7 +49,7 @@ def plan_tests(context: dg.OpExecutionContext, config: SweepConfig) -> Iterator[
         spec = load_sweep(config.sweep or context.run.tags[SWEEP_TAG])
         report_killed_runs(context.instance)
         plan = plan_sweep(spec, home, context.log)
-        log_bars(context, spec.symbols, home)
+        record_bars(context, spec.symbols, home, store)
         pending = pending_tasks(plan)
     series = f"{len(plan['tasks'])} series, {len(pending)} of them not complete yet"
     context.log.info(f"sweep {spec.name}: {plan['tests']:,} tests on {series}")
@@ -84,11 +87,11 @@ def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dic
     return report
 
 
-def log_bars(context: dg.OpExecutionContext, symbols: list[str], home: Home) -> None:
-    """Log the bars of ``symbols`` that the instance does not know as they are."""
-    with open_store(home) as store:
+def record_bars(context: dg.OpExecutionContext, symbols: list[str], home: Home, store: BarStoreResource) -> None:
+    """Record the bars of ``symbols`` as they are."""
+    with store.open() as bars:
         for symbol in symbols:
-            record(context, [raw_materialization(get_instrument(symbol), store, home)])
+            record(context, [raw_materialization(get_instrument(symbol), bars, home)])
 
 
 @dg.config_mapping
