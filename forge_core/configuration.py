@@ -87,7 +87,7 @@ def line_of(lines: dict[Location, int], location: Location) -> int | None:
 
 
 def validate_model(model: type[Model], value: Any, *, source: str, lines: dict[Location, int] | None = None) -> Model:
-    """Validate ``value`` as ``model``; raise ConfigError with a line per fault (file, line, key, value)."""
+    """Validate ``value`` as ``model``; raise ConfigError with one line per error (file, line, key, value)."""
     if not isinstance(value, dict):
         raise ConfigError(f"{source}: a mapping of keys is expected, got {_shown(value)}")
     if _depth_exceeds(value, MOST_DEPTH):

@@ -1,11 +1,11 @@
-"""The errors Forge raises for its user, each quoting what was wrong and saying what would be right."""
+"""Errors for the user: each message says what is wrong, which value was given, and how to fix it."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class ForgeError(ValueError):
-    """Base of every error that is the user's to mend; the CLI and Dagster show its message without a traceback."""
+    """Base of the errors that the user can fix; the CLI and Dagster show the message without a traceback."""
 
 
 class ConfigError(ForgeError):
@@ -17,11 +17,11 @@ class DataError(ForgeError):
 
 
 class PlayError(ForgeError):
-    """A Play does not make sense; the message names the line and suggests the nearest right word."""
+    """A Play is invalid; the message names the line and suggests the nearest known word."""
 
 
 class StudyError(ForgeError):
-    """A study cannot begin or go on as asked (changed manifest, running elsewhere, unknown name)."""
+    """A study cannot be started or resumed (changed manifest, running elsewhere, unknown name)."""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -32,7 +32,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:
-    """Compose the message for an unknown name: the word, its nearest neighbour, and all that is known."""
+    """Return the message for an unknown name: the word, its nearest neighbour, and the known names."""
     names = sorted(str(k) for k in known)
     listed = ", ".join(names[:40]) + (f", ... ({len(names)} in all)" if len(names) > 40 else "")
     return f"unknown {kind} {word!r}{suggest(word, names)}; known: {listed or 'none'}"

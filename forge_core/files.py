@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and content hashes."""
+"""Files that are written whole or not at all and carry a checksum, and content hashes."""
 
 import errno
 import hashlib
@@ -33,9 +33,9 @@ _PLACE = re.compile(rb"\x18\x0e" + _CHECKSUM + rb"\x18\x20([0-9a-f]{%d})\x00" % 
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
+    """Yield a temporary path in the same folder, which replaces ``path`` when the block ends without an error.
 
-    Durably, unless the file can be computed again and its reader notices when a power cut has damaged it. Raises
+    ``durable`` syncs it to disk first; False is for files that can be computed again and are checked when read. Raises
     DataError saying what to do when the disk is full or the folder cannot be written to.
     """
     try:
@@ -221,5 +221,5 @@ def content_hash(*parts: bytes | str, length: int = 16) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of ``value`` (sorted keys, no spaces) that hashes are taken of."""
+    """Return the canonical JSON text of ``value`` (sorted keys, no spaces), for hashes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Where Forge reads its project files and where it writes; every path in the code comes from here."""
+"""Paths of the project files that Forge reads and of the home folder that it writes to."""
 
 import os
 import re
@@ -11,9 +11,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 def safe_name(name: str, kind: str = "name") -> str:
-    """Return ``name`` if it can be a file, partition or SQL value as it stands, else raise ConfigError.
+    """Return ``name`` if it is safe as a file, partition or SQL value, else raise ConfigError.
 
-    Allowed: 1 to 100 of letters, digits, ``_``, ``-`` and ``.``, beginning with a letter or digit.
+    Allowed: 1 to 100 of letters, digits, ``_``, ``-`` and ``.``, starting with a letter or digit.
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise ConfigError(
@@ -33,13 +33,13 @@ def project_root() -> Path:
 
 @dataclass(frozen=True)
 class Home:
-    """The folder Forge writes to, by default ``data/`` of the project; ``FORGE_HOME`` moves it."""
+    """The folder that Forge writes to: ``FORGE_HOME``, by default ``data/`` of the project."""
 
     root: Path
 
     @classmethod
     def current(cls) -> "Home":
-        """Return the home that the environment names now."""
+        """Return the home that the environment names."""
         setting = os.environ.get("FORGE_HOME")
         return cls(Path(setting).expanduser().resolve() if setting else project_root() / "data")
 

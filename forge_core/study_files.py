@@ -1,4 +1,4 @@
-"""The YAML files in ``studies/``: what to evolve and what to sweep, told apart by what they declare."""
+"""The YAML files in ``studies/``: studies to evolve and sweeps, distinguished by the keys they declare."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ _OF_A_SWEEP = re.compile(r"^strategies\s*:", re.MULTILINE)  # a top-level key, e
 
 
 def study_files(kind: Kind) -> dict[str, Path]:
-    """Return the files of one kind by name, sorted; a sweep is what has ``strategies``."""
+    """Return the files of one kind by name, sorted; a sweep has the key ``strategies``."""
     files = sorted((project_root() / "studies").glob("*.yaml"))
     return {path.stem: path for path in files if _declares_a_sweep(path) == (kind == "sweep")}
 
@@ -33,7 +33,7 @@ def read_study_file(name_or_path: str | Path, kind: Kind) -> tuple[Path, Any, di
     """Read a file by its name in ``studies/``, or from a path that ends in ``.yaml``.
 
     Returns its path, its value (named after the file, if it has no name) and the line of each location in it. Raises
-    StudyError for a name or file that is not there, and ConfigError for text that is not YAML or another name in it.
+    StudyError for an unknown name or a missing file, ConfigError for invalid YAML or a name that is not the file's.
     """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):

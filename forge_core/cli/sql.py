@@ -1,4 +1,4 @@
-"""``forge sql``: one question in SQL about everything that Forge has written."""
+"""``forge sql``: one read-only SQL query over everything that Forge has written."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,12 +19,12 @@ def sql(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the rows to this file: .csv, .parquet or .json.")
     ] = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Show at most so many rows.")] = 50,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Show at most this many rows.")] = 50,
 ) -> None:
-    """Ask in SQL about bars, datasets, generations and mass tests. Nothing can be changed; times are UTC.
+    """Query bars, datasets, generations and mass tests in SQL, read-only. Times are UTC.
 
-    Safe while a run is writing: only `bars`, `funding` and their revisions open the store, and wait while it is written
-    to.
+    Safe while a run writes: only `bars`, `funding` and their revisions open the store, and wait while another process
+    writes to it.
 
     Example: `forge sql "SELECT symbol, timeframe, count(*) FROM bars GROUP BY ALL"`
     """
@@ -32,7 +32,7 @@ def sql(
     from forge_core.sql.query import describe_views, run_query
 
     if output is not None and output.suffix not in _SUFFIXES:
-        raise ConfigError(f"{output} has none of the suffixes {', '.join(_SUFFIXES)}, which say how to write it")
+        raise ConfigError(f"{output} has no known suffix; use one of {', '.join(_SUFFIXES)}")
     if query is None:
         described = [(view.name, view.description, ", ".join(_first(names))) for view, names in describe_views()]
         show_table(("view", "holds", "columns"), described)

@@ -1,1 +1,1 @@
-"""Asking what Forge has written, in SQL: views over bars, datasets, generations and mass tests, read-only."""
+"""Read-only SQL views over bars, datasets, generations and mass tests."""
