@@ -117,9 +117,10 @@ def export(
 
     Example: `forge study export quickstart --out front/`
     """
+    from forge_core.evidence.export import export_evidence
     from forge_core.evolution.steps import export_study
 
-    written = export_study(name, out)
+    written = [*export_study(name, out), *export_evidence(name, out)]
     say(f"{len(written)} files written to {out}")
 
 

@@ -194,7 +194,8 @@ def _progress(bench: Bench, task: Task, row: Mapping[str, Any], seconds: list[fl
         text += f" of {len(bench.windows)}: {len(row['days'])} days, {row['trades']} trades"
     result, pending = bench.luck(), bench.pending()
     if task.kind == "luck" and result is not None and result.stopped:
-        text += f"; {result.as_good} of {result.searches} as good: the luck test ends here, p = {result.p:.2f}"
+        ended = f"{result.as_good} of {result.searches} as good: the luck test ends early, p = {result.p:.2f}"
+        text += f"; {ended}" if task.number <= result.searches else "; the luck test was decided, so it does not count"
     left = len(pending) * sum(seconds) / len(seconds) / workers
     return f"{text}; {seconds[-1]:.1f} s, {len(pending)} left" + (f", about {_minutes(left)}" if pending else "")
 

@@ -9,6 +9,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from forge_core.evidence.export import export_evidence
 from forge_core.evidence.text import evidence_text, read_verdict
 from forge_core.evolution.steps import load_study, run_study
 from forge_core.paths import Home
@@ -67,6 +68,15 @@ def test_it_records_the_evidence_and_warns_on_the_champions_page(make) -> None:
         assert not again.get_asset_materialization_events()  # nothing that is not recorded
     assert evidence(workspace) == written
     assert evidence_text("tiny").startswith(document["sentence"])
+    exported = {path.name for path in export_evidence("tiny", workspace.root / "out")}
+    assert {
+        "verdict.txt",
+        "verdict.json",
+        "probes.csv",
+        "luck_test.csv",
+        "walk_forward.png",
+        "luck_test.png",
+    } <= exported
 
 
 def test_a_study_that_is_not_complete_is_refused(tmp_path, monkeypatch) -> None:
@@ -86,6 +96,7 @@ def test_without_evidence_the_luck_line_is_shown_and_what_to_run(make) -> None:
     assert "luck line of SP500_BEAR_2008: the best of" in text
     assert "make prove STUDY=tiny" in text
     assert read_verdict("tiny", Home.current()) is None
+    assert export_evidence("tiny", Home.current().root / "out") == []
 
 
 def killed_until_done(workspace: Workspace, kills: int, chance: random.Random) -> int:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
+from forge_core.evidence.export import luck_picture, walk_forward_picture
 from forge_core.evidence.subject import Subject
 from forge_core.evidence.tasks import Bench
 from forge_core.evidence.text import evidence_text
 from forge_core.files import read_table
-from forge_core.plotting.png import equity_png, histogram_png
 from forge_pipelines.lib.metadata import Metadata, figure, markdown_table, picture
 
 Document = Mapping[str, Any]
@@ -23,7 +22,6 @@ def luck_test_page(subject: Subject, document: Document) -> Metadata:
     if luck is None:
         return {"sentence": document["sentence"], "reason": "the study asks for no luck searches"}
     table = read_table(Bench(subject).folder / "luck_test.parquet").to_pandas()
-    scores = [value for value in luck["scores"] if value is not None]
     metadata: Metadata = {
         "sentence": document["sentence"],
         "p": luck["p"],
@@ -31,13 +29,7 @@ def luck_test_page(subject: Subject, document: Document) -> Metadata:
         "as_good": luck["as_good"],
         "stopped_early": luck["stopped"],
     }
-    if scores:
-        png = histogram_png(
-            scores,
-            marks={"the champion's search": document["score"]},
-            title=f"{document['study']}: the same search in markets without memory",
-            xlabel=document["score_is"],
-        )
+    if png := luck_picture(document):
         metadata["picture"] = picture(png, "scores of the luck searches")
     rows = [
         (int(row["search"]), figure(row["score"]), "yes" if row["as_good"] else "no", int(row["evaluated"]))
@@ -55,12 +47,8 @@ def walk_forward_page(subject: Subject, document: Document) -> Metadata:
     if walk is None:
         return {"sentence": document["sentence"], "reason": "the study asks for no walk-forward windows"}
     folder = Bench(subject).folder
-    days = read_table(folder / "walk_forward_days.parquet").to_pandas()
-    index = pd.DatetimeIndex(pd.to_datetime(days["date"]), tz="UTC")
-    curves = {
-        "champions of the windows": pd.Series((1.0 + days["return"]).cumprod().to_numpy(), index=index),
-        "Plays drawn at random": pd.Series((1.0 + days["random_return"]).cumprod().to_numpy(), index=index),
-    }
+    png = walk_forward_picture(document, folder)
+    assert png is not None  # there are windows
     windows = read_table(folder / "walk_forward.parquet").to_pylist()
     rows = [
         (
@@ -79,7 +67,7 @@ def walk_forward_page(subject: Subject, document: Document) -> Metadata:
         **{name: walk[name] for name in ("sharpe", "total_return", "p")},
         "sharpe_interval": "{:.2f} to {:.2f} (95 %, stationary bootstrap)".format(*walk["sharpe_interval"]),
         "efficiency": figure(walk["efficiency"]),
-        "picture": picture(equity_png(curves, title=document["study"], ylabel="equity, days not searched"), "equity"),
+        "picture": picture(png, "equity on days that were not searched"),
         "windows": markdown_table(columns, rows),
         "limits": _LIMITS,
     }
