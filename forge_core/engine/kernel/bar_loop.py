@@ -45,9 +45,9 @@ def _liquidation_price(side, entry, margin_price, maintenance):
 
 
 @compiled
-def _margin_call_price(side, entry, exposure, balance, maintenance, numerator, denominator):
+def _margin_call_price(side, entry, exposure, balance, maintenance, cfg):
     """Return the price, rounded to the tick like a stop, at which equity is ``maintenance`` money."""
-    return to_tick(entry + (maintenance - balance) / exposure, -side, numerator, denominator)
+    return to_tick(entry + (maintenance - balance) / exposure, -side, cfg)
 
 
 @compiled
@@ -108,7 +108,6 @@ def run_backtest(
     day_end = int32_at(bars[DAY_END], size)
     rolls = uint8_at(bars[ROLLS], size if bars[ROLLS] != 0 else 0)
     funding = float64_at(bars[FUNDING], size if bars[FUNDING] != 0 else 0)
-    volume = float64_at(bars[VOLUME], size)
     start = int(cfg[st.START])
     first_signal = int(cfg[st.FIRST_SIGNAL])
     multiplier = cfg[st.MULTIPLIER]
@@ -121,8 +120,6 @@ def run_backtest(
     roll_at_close = rolls.size > 0 and cfg[st.ROLL_MODE] == st.PREV_CLOSE
     rollover = cfg[st.ROLLOVER] != 0.0
     borrow = cfg[st.BORROW_PER_MICROSECOND]
-    tick_numerator, tick_denominator = cfg[st.TICK_NUMERATOR], cfg[st.TICK_DENOMINATOR]
-    volume_share = cfg[st.VOLUME_SHARE]
     watches_equity = cfg[st.WATCHES_EQUITY] != 0.0
     is_financed = borrow > 0.0 or funding.size > 0
     calm = rolls.size == 0 and funding.size == 0  # nothing happens to a held position from outside
@@ -256,20 +253,23 @@ def run_backtest(
                     extreme += shift
                 reach = target
                 if cfg[st.STOP_KIND] != st.NO_DISTANCE:
-                    stop = to_tick(stop, -opens, tick_numerator, tick_denominator)
+                    stop = to_tick(stop, -opens, cfg)
                 if cfg[st.TARGET_KIND] != st.NO_DISTANCE:
-                    target = to_tick(target, opens, tick_numerator, tick_denominator)
-                    reach = to_tick(target + opens * cfg[st.TARGET_BEYOND], opens, tick_numerator, tick_denominator)
-                trailing = trailing_level(
-                    opens, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
-                    tick_numerator, tick_denominator,
-                )  # fmt: skip
+                    target = to_tick(target, opens, cfg)
+                    reach = to_tick(target + opens * cfg[st.TARGET_BEYOND], opens, cfg)
+                trailing = -opens * np.inf
+                if trail_kind != st.NO_DISTANCE:
+                    trailing = trailing_level(
+                        opens, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, cfg
+                    )
                 if fresh:
-                    if tick_denominator != 0.0 and cfg[st.STOP_KIND] != st.NO_DISTANCE:
+                    if cfg[st.TICK_DENOMINATOR] != 0.0 and cfg[st.STOP_KIND] != st.NO_DISTANCE:
                         stop_distance = opens * (price - stop)
                     quantity = 0.0
                     if has_levels:
-                        capacity = volume_share * volume[i] if volume_share < np.inf else np.inf
+                        capacity = np.inf
+                        if cfg[st.VOLUME_SHARE] < np.inf:
+                            capacity = cfg[st.VOLUME_SHARE] * float64_at(bars[VOLUME], size)[i]
                         quantity, cut = position_size(balance, price, stop_distance, capacity, cfg)
                         capped += cut
                     if quantity == 0.0:
@@ -293,9 +293,8 @@ def run_backtest(
                     balance -= position[P_COMMISSION]
                     if watches_equity:
                         liquidation = _margin_call_price(
-                            side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY],
-                            tick_numerator, tick_denominator,
-                        )  # fmt: skip
+                            side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY], cfg
+                        )
                     tally[tl.TURNOVER] += quantity * multiplier * abs(entry)
 
             # 3. Inside the bar
@@ -351,9 +350,8 @@ def run_backtest(
                     if trail_kind != st.NO_DISTANCE and side * (best - extreme) > 0.0:
                         extreme = best
                         trailing = trailing_level(
-                            side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
-                            tick_numerator, tick_denominator,
-                        )  # fmt: skip
+                            side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, cfg
+                        )
 
         # 4. Close
         equity = balance
@@ -375,9 +373,8 @@ def run_backtest(
                 position[P_FINANCING] += charge
             if watches_equity and is_financed:
                 liquidation = _margin_call_price(
-                    side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY],
-                    tick_numerator, tick_denominator,
-                )  # fmt: skip
+                    side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY], cfg
+                )
             equity = balance + exposure * (close[i] - entry)
             if equity <= 0.0 or i == size - 1:
                 ended = True
@@ -465,19 +462,17 @@ def run_backtest(
                 signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest = hold(
                     plan_at, against, own_exit, bars_at, size, reached, limit, side, entry, exposure, balance,
                     floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
-                    tick_numerator, tick_denominator, charge, peak, peak_bar, max_drawdown, longest, position_at, day,
+                    cfg_at, charge, peak, peak_bar, max_drawdown, longest, position_at, day,
                     marks_at, curve_at,
                 )  # fmt: skip
                 if trail_kind != st.NO_DISTANCE:
                     trailing = trailing_level(
-                        side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
-                        tick_numerator, tick_denominator,
-                    )  # fmt: skip
+                        side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, cfg
+                    )
                 if watches_equity and charge > 0.0:
                     liquidation = _margin_call_price(
-                        side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY],
-                        tick_numerator, tick_denominator,
-                    )  # fmt: skip
+                        side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY], cfg
+                    )
                 exposed += i - reached
                 i -= 1
                 if not signal and i + 1 < limit:

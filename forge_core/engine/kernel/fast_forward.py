@@ -108,7 +108,7 @@ def _equities(lowest_close, highest_close, side, entry, exposure, balance):
 @compiled
 def hold(
     plan, against, own_exit, bars, size, i, limit, side, entry, exposure, balance, floor, ceiling, extreme,
-    trail_kind, trail, numerator, denominator, charge, peak, peak_bar, max_drawdown, longest, position, day, day_equity,
+    trail_kind, trail, settings, charge, peak, peak_bar, max_drawdown, longest, position, day, day_equity,
     equity_curve,
 ):  # fmt: skip
     """Carry a position over bars ``[i, limit)``, up to the first at which a rule is true or a level may be touched.
@@ -117,7 +117,7 @@ def hold(
     returned next, and the state at that bar's open. Over the bars before it steps 3 and 4 of the contract come to
     this: no level is touched, financing is charged, equity is marked. ``bars`` is the address of the columns'
     addresses, of ``size`` bars; ``position``, ``day_equity`` and ``equity_curve`` (where bar 0 would be) are addresses
-    too. ``numerator`` over ``denominator`` is the tick that a trailing stop is rounded to. ``day`` is the trade date of
+    too, and so is ``settings``. ``day`` is the trade date of
     the bar before. Without a curve (0) the best and the worst price of the trade are not kept either.
     """
     columns = int64_at(bars, BARS_SIZE)
@@ -131,13 +131,14 @@ def hold(
     marks = float64_at(day_equity, size)
     curve = float64_at(equity_curve, size)
     held = float64_at(position, POSITION_FLOATS)
+    cfg = float64_at(settings, st.SETTINGS_SIZE)
     trails = trail_kind != st.NO_DISTANCE
     skips = charge == 0.0 and equity_curve == 0  # over bars of which only the extremes are looked at
 
     lower = floor
     upper = ceiling
     if trails:
-        trailing = trailing_level(side, extreme, trail_kind, trail, numerator, denominator)
+        trailing = trailing_level(side, extreme, trail_kind, trail, cfg)
         if side > 0:
             lower = max(floor, trailing)
         else:
@@ -197,7 +198,7 @@ def hold(
                 return False, i, balance, extreme, peak, peak_bar, max_drawdown, longest
             if trails and side * (best - extreme) > 0.0:
                 extreme = best
-                trailing = trailing_level(side, extreme, trail_kind, trail, numerator, denominator)
+                trailing = trailing_level(side, extreme, trail_kind, trail, cfg)
                 if side > 0:
                     lower = max(floor, trailing)
                 else:

@@ -47,11 +47,12 @@ def distance(kind, value, price, atr_address, size, i):
 
 
 @compiled
-def to_tick(price, direction, numerator, denominator):
-    """Round a level to whole ticks, up (``direction`` +1) or down (-1); the tick is a fraction, 0 below: no rounding.
+def to_tick(price, direction, cfg):
+    """Round a level to whole ticks, up (``direction`` +1) or down (-1), unless levels are exact.
 
     A whole number of ticks is multiplied and divided once, which gives the float that bars have for that price.
     """
+    numerator, denominator = cfg[st.TICK_NUMERATOR], cfg[st.TICK_DENOMINATOR]
     if denominator == 0.0:
         return price
     ticks = price * (denominator / numerator) if numerator != 1.0 else price * denominator
@@ -60,12 +61,10 @@ def to_tick(price, direction, numerator, denominator):
 
 
 @compiled
-def trailing_level(side, extreme, kind, trail, numerator, denominator):
+def trailing_level(side, extreme, kind, trail, cfg):
     """Return the trailing stop for an ``extreme``; ``trail`` is a share of it (percent) or a distance in price."""
-    if kind == st.NO_DISTANCE:
-        return -side * np.inf
     distance_ = trail * abs(extreme) if kind == st.PERCENT else trail
-    return to_tick(extreme - side * distance_, -side, numerator, denominator)
+    return to_tick(extreme - side * distance_, -side, cfg)
 
 
 @compiled
