@@ -1,4 +1,4 @@
-"""One run at a time works on a study: it says so in a file, and what a killed run left behind is cleared."""
+"""Lock of a study: one run at a time evolves it, and the lock of a killed run is cleared."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from forge_pipelines.lib.processes import is_running, report_killed, run_process
 
 @dataclass(frozen=True)
 class Claim:
-    """Which run works on a study, and in which process (``started`` tells it from a later one of the same id)."""
+    """Run that evolves a study, and its process (``started`` distinguishes it from a later one of the same id)."""
 
     run_id: str
     process: int
@@ -22,10 +22,10 @@ class Claim:
 
 
 def lock_study(study: str, run_id: str, instance: dg.DagsterInstance) -> None:
-    """Let run ``run_id`` alone work on ``study``; called again by the same run it changes nothing.
+    """Let run ``run_id`` alone evolve ``study``; called again by the same run it changes nothing.
 
-    Raises StudyError naming the run and its process while another run works on it. A run that was killed cannot say
-    that it failed: if it left its claim behind, ``instance`` hears so here.
+    Raises StudyError with the run and its process while another run evolves it. A run that was killed cannot report
+    that it failed: if its lock is left, it is reported to ``instance`` here.
     """
     path = _path(study)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def lock_study(study: str, run_id: str, instance: dg.DagsterInstance) -> None:
 
 
 def unlock_study(study: str, run_id: str) -> None:
-    """Give the claim of ``run_id`` on ``study`` back; another run's claim stays."""
+    """Release the lock of ``run_id`` on ``study``; another run's lock stays."""
     path = _path(study)
     with FileLock(path.with_suffix(".lock"), timeout=30):
         claim = _read(path)
@@ -47,7 +47,7 @@ def unlock_study(study: str, run_id: str) -> None:
 
 
 def _path(study: str) -> Path:
-    folder = Home.current().study(study)  # that folder is moved away when the study is reset; a claim has to stay
+    folder = Home.current().study(study)  # that folder is moved when the study is reset; the lock has to stay
     return folder.parent / ".claims" / f"{folder.name}.json"
 
 

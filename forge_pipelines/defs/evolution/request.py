@@ -16,8 +16,8 @@ from forge_core.paths import Home
 from forge_pipelines.lib.partitions import parse_generation_key
 
 STUDY_TAG = "forge/study"
-"""The run tag that names the study. The job sets it from ``FORGE_STUDY`` of whoever starts the run, so that a step on
-another machine evolves the same study."""
+"""The run tag that names the study. The job sets it from ``FORGE_STUDY`` of the process that starts the run, so that a
+step on another machine evolves the same study."""
 
 
 class EvolveConfig(dg.Config):

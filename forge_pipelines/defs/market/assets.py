@@ -60,7 +60,7 @@ def raw_ohlcv(
 ) -> dg.MaterializeResult:
     """Bars of one symbol as its source gave them, in the DuckDB store.
 
-    Takes what the store lacks: from new files in `data/import`, and from the symbol's source
+    Imports what the store does not have: from new files in `data/import`, and from the symbol's source
     (`datasets/instruments.yaml`), as the sample that is installed with Forge or an archive to download from. Bars that
     are there already stay as they are, unless the source revised them: then the former are kept on record. Fails,
     with the store as it was, when the source cannot be reached; the next run catches up.
@@ -83,7 +83,7 @@ def raw_ohlcv(
 def _record_what_came(
     context: dg.AssetExecutionContext, instrument: Instrument, home: Home, store: BarStoreResource, failure: ForgeError
 ) -> None:
-    """Log what a refresh that failed has stored all the same; raise DataError with what to do if there are no bars."""
+    """Record the bars that a failed refresh has stored; raise DataError with what to do if there are none."""
     with store.open() as bars:
         try:
             record(context, [raw_materialization(instrument, bars, home)])
@@ -104,8 +104,8 @@ def regime_dataset(context: dg.AssetExecutionContext, store: BarStoreResource) -
     """A named market regime (`datasets/catalog.yaml`): the bars of one symbol and period, one Parquet file a timeframe.
 
     Each version is named by the hash of its content and never changes; studies stay with the version they began with.
-    Made again after new bars came, there is a new version if they change the period. Bars that the store lacks are
-    taken from the symbol's source first.
+    Made again after new bars came, there is a new version if they change the period. Bars that the store does not
+    have are taken from the symbol's source first.
     """
     home = Home.current()
     with user_errors():

@@ -8,7 +8,7 @@ from forge_pipelines.lib.console import CONSOLE_CONFIG
 refresh_ohlcv = dg.define_asset_job(
     "refresh_ohlcv",
     selection=[raw_ohlcv],
-    description="Take what a symbol's source has and the store lacks.",
+    description="Import the bars of a symbol that its source has and the store does not.",
     config={"loggers": CONSOLE_CONFIG},
     tags=WRITES_STORE,
 )

@@ -26,8 +26,8 @@ _PLAUSIBLE = dg.AssetCheckSpec(
     "plausible",
     asset=raw_ohlcv,
     description=(
-        "Few bars are without volume, none stands twice or repeats the one before, and coarser bars are what the finer "
-        "ones make. Wild bars are listed; they may be real."
+        "Few bars are without volume, none is a duplicate or repeats the one before, and coarser bars agree with the "
+        "finer ones. Wild bars are listed; they may be real."
     ),
 )
 _KINDS = (

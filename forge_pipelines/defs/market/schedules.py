@@ -15,7 +15,7 @@ from forge_pipelines.defs.market.jobs import refresh_ohlcv
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description=(
         "Every morning, when the archives have the day before: asks the source of each symbol of the catalog for what "
-        "the store lacks, a run a symbol. What a source did not give is asked for again the next day."
+        "the store does not have, a run a symbol. What a source did not give is asked for again the next day."
     ),
 )
 def daily_refresh(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:

@@ -29,8 +29,8 @@ _SHOWN = 25
 
 
 SWEEP_TAG = "forge/sweep"
-"""The run tag that names the sweep. The job sets it from ``FORGE_SWEEP`` of whoever starts the run, so that a step on
-another machine runs the same sweep."""
+"""The run tag that names the sweep. The job sets it from ``FORGE_SWEEP`` of the process that starts the run, so that a
+step on another machine runs the same sweep."""
 DEFAULT_SWEEP = "mass_test"
 
 
@@ -118,7 +118,7 @@ def strategy_ranking(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """The strategies of a sweep by their pooled returns over all months, symbols and intervals.
 
     Beside each: how many trades and days it comes from, how steady it is over months, and whether the parameter sets
-    next to it are good too. Recorded by `mass_test` at its end; materialize it to rank anew what is there.
+    next to it are good too. Recorded by `mass_test` at its end; materialize it to rank the results again.
     """
     with user_errors():
         plan = read_plan(context.partition_key)

@@ -102,7 +102,7 @@ def mass_test_config(config: SweepConfig) -> dict:
 
 @dg.graph
 def mass_test_graph() -> None:
-    """Plan, then all series side by side, then the ranking."""
+    """Plan, test all series in parallel, rank the strategies."""
     plan, tasks = plan_tests()
     rank_tests(plan, tasks.map(sweep_series).collect())
 
