@@ -1,4 +1,4 @@
-"""One form for all Plays that trade alike, so that a search never pays for the same backtest twice."""
+"""Canonical form and hash of a Play, by which a search skips duplicate backtests."""
 
 from typing import Any
 
@@ -11,11 +11,12 @@ _Form = str | list[Any]  # a rule's text, or a group: ["all", ...], ["any", ...]
 
 
 def canonical_play(play: Play) -> dict[str, Any]:
-    """Return what ``play`` does as JSON-able data, whatever it and its features are called.
+    """Return the canonical form of ``play`` as JSON-able data.
 
-    Two Plays with the same canonical form trade identically. Not told apart: names, the order of rules, groups of one
-    rule, an ``all`` within an ``all`` (or ``any`` within ``any``), a rule given twice in one of these, the two ways to
-    write a comparison of columns, ``at_least n`` of n rules, 1 and 1.0, and a limit of ``sides`` that limits nothing.
+    Two Plays with the same canonical form trade identically. The form ignores: names of the Play and its features, the
+    order of rules, groups of one rule, an ``all`` within an ``all`` (or ``any`` within ``any``), duplicate rules in one
+    of these, the direction of a comparison of columns (``a > b`` is ``b < a``), ``at_least n`` of n rules, 1 and 1.0,
+    and a ``sides`` that excludes no entry.
     """
     risk = play.risk
     limited = (play.sides == "long" and play.entry_short) or (play.sides == "short" and play.entry_long)
@@ -48,7 +49,7 @@ def _rule(rule: Rule) -> _Form:
 
 
 def _compare(rule: Compare) -> str:
-    """Write a comparison; of two columns the one first in the alphabet stands left."""
+    """Return a comparison as text, two columns in alphabetical order."""
     left, right = rule.left.canonical, rule.right
     if not isinstance(right, FeatureRef):
         return f"{left} {rule.operator} {_number(right)!r}"
@@ -59,7 +60,7 @@ def _compare(rule: Compare) -> str:
 
 
 def _group(group: Group) -> _Form:
-    """Write a group as its kind and its rules in order; a group of one rule is that rule."""
+    """Return a group as its kind and its sorted rules; a group of one rule as that rule."""
     forms = [_rule(rule) for rule in group.rules]
     if len(forms) == 1 and group.at_least == 1:
         return forms[0]

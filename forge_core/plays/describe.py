@@ -1,4 +1,4 @@
-"""A Play in a line or two, for tables, logs and metadata."""
+"""One-line descriptions of Plays, rules and columns, for tables, logs and metadata."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ _UNITS = {"atr": "ATR", "ticks": "ticks"}
 
 
 def describe_play(play: Play) -> str:
-    """Return a line for each side: entry, exit rule, stop and so on.
+    """Return one line per side: entry, exit rule, stop and other risk settings.
 
     ``long: ema(12) > ema(48)@1h and rsi(14) crosses_above 30; exit rsi(14) > 75; stop 2.5 ATR``
     """
@@ -34,7 +34,7 @@ def describe_play(play: Play) -> str:
 
 
 def describe_rule(rule: Rule, timeframe: str, *, nested: bool = False) -> str:
-    """Return a rule or group as text; ``timeframe``, the Play's own, is not written out."""
+    """Return a rule or group as text; columns of ``timeframe``, the Play's own, are written without it."""
     if not isinstance(rule, Group):
         return rule_text(rule, partial(describe_column, timeframe=timeframe))
     inner = [describe_rule(r, timeframe, nested=len(rule.rules) > 1) for r in rule.rules]
@@ -49,7 +49,7 @@ def describe_rule(rule: Rule, timeframe: str, *, nested: bool = False) -> str:
 def describe_column(reference: FeatureRef, timeframe: str) -> str:
     """Return a column as text: ``ema(48)@1h``, ``bbands(20).upperband``, ``close``.
 
-    Parameters behind the first are left out from where on all are at their defaults.
+    Trailing parameters at their defaults are omitted, except the first parameter.
     """
     at = "" if reference.timeframe == timeframe else f"@{reference.timeframe}"
     if reference.name in PRICE_FIELDS:

@@ -1,6 +1,6 @@
-"""The JSON Schema of a Play's YAML file, by which an editor completes and checks it.
+"""JSON Schema of a Play's YAML file, for completion and validation in editors.
 
-``python -m forge_core.plays.json_schema > docs/play.schema.json`` renews the copy that Plays point to.
+``python -m forge_core.plays.json_schema > docs/play.schema.json`` regenerates the copy that Plays refer to.
 """
 
 import json
@@ -14,7 +14,7 @@ from forge_core.plays.schema import FEATURE_KINDS, FeatureShape, PlayShape
 
 
 class _Optional(GenerateJsonSchema):
-    """An optional key may be left out; null is not offered in its place."""
+    """Schema generator that allows omitting an optional key, but not null as its value."""
 
     def nullable_schema(self, schema: Any) -> dict[str, Any]:
         return self.generate_inner(schema["schema"])
@@ -27,9 +27,9 @@ class _Optional(GenerateJsonSchema):
 
 
 def play_json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a Play's file: its shape, and every feature's parameters and outputs.
+    """Return the JSON Schema (draft 2020-12) of a Play's file, including every feature's parameters and outputs.
 
-    What only ``check_play`` knows (scales, ways out) and the text of the rules are beyond it.
+    It does not cover the text of the rules and the checks of ``check_play`` (scales, missing exits).
     """
     schema = PlayShape.model_json_schema(schema_generator=_Optional)
     feature = schema["$defs"][FeatureShape.__name__]
@@ -40,7 +40,7 @@ def play_json_schema() -> dict[str, Any]:
 
 
 def _feature_rules() -> list[dict[str, Any]]:
-    """Return an if-then for each set of features that take the same keys."""
+    """Return one if-then for each set of features with the same keys."""
     groups: dict[str, tuple[str, dict[str, Any], list[str]]] = {}
     for definition in all_features():
         keys = _keys(definition)

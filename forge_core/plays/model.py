@@ -1,4 +1,4 @@
-"""A Play in memory: frozen, fully resolved, cheap to build; YAML comes and goes through ``plays.parser``."""
+"""In-memory model of a Play: frozen and fully resolved; ``plays.parser`` reads its YAML, ``plays.writer`` writes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class Group:
-    """True where at least ``at_least`` of ``rules`` are: ``all`` is their number, ``any`` is one."""
+    """True where at least ``at_least`` of ``rules`` are true: their number for ``all``, 1 for ``any``."""
 
     at_least: int
     rules: tuple["Compare | Trend | Group", ...]
@@ -41,7 +41,7 @@ Rule = Compare | Trend | Group
 
 @dataclass(frozen=True)
 class Size:
-    """How much to trade: share of equity, money, contracts, or share of equity lost if the stop is hit."""
+    """Size of a trade: share of equity, money, contracts, or share of equity lost if the stop is hit."""
 
     kind: Literal["fraction", "notional", "contracts", "risk"] = "fraction"
     value: float = 1.0
@@ -49,7 +49,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a level lies from its reference price.
+    """Distance of a level from its reference price.
 
     ``percent``: ``value`` is a fraction of the price (0.03 is 3 %); ``atr``: multiples of the ATR (``timeperiod`` bars
     of the execution timeframe) at the close that queued the order; ``ticks``: multiples of the instrument's tick.
@@ -62,7 +62,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class Risk:
-    """Size and the ways out that do not wait for a rule. ``max_bars`` and ``cooldown`` are counted in bars."""
+    """Size, and exits other than by rule; ``max_bars`` and ``cooldown`` are counted in bars."""
 
     size: Size = Size()
     stop: Distance | None = None
@@ -74,7 +74,7 @@ class Risk:
 
 @dataclass(frozen=True)
 class Play:
-    """One strategy. A side that has no entry rule is never entered; ``features`` keeps the names its author gave."""
+    """One strategy. A side without an entry rule is never entered; ``features`` maps the author's names to columns."""
 
     name: str
     timeframe: str  # the execution timeframe

@@ -1,4 +1,4 @@
-"""Plays out of YAML: ``load_play`` and ``parse_play``; every fault is named with file, line and what would be right."""
+"""Parser of Plays in YAML; an error gives the file, the line and what is expected."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def load_play(path: str | Path) -> Play:
-    """Read the Play in the YAML file at ``path``; raises PlayError, one line a fault, when it does not make sense."""
+    """Read the Play in the YAML file at ``path``; raises PlayError with one line per error."""
     path = Path(path)
     try:
         text = read_text_file(path)
@@ -31,9 +31,9 @@ def load_play(path: str | Path) -> Play:
 
 
 def parse_play(text_or_mapping: str | Mapping[str, Any], source: str = "") -> Play:
-    """Read a Play from YAML text or from the mapping that such text means.
+    """Read a Play from YAML text or from an already parsed mapping.
 
-    ``source`` is what errors call it, usually the file. Raises PlayError with one line for each fault found.
+    ``source`` names the origin in errors, usually the file. Raises PlayError with one line per error.
     """
     source = source or "Play"
     lines: dict[Location, int] = {}
@@ -46,30 +46,30 @@ def parse_play(text_or_mapping: str | Mapping[str, Any], source: str = "") -> Pl
         shape = validate_model(PlayShape, value, source=source, lines=lines)
     except ConfigError as error:
         raise PlayError(str(error)) from error
-    return _Reader(source, lines).play(shape)
+    return _Parser(source, lines).play(shape)
 
 
-class _Reader:
-    """Turns a shape into the model, and remembers where in the file each feature and rule stands."""
+class _Parser:
+    """Converts the YAML shape to the model, and records the file location of each feature and rule."""
 
     def __init__(self, source: str, lines: dict[Location, int]) -> None:
         self.source = source
         self.lines = lines
-        self.faults: list[str] = []
+        self.errors: list[str] = []
         self.places: dict[Place, str] = {}
 
     def play(self, shape: PlayShape) -> Play:
-        """Build the Play and check it; each stage reports all its faults before the next begins."""
+        """Build and check the Play; each stage reports all its errors before the next one starts."""
         sides = [(key, side) for key in ("entry", "exit") for side in ("long", "short")]
         self.places = {place: self.where(place) for place in [*((key,) for key in PlayShape.model_fields), *sides]}
         features = {name: self.feature(name, feature, shape.timeframe) for name, feature in shape.features.items()}
-        self.stop_at_faults()
+        self.raise_errors()
         scope = Scope(shape.timeframe, {name: reference for name, reference in features.items() if reference})
         entry_long = self.side(("entry", "long"), shape.entry.long, scope)
         entry_short = self.side(("entry", "short"), shape.entry.short, scope)
         exit_long = self.side(("exit", "long"), shape.exit.long, scope)
         exit_short = self.side(("exit", "short"), shape.exit.short, scope)
-        self.stop_at_faults()
+        self.raise_errors()
         play = Play(
             name=shape.name,
             timeframe=shape.timeframe,
@@ -86,21 +86,21 @@ class _Reader:
         return play
 
     def where(self, location: Location) -> str:
-        """Name a place of the file: ``ema.yaml:7: entry.long``."""
+        """Return the label of a location in the file: ``ema.yaml:7: entry.long``."""
         line = line_of(self.lines, location)
         at = f"{self.source}:{line}" if line else self.source
         return f"{at}: {'.'.join(str(part) for part in location if isinstance(part, str))}"
 
-    def stop_at_faults(self) -> None:
-        if self.faults:
-            raise PlayError("\n".join(self.faults))
+    def raise_errors(self) -> None:
+        if self.errors:
+            raise PlayError("\n".join(self.errors))
 
     def attempt(self, where: str, build: Callable[[], Result]) -> Result | None:
-        """Return what ``build`` makes, or note its complaint and go on."""
+        """Return the result of ``build``, or record its error and return None."""
         try:
             return build()
         except (PlayError, ConfigError) as error:
-            self.faults.append(f"{where}: {error}")
+            self.errors.append(f"{where}: {error}")
             return None
 
     def feature(self, name: str, shape: FeatureShape, timeframe: str) -> FeatureRef | None:
@@ -118,7 +118,7 @@ class _Reader:
         return group if isinstance(group, Group) else None
 
     def rule(self, location: Location, place: Place, shape: Any, scope: Scope) -> Rule | None:
-        """Read the rule or group at ``location`` of the file, which is to stand at ``place`` of the Play."""
+        """Parse the rule or group at ``location`` in the file; its position in the Play is ``place``."""
         self.places[place] = self.where(location)
         match shape:
             case str():
@@ -146,5 +146,5 @@ def _feature(shape: FeatureShape, timeframe: str) -> FeatureRef:
             f"unknown {shape.kind} {shape.what!r}{hint}" if hint else unknown(shape.kind, shape.what, known)
         )
     if kinds[shape.what] != shape.kind:
-        raise PlayError(f"{shape.what} is no {shape.kind}; write {kinds[shape.what]}: {shape.what}")
+        raise PlayError(f"{shape.what} is not of kind {shape.kind}; write {kinds[shape.what]}: {shape.what}")
     return make_reference(shape.what, shape.parameters, output=shape.output, timeframe=shape.timeframe or timeframe)

@@ -1,4 +1,4 @@
-"""The text of one rule, ``fast crosses_above slow``, read into the model."""
+"""Parser and writer of a single rule, such as ``fast crosses_above slow``."""
 
 import math
 import re
@@ -24,7 +24,7 @@ MIRROR: dict[Comparison, Comparison] = {
 
 _DIRECTIONS: dict[str, Direction] = {"rising": "rising", "falling": "falling"}
 _COMPARISONS: dict[str, Comparison] = {operator: operator for operator in MIRROR}
-_OTHER_LANGUAGES = {
+_OPERATOR_HINTS = {
     "=>": "write >=",
     "=<": "write <=",
     "=": "prices are hardly ever equal, use > < >= <=",
@@ -63,7 +63,7 @@ class Scope:
     features: Mapping[str, FeatureRef] = field(default_factory=dict)
 
     def column(self, word: str) -> FeatureRef:
-        """Return the column that ``word`` (``rsi``, ``bands.upperband``, ``close``) means; raises PlayError."""
+        """Return the column named by ``word`` (``rsi``, ``bands.upperband``, ``close``); raises PlayError."""
         name, dot, output = word.partition(".")
         if name in self.features:
             reference = self.features[name]
@@ -73,23 +73,23 @@ class Scope:
             return FeatureRef(reference.name, reference.params, column, reference.timeframe)
         if name in PRICE_FIELDS:
             if dot:
-                raise PlayError(f"{name} is a bar's field and has no output {output!r}; write {name}")
+                raise PlayError(f"{name} is a bar field and has no output {output!r}; write {name}")
             return price_field(name, self.timeframe)
         raise PlayError(unknown("feature", name, [*self.features, *PRICE_FIELDS]) + _declare(name))
 
 
 def _declare(name: str) -> str:
-    """Tell who uses an indicator's name without declaring a feature how to declare it."""
+    """Return a hint to declare the feature if ``name`` is one of the registry, else an empty string."""
     kinds = {definition.name: definition.kind for definition in all_features()}
     kind = kinds.get(name.lower())
     return f"; declare it under features, as {name}: {{{kind}: {name.lower()}}}" if kind else ""
 
 
 def parse_rule(text: str, scope: Scope) -> Compare | Trend:
-    """Read one rule; a number on the left changes sides (``30 > rsi`` is ``rsi < 30``).
+    """Parse one rule; a number on the left is moved to the right (``30 > rsi`` is ``rsi < 30``).
 
-    Raises PlayError (without file and line, which the caller knows) for anything that is not a rule, an unknown
-    feature, output or operator, two numbers, and a column against itself.
+    Raises PlayError for anything that is not a rule, an unknown feature, output or operator, two numbers, and a column
+    compared with itself. The caller adds file and line.
     """
     tokens = [_Token(str(match.lastgroup), match[0].strip()) for match in _TOKEN.finditer(text)]
     _check_form(tokens)
@@ -112,7 +112,7 @@ def parse_rule(text: str, scope: Scope) -> Compare | Trend:
 
 
 def rule_text(rule: Compare | Trend, name: Callable[[FeatureRef], str]) -> str:
-    """Write one rule, each column as ``name`` calls it; ``parse_rule`` reads it back, number for number."""
+    """Return one rule as text, columns formatted by ``name``; ``parse_rule`` restores it exactly."""
     if isinstance(rule, Trend):
         return f"{name(rule.feature)} {rule.direction} {rule.bars}"
     right = name(rule.right) if isinstance(rule.right, FeatureRef) else number_text(rule.right)
@@ -120,7 +120,7 @@ def rule_text(rule: Compare | Trend, name: Callable[[FeatureRef], str]) -> str:
 
 
 def columns(rule: Rule) -> Iterator[FeatureRef]:
-    """Yield the columns that a rule or a group reads, in their order, repeated where they are."""
+    """Yield the columns that a rule or a group reads, in order, including duplicates."""
     if isinstance(rule, Group):
         for inner in rule.rules:
             yield from columns(inner)
@@ -133,12 +133,12 @@ def columns(rule: Rule) -> Iterator[FeatureRef]:
 
 
 def number_text(value: float) -> str:
-    """Write a number without loss, whole ones without a point."""
+    """Return a number as text without loss of precision, whole numbers without a decimal point."""
     return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
 
 
 def _check_form(tokens: list[_Token]) -> None:
-    """Raise PlayError unless the tokens are operand, operator, operand; say what seems to be meant."""
+    """Raise PlayError, with a hint at the likely intention, unless the tokens are operand, operator, operand."""
     texts = [token.text for token in tokens]
     if not tokens:
         raise PlayError(f"the rule is empty; {_FORMS}")
@@ -148,11 +148,13 @@ def _check_form(tokens: list[_Token]) -> None:
         if token.kind == "other":
             raise PlayError(f"{token.text!r} has no meaning in a rule: rules compare columns, they do not calculate")
         if token.kind == "symbol" and token.text not in OPERATORS:
-            hint = _OTHER_LANGUAGES.get(token.text)
+            hint = _OPERATOR_HINTS.get(token.text)
             raise PlayError(f"unknown operator {token.text!r}: {hint}" if hint else _unknown_operator(token.text))
     operators = [index for index, token in enumerate(tokens) if token.is_operator]
     if len(operators) > 1:
-        raise PlayError(f"two operators, {' and '.join(texts[i] for i in operators)}: make two rules of it; {_FORMS}")
+        raise PlayError(
+            f"two operators, {' and '.join(texts[i] for i in operators)}: split it into two rules; {_FORMS}"
+        )
     if len(tokens) == 2 and operators == [1] and texts[1] in _DIRECTIONS:
         raise PlayError(f"{texts[1]} needs a number of bars, as in '{texts[0]} {texts[1]} 3'")
     if len(tokens) == 4 and f"{texts[1]}_{texts[2]}" in OPERATORS:
@@ -160,7 +162,7 @@ def _check_form(tokens: list[_Token]) -> None:
     if len(tokens) == 3 and not operators and tokens[1].kind == "word":
         raise PlayError(_unknown_operator(texts[1]))
     if len(tokens) != 3 or operators != [1]:
-        raise PlayError(f"not understood; {_FORMS}")
+        raise PlayError(f"cannot be parsed; {_FORMS}")
 
 
 def _unknown_operator(text: str) -> str:
@@ -184,7 +186,7 @@ def _number(token: _Token) -> float:
 
 
 def _streak(direction: str, token: _Token) -> int:
-    """Read the ``n`` of ``rising n``."""
+    """Parse the ``n`` of ``rising n``."""
     if token.kind != "number" or not (bars := _number(token)).is_integer() or not 1 <= bars <= MAX_STREAK:
         raise PlayError(f"{direction} {token.text}: a whole number of bars from 1 to {MAX_STREAK} is expected")
     return int(bars)

@@ -1,4 +1,4 @@
-"""The shape of a Play's YAML file: which keys there are, of what type, within which bounds."""
+"""Schema of a Play's YAML file: keys, types and bounds."""
 
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -24,7 +24,7 @@ from forge_core.plays.model import Distance, Risk, Size
 
 FEATURE_KINDS = ("indicator", "structure", "price")
 OPERATORS = (">", "<", ">=", "<=", "crosses_above", "crosses_below", "rising", "falling")
-CONNECTIVES = ("and", "or", "not")  # no operators, but a rule that uses them gets a hint
+CONNECTIVES = ("and", "or", "not")  # not operators, but a rule that uses them gets a hint
 MAX_RULES = 255  # of one group
 MAX_DEPTH = 8  # groups within groups
 MAX_STREAK = 100  # bars of `rising n`
@@ -34,18 +34,18 @@ _FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check_feature_name(name: str) -> str:
-    """Return ``name`` if a rule can use it for a feature, else raise ValueError."""
+    """Return ``name`` if it is valid for a feature, else raise ValueError."""
     if not _FEATURE_NAME.fullmatch(name):
-        raise ValueError(f"feature name {name!r} is not allowed: use letters, digits and '_', beginning with a letter")
+        raise ValueError(f"feature name {name!r} is not allowed: use letters, digits and '_', starting with a letter")
     if name in PRICE_FIELDS:
-        raise ValueError(f"feature name {name!r} is taken: in a rule it means the bar's own {name}")
+        raise ValueError(f"feature name {name!r} is reserved: in a rule it means the bar's {name}; choose another name")
     if name.lower() in (*OPERATORS, *CONNECTIVES):
-        raise ValueError(f"feature name {name!r} is taken: it is a word of the rules")
+        raise ValueError(f"feature name {name!r} is reserved: it is a keyword of the rules; choose another name")
     return name
 
 
 def _number(value: Any) -> Any:
-    """Refuse booleans, and read ``1e-3``, which YAML 1.1 takes for text, as the number it is."""
+    """Reject booleans, and convert numbers such as ``1e-3``, which YAML 1.1 loads as text."""
     if isinstance(value, bool):
         raise ValueError("a number is expected")
     if isinstance(value, str | int):
@@ -58,14 +58,14 @@ def _number(value: Any) -> Any:
 
 
 def _share(value: Any) -> Any:
-    """Refuse a percentage where a fraction is meant."""
+    """Reject a percentage where a fraction is expected."""
     number = _number(value)
     if isinstance(number, int | float) and number >= 1:
         raise ValueError("a fraction below 1 is expected (0.03 is 3 %)")
     return number
 
 
-# The bounds stand inside the validators: only there does the JSON Schema see them.
+# The bounds are declared inside the validators: only there does the JSON Schema include them.
 Number = Annotated[int | Annotated[float, Field(allow_inf_nan=False)], BeforeValidator(_number)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
 Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_share)]
@@ -95,7 +95,7 @@ def _one_of(*names: str) -> dict[str, Any]:
 
 
 class FeatureShape(_Shape):
-    """One feature: what it is, its parameters (by the indicator's own names), and which of its columns is meant."""
+    """One feature: its kind and name, its parameters (under the indicator's own names), and the column it denotes."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_one_of(*FEATURE_KINDS))
     __pydantic_extra__: dict[str, Number]
@@ -104,13 +104,13 @@ class FeatureShape(_Shape):
     structure: str | None = _optional("A price structure, such as zones, swings.", "zones")
     price: str | None = _optional("A bar field of another timeframe: open, high, low, close, volume.", "close")
     timeframe: str | None = _optional("The bars it is computed from; the Play's own if left out.", "1h")
-    output: str | None = _optional("The column its name stands for, if it has several.", "upperband")
+    output: str | None = _optional("The column its name denotes, if it has several.", "upperband")
 
     @model_validator(mode="before")
     @classmethod
     def _keys(cls, value: Any) -> Any:
         if not isinstance(value, dict):
-            raise ValueError("a feature is written {indicator: ema, timeperiod: 20}")
+            raise ValueError("a mapping such as {indicator: ema, timeperiod: 20} is expected")
         for key, given in value.items():
             if key not in cls.model_fields and not isinstance(given, int | float):
                 try:
@@ -122,7 +122,7 @@ class FeatureShape(_Shape):
                     ) from None
         if not any(value.get(kind) is not None for kind in FEATURE_KINDS):
             near = next((hint for key in value if (hint := suggest(str(key), FEATURE_KINDS))), "")
-            raise ValueError(f"one of {', '.join(FEATURE_KINDS)} must say what the feature is{near}")
+            raise ValueError(f"one of {', '.join(FEATURE_KINDS)} is required{near}")
         return value
 
     @model_validator(mode="after")
@@ -137,12 +137,12 @@ class FeatureShape(_Shape):
 
     @property
     def kind(self) -> str:
-        """Which of ``indicator``, ``structure`` and ``price`` is given."""
+        """The key given: ``indicator``, ``structure`` or ``price``."""
         return self._exactly_one(*FEATURE_KINDS)
 
     @property
     def what(self) -> str:
-        """The indicator's, structure's or bar field's name."""
+        """The name of the indicator, structure or bar field."""
         return str(getattr(self, self.kind))
 
     @property
@@ -152,19 +152,19 @@ class FeatureShape(_Shape):
 
 
 class AllOf(_Shape):
-    """True where every one of the rules is."""
+    """True where all of the rules are."""
 
     all: "list[Rules]" = Field(min_length=1, max_length=MAX_RULES)
 
 
 class AnyOf(_Shape):
-    """True where one or more of the rules are."""
+    """True where at least one of the rules is."""
 
     any: "list[Rules]" = Field(min_length=1, max_length=MAX_RULES)
 
 
 class AtLeast(_Shape):
-    """True where at least so many of the rules are."""
+    """True where at least this number of the rules are."""
 
     at_least: Whole = Field(ge=1)
     of: "list[Rules]" = Field(min_length=1, max_length=MAX_RULES)
@@ -177,7 +177,7 @@ class AtLeast(_Shape):
 
 
 def _form(value: Any) -> str | None:
-    """Name the branch of ``Rules`` that ``value`` is written in."""
+    """Return the tag of the branch of ``Rules`` that matches ``value``, or None."""
     if isinstance(value, str):
         return "text"
     if isinstance(value, list):
@@ -198,7 +198,7 @@ _EXPECTED = (
 )
 
 if TYPE_CHECKING:
-    Rules = Any  # the alias names itself, which mypy does not follow
+    Rules = Any  # the alias is recursive, which mypy does not support
 else:
     Rules = TypeAliasType(
         "Rules",
@@ -231,7 +231,7 @@ class Sides(_Shape):
 
 
 class SizeShape(_Shape):
-    """How much to trade: exactly one of the four."""
+    """Size of a trade: exactly one of fraction, notional, contracts, risk."""
 
     model_config = ConfigDict(json_schema_extra=_one_of("fraction", "notional", "contracts", "risk"))
 
@@ -252,7 +252,7 @@ class SizeShape(_Shape):
 
 
 class TargetShape(_Shape):
-    """How far a target lies from the entry price: exactly one of percent, atr, ticks."""
+    """Distance of a target from the entry price: exactly one of percent, atr, ticks."""
 
     model_config = ConfigDict(json_schema_extra=_one_of("percent", "atr", "ticks"))
 
@@ -275,19 +275,19 @@ class TargetShape(_Shape):
 
 
 class StopShape(TargetShape):
-    """How far a stop or trailing stop lies from its reference price: exactly one of percent, atr, ticks."""
+    """Distance of a stop or trailing stop from its reference price: exactly one of percent, atr, ticks."""
 
     percent: Share | None = _optional("Fraction of the price: 0.03 is 3 %.", 0.03)
 
 
 class RiskShape(_Shape):
-    """Size, and the ways out that do not wait for a rule."""
+    """Size, and exits other than by rule."""
 
-    size: SizeShape = Field(default=SizeShape(fraction=1.0), description="How much to trade; all equity if left out.")
+    size: SizeShape = Field(default=SizeShape(fraction=1.0), description="Size of a trade; all equity if left out.")
     stop: StopShape | None = _optional("Stop, from the entry price.", {"atr": 2.5})
     take_profit: TargetShape | None = _optional("Target, from the entry price.", {"atr": 5.0})
     trailing: StopShape | None = _optional("Stop that follows the best price since the entry.", {"percent": 0.03})
-    max_bars: Whole | None = _optional("Close after so many bars.", 200, ge=1, le=1_000_000)
+    max_bars: Whole | None = _optional("Close a position after this many bars.", 200, ge=1, le=1_000_000)
     cooldown: Whole = Field(default=0, ge=0, le=100_000, description="Bars to wait after a position is closed.")
 
     def settings(self) -> Risk:
@@ -303,24 +303,24 @@ class RiskShape(_Shape):
 
 
 class PlayShape(_Shape):
-    """A trading strategy: its features, when to enter and leave, and how much to risk."""
+    """A trading strategy: features, entry and exit rules, and risk."""
 
     name: str = Field(description="The Play's name: letters, digits, '_', '-', '.'.", examples=["ema_cross"])
-    description: str = Field(default="", description="What the Play does and why, for its reader.")
+    description: str = Field(default="", description="A comment for the reader; Forge ignores it.")
     timeframe: str = Field(description="The bars it trades on.", examples=["15m", "1h", "1d"])
     features: dict[FeatureName, FeatureShape] = Field(
         default_factory=dict,
         description="The columns its rules read, by name.",
         examples=[{"fast": {"indicator": "ema", "timeperiod": 12}}],
     )
-    entry: Sides = Field(default=Sides(), description="When to enter; this also closes a position of the other side.")
-    exit: Sides = Field(default=Sides(), description="When to leave.")
+    entry: Sides = Field(default=Sides(), description="Entry rules; an entry also closes a position of the other side.")
+    exit: Sides = Field(default=Sides(), description="Exit rules.")
     risk: RiskShape = Field(default=RiskShape(), description="Size, stop, target and other limits.")
     sides: Literal["both", "long", "short"] = Field(
-        default="both", description="Which positions may be opened; an entry of the other side then only closes."
+        default="both", description="The positions that may be opened; an entry of the other side then only closes."
     )
     warmup_bars: Whole = Field(
-        default=0, ge=0, le=MAX_WARMUP, description="Bars before the first order, at least; lead-in bars count."
+        default=0, ge=0, le=MAX_WARMUP, description="Minimum number of bars before the first order; lead-in bars count."
     )
 
     @field_validator("name")

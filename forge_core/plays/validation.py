@@ -1,4 +1,4 @@
-"""Whether a Play makes sense: like is compared with like, no rule is idle, and every side that goes in comes out."""
+"""Semantic checks of a Play: comparable scales, no constant rules, an exit for each side entered."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -17,32 +17,32 @@ from forge_core.plays.schema import MAX_DEPTH, MAX_RULES, MAX_STREAK, MAX_WARMUP
 from forge_core.plays.writer import risk_to_dict
 
 Place = tuple[str | int, ...]
-"""Where in a Play: ``("entry", "long", 0, 1)`` is the second rule of the first rule (a group) of the long entry."""
+"""Position in a Play: ``("entry", "long", 0, 1)`` is the second rule of the first rule (a group) of the long entry."""
 
 
-class _Fault(NamedTuple):
+class _Issue(NamedTuple):
     place: Place
     message: str
     rule: Rule | None = None
 
 
 def check_play(play: Play, places: Mapping[Place, str] | None = None) -> None:
-    """Raise PlayError, one line a fault, unless ``play`` can be traded as it stands.
+    """Raise PlayError, one line per error, unless ``play`` is valid.
 
-    ``places`` says what to call a place in an error (file, line and text, as the parser knows them); a place it does
-    not hold is described from the Play. Features are checked before the rules that read them.
+    ``places`` maps a position in the Play to its label in errors (file, line and text, from the parser); any other
+    position is described from the Play. Features are checked before the rules that read them.
     """
     for check in (_features, _rules, _sides, _risk):
-        faults = [f"{_name(play, fault, places or {})}: {fault.message}" for fault in check(play)]
-        if faults:
-            raise PlayError("\n".join(faults))
+        issues = [f"{_name(play, issue, places or {})}: {issue.message}" for issue in check(play)]
+        if issues:
+            raise PlayError("\n".join(issues))
 
 
-def _name(play: Play, fault: _Fault, places: Mapping[Place, str]) -> str:
-    if fault.place in places:
-        return places[fault.place]
-    text = f"Play {play.name!r}: {'.'.join(part for part in fault.place if isinstance(part, str))}"
-    return f"{text}: {describe_rule(fault.rule, play.timeframe)!r}" if fault.rule else text
+def _name(play: Play, issue: _Issue, places: Mapping[Place, str]) -> str:
+    if issue.place in places:
+        return places[issue.place]
+    text = f"Play {play.name!r}: {'.'.join(part for part in issue.place if isinstance(part, str))}"
+    return f"{text}: {describe_rule(issue.rule, play.timeframe)!r}" if issue.rule else text
 
 
 def _groups(play: Play) -> Iterator[tuple[Place, Group]]:
@@ -56,29 +56,29 @@ def _groups(play: Play) -> Iterator[tuple[Place, Group]]:
             yield place, group
 
 
-def _features(play: Play) -> Iterator[_Fault]:
+def _features(play: Play) -> Iterator[_Issue]:
     try:
         timeframe = Timeframe.parse(play.timeframe)
     except ConfigError as error:
-        yield _Fault(("timeframe",), str(error))
+        yield _Issue(("timeframe",), str(error))
         return
     for name, reference in play.features.items():
         place: Place = ("features", name)
         try:
             check_feature_name(name)
         except ValueError as error:
-            yield _Fault(place, str(error))
-        yield from (_Fault(place, fault) for fault in _column(reference, timeframe))
+            yield _Issue(place, str(error))
+        yield from (_Issue(place, issue) for issue in _column(reference, timeframe))
     named = set(play.features.values())
     for place, group in _groups(play):
         unnamed = dict.fromkeys(reference for reference in columns(group) if reference not in named)
-        yield from (_Fault(place, fault) for reference in unnamed for fault in _column(reference, timeframe))
+        yield from (_Issue(place, issue) for reference in unnamed for issue in _column(reference, timeframe))
 
 
 def _column(reference: FeatureRef, timeframe: Timeframe) -> Iterator[str]:
-    """Tell what keeps a column from being computed for bars of ``timeframe``."""
+    """Yield the reasons why a column cannot be computed for bars of ``timeframe``."""
     if reference.transform:
-        yield f"{reference}: a rule reads the column itself; the streak belongs to rising and falling"
+        yield f"{reference}: a rule cannot name a streak; use rising or falling on the column"
         return
     try:
         resolved = make_reference(
@@ -96,34 +96,34 @@ def _column(reference: FeatureRef, timeframe: Timeframe) -> Iterator[str]:
         )
 
 
-def _rules(play: Play) -> Iterator[_Fault]:
+def _rules(play: Play) -> Iterator[_Issue]:
     for place, group in _groups(play):
         yield from _group(group, place, play.timeframe, 1)
 
 
-def _group(group: Group, place: Place, timeframe: str, depth: int) -> Iterator[_Fault]:
+def _group(group: Group, place: Place, timeframe: str, depth: int) -> Iterator[_Issue]:
     if depth > MAX_DEPTH:
-        yield _Fault(place, f"groups stand within groups {depth} deep; {MAX_DEPTH} are allowed")
+        yield _Issue(place, f"groups are nested {depth} deep; at most {MAX_DEPTH} levels are allowed")
         return
     if not 1 <= len(group.rules) <= MAX_RULES:
-        yield _Fault(place, f"a group of {len(group.rules)} rules; 1 to {MAX_RULES} are allowed")
+        yield _Issue(place, f"a group of {len(group.rules)} rules; 1 to {MAX_RULES} are allowed")
     elif not 1 <= group.at_least <= len(group.rules):
-        yield _Fault(place, f"at_least is {group.at_least}; there are {len(group.rules)} rules")
+        yield _Issue(place, f"at_least is {group.at_least}; there are {len(group.rules)} rules")
     for index, rule in enumerate(group.rules):
         inner = (*place, index)
         if isinstance(rule, Group):
             yield from _group(rule, inner, timeframe, depth + 1)
         elif isinstance(rule, Trend):
             if not 1 <= rule.bars <= MAX_STREAK:
-                yield _Fault(
+                yield _Issue(
                     inner, f"{rule.direction} {rule.bars}: a number of bars from 1 to {MAX_STREAK} is expected", rule
                 )
-        elif (fault := _comparison(rule, timeframe)) is not None:
-            yield _Fault(inner, fault, rule)
+        elif (issue := _comparison(rule, timeframe)) is not None:
+            yield _Issue(inner, issue, rule)
 
 
 def _comparison(rule: Compare, timeframe: str) -> str | None:
-    """Tell what makes a comparison meaningless: unlike scales, or a number that one side never reaches or leaves."""
+    """Return why a comparison is meaningless (scales that differ, always or never true), or None if it is not."""
     scale = _scale(rule.left)
     left = describe_column(rule.left, timeframe)
     if not isinstance(rule.right, FeatureRef):
@@ -165,7 +165,7 @@ def _against_number(left: str, scale: Scale, operator: Comparison, number: float
 
 
 def _verdict(low: float, high: float, operator: Comparison, number: float) -> str | None:
-    """Return ``never`` or ``always`` if values in ``[low, high]`` settle the comparison beforehand."""
+    """Return ``never`` or ``always`` if the bounds ``[low, high]`` determine the comparison, else None."""
     never = {
         ">": number >= high,
         ">=": number > high,
@@ -178,29 +178,29 @@ def _verdict(low: float, high: float, operator: Comparison, number: float) -> st
     return "never" if never[operator] else "always" if always.get(operator) else None
 
 
-def _sides(play: Play) -> Iterator[_Fault]:
+def _sides(play: Play) -> Iterator[_Issue]:
     entries = {"long": play.entry_long, "short": play.entry_short}
     exits = {"long": play.exit_long, "short": play.exit_short}
     entered = [side for side, rule in entries.items() if rule is not None and play.sides in ("both", side)]
     if not entered:
         if play.sides != "both" and any(entries.values()):
             other = "short" if play.sides == "long" else "long"
-            yield _Fault(("entry",), f"sides is {play.sides}, but only entry.{other} has rules: the Play never enters")
+            yield _Issue(("entry",), f"sides is {play.sides}, but only entry.{other} has rules: the Play never enters")
         else:
-            yield _Fault(("entry",), "the Play never enters: entry.long or entry.short needs a rule")
+            yield _Issue(("entry",), "the Play never enters: entry.long or entry.short needs a rule")
         return
     for side in entered:
         other = "short" if side == "long" else "long"
         if exits[side] is None and entries[other] is None and not _risk_closes(play):
-            yield _Fault(
+            yield _Issue(
                 ("entry", side),
-                f"a {side} position has no way out: add exit.{side}, entry.{other}, or in risk a stop, take_profit, "
+                f"a {side} position has no exit: add exit.{side}, entry.{other}, or in risk a stop, take_profit, "
                 "trailing or max_bars",
             )
     for side, rule in exits.items():
         if rule is not None and side not in entered:
             why = f"sides is {play.sides}" if entries[side] is not None else f"entry.{side} has no rules"
-            yield _Fault(("exit", side), f"a {side} position is never entered ({why}): remove exit.{side}")
+            yield _Issue(("exit", side), f"a {side} position is never entered ({why}): remove exit.{side}")
 
 
 def _risk_closes(play: Play) -> bool:
@@ -208,13 +208,13 @@ def _risk_closes(play: Play) -> bool:
     return any(way is not None for way in (risk.stop, risk.take_profit, risk.trailing, risk.max_bars))
 
 
-def _risk(play: Play) -> Iterator[_Fault]:
+def _risk(play: Play) -> Iterator[_Issue]:
     try:
         validate_model(RiskShape, risk_to_dict(play.risk), source="risk")
     except ConfigError as error:
-        yield from (_Fault(("risk",), line) for line in str(error).splitlines())
+        yield from (_Issue(("risk",), line) for line in str(error).splitlines())
     if play.risk.size.kind == "risk" and play.risk.stop is None:
-        yield _Fault(("risk",), "size by risk needs a stop: the quantity is what loses that share at the stop")
+        yield _Issue(("risk",), "size by risk needs a stop: it sets the loss at the stop; add risk.stop")
     for name, distance in (
         ("stop", play.risk.stop),
         ("take_profit", play.risk.take_profit),
@@ -224,6 +224,6 @@ def _risk(play: Play) -> Iterator[_Fault]:
             try:
                 get_feature("atr").resolve({"timeperiod": distance.timeperiod})
             except PlayError as error:
-                yield _Fault(("risk",), f"{name}: {error}")
+                yield _Issue(("risk",), f"{name}: {error}")
     if not 0 <= play.warmup_bars <= MAX_WARMUP:
-        yield _Fault(("warmup_bars",), f"{play.warmup_bars} bars; 0 to {MAX_WARMUP} are allowed")
+        yield _Issue(("warmup_bars",), f"{play.warmup_bars} bars; 0 to {MAX_WARMUP} are allowed")

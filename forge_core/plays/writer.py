@@ -1,4 +1,4 @@
-"""A Play written as a trader would write it: to plain data, and to YAML."""
+"""Writer of Plays as plain data and as YAML."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from forge_core.features.registry import get_feature
 from forge_core.plays.model import Distance, Group, Play, Risk, Rule, Size
 from forge_core.plays.rules import columns, rule_text
 
-_Base = tuple[str, tuple[tuple[str, Number], ...], str]  # a feature, whichever of its outputs
+_Base = tuple[str, tuple[tuple[str, Number], ...], str]  # a feature without its output
 
 
 def play_to_dict(play: Play) -> dict[str, Any]:
-    """Return ``play`` as plain data in the shape of its YAML file; what is at its default is left out.
+    """Return ``play`` as plain data in the shape of its YAML file, without defaults.
 
-    Features keep the names of ``play.features``; the others are named after their indicator and parameters
+    Features keep the names of ``play.features``; unnamed ones are named after their indicator and parameters
     (``ema_12``, ``ema_48_1h``).
     """
     names = _Names(play)
@@ -40,7 +40,7 @@ def play_to_dict(play: Play) -> dict[str, Any]:
 
 
 def play_to_yaml(play: Play) -> str:
-    """Return ``play`` as YAML; ``parse_play`` reads the same Play from it, features without a name now having one."""
+    """Return ``play`` as YAML; ``parse_play`` restores the same Play, with names for its unnamed features."""
     value = play_to_dict(play)
     for part in ("features", "risk"):
         if part in value:
@@ -98,7 +98,7 @@ class _Names:
         return reference.name in PRICE_FIELDS and reference.timeframe == self.timeframe
 
     def _free_name(self, base: _Base, short_names: Mapping[str, int]) -> str:
-        """Name a feature after its indicator and first parameter, or all of them if that does not tell it apart."""
+        """Return an unused name: the indicator and its first parameter, or all of them where that is ambiguous."""
         short = self._made_name(base, 1)
         if short_names[short] > 1:
             short = self._made_name(base, len(base[1]))
@@ -133,7 +133,7 @@ def _feature(reference: FeatureRef, timeframe: str) -> dict[str, Any]:
 
 
 def _outer(group: Group, names: _Names) -> Any:
-    """Write a side's rules: a single rule stands alone."""
+    """Return a side's rules as plain data, a single rule without its group."""
     return _rule(group.rules[0] if len(group.rules) == 1 and not isinstance(group.rules[0], Group) else group, names)
 
 

@@ -183,19 +183,19 @@ def test_parameters_that_make_no_sense_are_refused_with_the_reason(name, paramet
         ("rsi", {"lower": 55}, "same side of 50"),
         ("rsi", {"lower": 5}, "hardly ever"),
         ("rsi", {"lower": 45, "upper": 55}, "all the time"),
-        ("ema", {"short_period": 20, "long_period": 22}, "so near"),
-        ("ema", {"short_period": 2}, "hardly averages"),
+        ("ema", {"short_period": 20, "long_period": 22}, "so close"),
+        ("ema", {"short_period": 2}, "hardly smooths"),
         ("ema", {"long_period": 300}, "too seldom"),
         ("macd", {"fast_period": 20}, "differ by noise"),
         ("macd", {"signal_period": 30}, "slower than"),
         ("bollinger", {"period": 5}, "mostly noise"),
         ("bollinger", {"deviations": 0.5}, "all the time"),
         ("bollinger", {"deviations": 4}, "hardly ever"),
-        ("ichimoku", {"displacement": 5}, "as it usually is"),
-        ("ichimoku", {"tenkan_period": 20}, "so near"),
+        ("ichimoku", {"displacement": 5}, "its usual value"),
+        ("ichimoku", {"tenkan_period": 20}, "so close"),
     ],
 )
-def test_what_is_legal_but_odd_is_said(name, parameters, words):
+def test_valid_but_unusual_parameters_give_a_warning(name, parameters, words):
     assert any(words in text for text in get_strategy(name)(**parameters).oddities())
     assert list(get_strategy(name)().oddities()) == []
 
@@ -239,7 +239,7 @@ def test_two_strategies_of_one_name_are_refused():
             return known[0]().entries(timeframe)
 
     try:
-        with pytest.raises(ConfigError, match="two strategies are called 'ema'"):
+        with pytest.raises(ConfigError, match=r"duplicate strategy name 'ema': .* rename one of them"):
             classic_strategies()
     finally:
         Other.name = "other_of_the_tests"

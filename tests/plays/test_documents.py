@@ -18,7 +18,7 @@ MANUAL = (ROOT / "docs" / "plays.md").read_text(encoding="utf-8")
 SCHEMA = ROOT / "docs" / "play.schema.json"
 EXAMPLES = sorted((ROOT / "studies" / "plays").glob("*.yaml"))
 BLOCKS = re.findall(r"```yaml\n(.*?)```", MANUAL, re.DOTALL)
-REFUSALS = re.findall(r"^\| `(.+?)` \| (.+?) \|$", MANUAL.split("## What is refused")[1], re.MULTILINE)
+REFUSALS = re.findall(r"^\| `(.+?)` \| (.+?) \|$", MANUAL.split("## Errors")[1], re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

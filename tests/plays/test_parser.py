@@ -159,9 +159,13 @@ def test_the_description_is_for_the_file_s_reader(tmp_path):
             "indicator: RSI",
             "features.rsi: unknown indicator 'RSI' (did you mean 'rsi'?)",
         ),
-        ("indicator: rsi", "structure: rsi", "example.yaml:6: features.rsi: rsi is no structure; write indicator: rsi"),
+        (
+            "indicator: rsi",
+            "structure: rsi",
+            "example.yaml:6: features.rsi: rsi is not of kind structure; write indicator: rsi",
+        ),
         ("indicator: rsi", "indicatr: rsi", "(did you mean 'indicator'?)"),
-        ("indicator: rsi, ", "", "example.yaml:6: features.rsi: one of indicator, structure, price must say what"),
+        ("indicator: rsi, ", "", "example.yaml:6: features.rsi: one of indicator, structure, price is required"),
         ("indicator: rsi", "indicator: rsi, price: close", "exactly one of indicator, structure, price is expected"),
         (
             "rsi, timeperiod: 14",
@@ -182,12 +186,16 @@ def test_the_description_is_for_the_file_s_reader(tmp_path):
         (
             "fast: {",
             "close: {",
-            "example.yaml:4: features.close: feature name 'close' is taken: in a rule it",
+            "example.yaml:4: features.close: feature name 'close' is reserved: in a rule it",
         ),
-        ("fast: {", "rising: {", "feature name 'rising' is taken: it is a word of the rules"),
-        ("fast: {", "And: {", "feature name 'And' is taken: it is a word of the rules"),
+        ("fast: {", "rising: {", "feature name 'rising' is reserved: it is a keyword of the rules"),
+        ("fast: {", "And: {", "feature name 'And' is reserved: it is a keyword of the rules"),
         ("fast: {", "my-ema: {", "feature name 'my-ema' is not allowed: use letters, digits and '_'"),
-        ("rsi: {indicator: rsi, timeperiod: 14}", "rsi: 14", "a feature is written {indicator: ema, timeperiod: 20}"),
+        (
+            "rsi: {indicator: rsi, timeperiod: 14}",
+            "rsi: 14",
+            "a mapping such as {indicator: ema, timeperiod: 20} is expected",
+        ),
         # rules
         (
             "long: fast > slow",

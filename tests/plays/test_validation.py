@@ -1,4 +1,4 @@
-"""Whether a Play makes sense: like with like, no idle rule, and a way out for every side that goes in."""
+"""Semantic checks of a Play: comparable scales, no constant rules, an exit for each side entered."""
 
 from dataclasses import replace
 
@@ -140,7 +140,7 @@ def test_a_side_without_a_way_out_is_refused(side):
     other = "short" if side == "long" else "long"
     text = TEXT.replace(EXIT, "").replace("risk:\n  stop: {atr: 2.5}\n", "").replace(ENTRY["long"], ENTRY[side])
     message = refusal(text)
-    assert message.startswith(f"example.yaml:11: entry.{side}: a {side} position has no way out: add exit.{side}, ")
+    assert message.startswith(f"example.yaml:11: entry.{side}: a {side} position has no exit: add exit.{side}, ")
     assert f"entry.{other}, or in risk a stop, take_profit, trailing or max_bars" in message
 
 
@@ -190,7 +190,7 @@ def test_the_period_of_an_atr_distance_is_that_of_the_indicator():
         (built(Compare(EMA, ">", EMA)), "'ema(12) > ema(12)': ema(12) is compared with itself"),
         (built(Compare(EMA, ">", float("nan"))), "nan is not a finite number"),
         (built(Trend(EMA, "rising", 0)), "'ema(12) rising 0': rising 0: a number of bars from 1 to 100 is expected"),
-        (built(Compare(EMA.streak(), ">", 3.0)), "a rule reads the column itself; the streak belongs to rising"),
+        (built(Compare(EMA.streak(), ">", 3.0)), "a rule cannot name a streak; use rising or falling"),
         (
             built(Compare(FeatureRef("emma", (), "real", "15m"), ">", 3.0)),
             "unknown feature 'emma' (did you mean 'ema'?)",
@@ -220,7 +220,7 @@ def test_the_period_of_an_atr_distance_is_that_of_the_indicator():
         ),
         (built(Compare(CLOSE, ">", EMA), risk=Risk(stop=Distance("percent", 3.0))), "stop.percent: a fraction below 1"),
         (built(Compare(CLOSE, ">", EMA), risk=Risk(Size("risk", 0.1), max_bars=3)), "size by risk needs a stop"),
-        (built(Compare(CLOSE, ">", EMA), risk=Risk()), "entry.long: a long position has no way out"),
+        (built(Compare(CLOSE, ">", EMA), risk=Risk()), "entry.long: a long position has no exit"),
     ],
 )
 def test_a_built_play_is_checked_like_a_written_one(play, why):
@@ -233,7 +233,7 @@ def test_groups_nest_as_deep_as_the_engine_can_go():
     for _ in range(7):
         deep = Group(1, (deep,))
     check_play(built(deep))
-    assert "groups stand within groups 9 deep; 8 are allowed" in complaint(built(Group(1, (deep,))))
+    assert "groups are nested 9 deep; at most 8 levels are allowed" in complaint(built(Group(1, (deep,))))
 
 
 def test_a_fault_of_a_column_is_named_once_a_side():

@@ -47,7 +47,7 @@ def test_combinations_that_make_no_sense_are_left_out_and_said():
     assert spec.refusals == (
         "ema: 3 of 6 combinations make no sense: short_period 20 must be below long_period 20 (and 2 more)",
     )
-    assert spec.oddities == ("ema: averages of 20 and 25 bars are so near that they cross on noise",)
+    assert spec.oddities == ("ema: averages of 20 and 25 bars are so close that they cross on noise",)
 
 
 def test_what_is_odd_is_said_once_with_how_often():
@@ -55,7 +55,7 @@ def test_what_is_odd_is_said_once_with_how_often():
     assert spec.oddities == (
         "rsi: an RSI over 2 bars is all noise (2 combinations)",
         "rsi: an RSI over 3 bars is all noise (2 combinations)",
-        "options: a trailing stop of 0.10% lies within the noise of most bars",
+        "options: a trailing stop of 0.10% is within the noise of most bars",
     )
 
 

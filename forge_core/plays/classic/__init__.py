@@ -1,7 +1,7 @@
-"""The classic strategies: one file each, found by themselves.
+"""Classic strategies, one module each, registered automatically.
 
-A new one is a file in this folder with a subclass of ``ClassicStrategy``: its name, its parameters as typed fields, the
-rules of its two entries, and whatever is odd about a choice of parameters. Nothing else has to be told of it.
+To add one, create a module in this folder with a subclass of ``ClassicStrategy``: its name, its parameters as typed
+fields, the rules of its two entries, and warnings about unusual parameters. No other file changes.
 """
 
 import pkgutil
@@ -21,14 +21,15 @@ def _load() -> None:
 
 
 def classic_strategies() -> dict[str, type[ClassicStrategy]]:
-    """Return every classic strategy by name, in the order of the names; raises ConfigError where two have the same."""
+    """Return every classic strategy by name, sorted; raises ConfigError on duplicate names."""
     _load()
-    found: dict[str, type[ClassicStrategy]] = {}
+    strategies: dict[str, type[ClassicStrategy]] = {}
     for strategy in ClassicStrategy.__subclasses__():
-        if strategy.name in found:
-            raise ConfigError(f"two strategies are called {strategy.name!r}: {found[strategy.name]} and {strategy}")
-        found[strategy.name] = strategy
-    return dict(sorted(found.items()))
+        if strategy.name in strategies:
+            first = strategies[strategy.name]
+            raise ConfigError(f"duplicate strategy name {strategy.name!r}: {first} and {strategy}; rename one of them")
+        strategies[strategy.name] = strategy
+    return dict(sorted(strategies.items()))
 
 
 def get_strategy(name: str) -> type[ClassicStrategy]:

@@ -1,4 +1,4 @@
-"""Bollinger bands: the close comes back inside."""
+"""Bollinger bands: entries where the close crosses back inside the bands."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
@@ -11,9 +11,9 @@ from forge_core.plays.model import Group
 
 
 class Bollinger(ClassicStrategy):
-    """Long when the close comes back above the lower band, short when it comes back below the upper one.
+    """Enter long when the close crosses above the lower band, short when it crosses below the upper band.
 
-    The bands lie ``deviations`` standard deviations (population) about the plain average of ``period`` closes.
+    The bands are ``deviations`` population standard deviations from the simple moving average of ``period`` closes.
     """
 
     name: ClassVar[str] = "bollinger"
@@ -30,10 +30,10 @@ class Bollinger(ClassicStrategy):
         return when(close, "crosses_above", lower), when(close, "crosses_below", upper)
 
     def oddities(self) -> Iterator[str]:
-        """Yield what is odd."""
+        """Yield a warning for each unusual parameter."""
         if self.period < 10:
-            yield f"the deviation of {self.period} closes is itself mostly noise"
+            yield f"a standard deviation of {self.period} closes is mostly noise"
         if self.deviations < 1:
-            yield f"bands of {self.deviations:g} deviations are left and entered all the time"
+            yield f"bands of {self.deviations:g} deviations are crossed all the time"
         if self.deviations > 3:
-            yield f"bands of {self.deviations:g} deviations are hardly ever left"
+            yield f"bands of {self.deviations:g} deviations are hardly ever crossed"

@@ -1,4 +1,4 @@
-"""EMA: two exponential moving averages that cross."""
+"""Crossover of two exponential moving averages."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -10,7 +10,7 @@ from forge_core.plays.model import Group
 
 
 class Ema(ClassicStrategy):
-    """Long when the average of ``short_period`` bars crosses above that of ``long_period``, short when below."""
+    """Enter long when the EMA of ``short_period`` crosses above that of ``long_period``, short when below."""
 
     name: ClassVar[str] = "ema"
 
@@ -30,10 +30,10 @@ class Ema(ClassicStrategy):
         return when(short, "crosses_above", long), when(short, "crosses_below", long)
 
     def oddities(self) -> Iterator[str]:
-        """Yield what is odd."""
+        """Yield a warning for each unusual parameter."""
         if self.long_period < 1.5 * self.short_period:
-            yield f"averages of {self.short_period} and {self.long_period} bars are so near that they cross on noise"
+            yield f"averages of {self.short_period} and {self.long_period} bars are so close that they cross on noise"
         if self.short_period < 5:
-            yield f"an average of {self.short_period} bars hardly averages"
+            yield f"an average of {self.short_period} bars hardly smooths"
         if self.long_period > 200:
-            yield f"an average of {self.long_period} bars crosses too seldom to be judged in a month"
+            yield f"an average of {self.long_period} bars crosses too seldom to be evaluated in a month"

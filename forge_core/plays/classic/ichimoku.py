@@ -11,10 +11,9 @@ from forge_core.plays.model import Compare, Group
 
 
 class Ichimoku(ClassicStrategy):
-    """Long when Tenkan crosses above Kijun while the close is above both spans, short the other way round.
+    """Enter long when Tenkan crosses above Kijun while the close is above both spans; short is the mirror image.
 
-    The spans are those that stand over the present bar: computed ``displacement`` bars ago and shifted to here, so
-    nothing of the future is in them.
+    The spans are those plotted at the current bar, computed ``displacement`` bars earlier: no look-ahead.
     """
 
     name: ClassVar[str] = "ichimoku"
@@ -46,9 +45,9 @@ class Ichimoku(ClassicStrategy):
         return long, short
 
     def oddities(self) -> Iterator[str]:
-        """Yield what is odd."""
+        """Yield a warning for each unusual parameter."""
         if self.displacement != self.kijun_period:
-            yield f"displacement {self.displacement} is not kijun_period {self.kijun_period}, as it usually is"
+            yield f"displacement {self.displacement} is not kijun_period {self.kijun_period}, its usual value"
         if self.senkou_period < 1.5 * self.kijun_period or self.kijun_period < 1.5 * self.tenkan_period:
             periods = f"{self.tenkan_period}, {self.kijun_period} and {self.senkou_period}"
-            yield f"periods {periods} are so near that the lines cross on noise"
+            yield f"periods {periods} are so close that the lines cross on noise"

@@ -1,4 +1,4 @@
-"""MACD: the line crosses its signal line."""
+"""Crossover of the MACD line and its signal line."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -10,7 +10,7 @@ from forge_core.plays.model import Group
 
 
 class Macd(ClassicStrategy):
-    """Long when the MACD line crosses above its signal line, short when below."""
+    """Enter long when the MACD line crosses above its signal line, short when below."""
 
     name: ClassVar[str] = "macd"
 
@@ -33,8 +33,8 @@ class Macd(ClassicStrategy):
         return when(line, "crosses_above", signal), when(line, "crosses_below", signal)
 
     def oddities(self) -> Iterator[str]:
-        """Yield what is odd."""
+        """Yield a warning for each unusual parameter."""
         if self.slow_period < 1.5 * self.fast_period:
-            yield f"averages of {self.fast_period} and {self.slow_period} bars are so near that they differ by noise"
+            yield f"averages of {self.fast_period} and {self.slow_period} bars are so close that they differ by noise"
         if self.signal_period >= self.slow_period:
             yield f"a signal line of {self.signal_period} bars is slower than the slow average of {self.slow_period}"

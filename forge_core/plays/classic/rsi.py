@@ -1,4 +1,4 @@
-"""RSI: buy when it falls below the lower threshold, sell when it rises above the upper one."""
+"""RSI reversal: entries where the RSI crosses a lower and an upper threshold."""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -12,11 +12,11 @@ Threshold = Annotated[float, Field(gt=0, lt=100)]
 
 
 class Rsi(ClassicStrategy):
-    """Long when the RSI crosses below ``lower``, short when it crosses above ``upper``.
+    """Enter long when the RSI crosses below ``lower``, short when it crosses above ``upper``.
 
-    ``smoothing: sma``, the default, averages gains and losses with a plain rolling mean (Cutler): its value depends on
-    the last ``period`` + 1 bars alone, so that a month's result does not depend on how many bars came before.
-    ``wilder`` is the RSI of TA-Lib and of most charts, which remembers every bar.
+    ``smoothing: sma``, the default, averages gains and losses with a simple rolling mean (Cutler): its value depends on
+    the last ``period`` + 1 bars alone, so that a month's result does not depend on the number of earlier bars.
+    ``wilder`` is the RSI of TA-Lib and of most charts, a recursive average of all earlier bars.
     """
 
     name: ClassVar[str] = "rsi"
@@ -39,11 +39,11 @@ class Rsi(ClassicStrategy):
         return when(rsi, "crosses_below", self.lower), when(rsi, "crosses_above", self.upper)
 
     def oddities(self) -> Iterator[str]:
-        """Yield what is odd."""
+        """Yield a warning for each unusual parameter."""
         if not 5 <= self.period <= 50:
             yield f"an RSI over {self.period} bars is {'all noise' if self.period < 5 else 'nearly always about 50'}"
         if self.lower >= 50 or self.upper <= 50:
-            yield f"thresholds {self.lower:g} and {self.upper:g} lie on the same side of 50"
+            yield f"thresholds {self.lower:g} and {self.upper:g} are on the same side of 50"
         elif self.lower < 10 or self.upper > 90:
             yield f"thresholds {self.lower:g} and {self.upper:g} are hardly ever crossed"
         elif self.lower > 40 or self.upper < 60:

@@ -1,4 +1,4 @@
-"""What every classic strategy is: a few parameters that make a Play, always in the market once it has begun."""
+"""Base class of the classic strategies, and the options common to all of them."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from forge_core.features.registry import make_reference
 from forge_core.plays.model import Compare, Comparison, Distance, Group, Play, Risk, Size
 from forge_core.plays.schema import Share
 
-WARMUP_BARS = 100  # bars before the first order, as the indicators need them to settle
+WARMUP_BARS = 100  # bars before the first order, in which the indicators settle
 
 Period = Annotated[int, Field(ge=2, le=10_000)]
 
 
 class Options(BaseModel):
-    """What holds for any strategy.
+    """Options common to all strategies.
 
-    ``trailing_stop``: distance from the best price since the entry, a fraction of it, or none. ``sides``: which
-    positions may be opened; a signal of the other side then only closes. ``rollover``: whether a position goes on in
-    the new contract where a future rolls. ``warmup_bars``: bars before the first order, those before the month
-    included. ``contracts``: how many each trade is of.
+    ``trailing_stop``: distance from the best price since the entry, a fraction of it, or none. ``sides``: the positions
+    that may be opened; a signal of the other side then only closes. ``rollover``: whether a position is carried into
+    the new contract where a future rolls. ``warmup_bars``: bars before the first order, including those before the
+    month. ``contracts``: size of each trade.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -34,20 +34,20 @@ class Options(BaseModel):
     contracts: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     def oddities(self) -> Iterator[str]:
-        """Yield what is legal but odd."""
+        """Yield a warning for each valid but unusual option."""
         if self.trailing_stop is not None and self.trailing_stop < 0.002:
-            yield f"a trailing stop of {self.trailing_stop:.2%} lies within the noise of most bars"
+            yield f"a trailing stop of {self.trailing_stop:.2%} is within the noise of most bars"
         if self.trailing_stop is not None and self.trailing_stop > 0.25:
             yield f"a trailing stop of {self.trailing_stop:.0%} is hardly ever reached"
         if self.warmup_bars < 50:
-            yield f"after {self.warmup_bars} bars an average that remembers all of them has not settled"
+            yield f"after {self.warmup_bars} bars a recursive average (EMA, Wilder) has not settled"
 
 
 class ClassicStrategy(BaseModel):
-    """One strategy with its parameters: a long and a short entry, each of which closes the other's position.
+    """A strategy with its parameters: a long and a short entry that each also close a position of the other side.
 
-    Subclasses declare ``name``, their parameters as fields, ``entries``, and ``oddities``. A choice of parameters
-    that makes no sense is refused when it is made (raise ValueError in a validator, saying what would be right).
+    Subclasses declare ``name``, their parameters as fields, ``entries``, and ``oddities``. Validators of a subclass
+    raise ValueError for an invalid combination of parameters and state what is expected.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -59,7 +59,7 @@ class ClassicStrategy(BaseModel):
         """Return the rules of the long and of the short entry on bars of ``timeframe``."""
 
     def oddities(self) -> Iterator[str]:
-        """Yield what is legal but odd about the parameters, each in a sentence."""
+        """Yield a warning for each valid but unusual parameter, one sentence each."""
         yield from ()
 
     @property
@@ -69,7 +69,7 @@ class ClassicStrategy(BaseModel):
 
     @property
     def label(self) -> str:
-        """A short name, such as ``rsi_14_30_70_sma``, that can be a file's."""
+        """Short name, valid as a file name, such as ``rsi_14_30_70_sma``."""
         return "_".join([self.name, *(_text(value) for value in self.parameters.values())])
 
     def play(self, timeframe: str, options: Options | None = None) -> Play:
@@ -94,7 +94,7 @@ def column(feature: str, timeframe: str, *, output: str | None = None, **paramet
 
 
 def when(left: FeatureRef, operator: Comparison, right: FeatureRef | float, *more: Compare) -> Group:
-    """Return the rule that ``left operator right``, and ``more`` besides."""
+    """Return a group that requires ``left operator right`` and all of ``more``."""
     return Group(1 + len(more), (Compare(left, operator, right), *more))
 
 
