@@ -42,6 +42,40 @@ class Series:
         return series_path(self.symbol, self.interval, self.hash, home)
 
 
+@dataclass(frozen=True, eq=False)
+class SeriesVersion:
+    """A series as the indicator bank reads it (``features.bank.bank.BarsVersion``): one timeframe, prices as traded."""
+
+    series: Series
+    instrument: Instrument
+
+    @property
+    def name(self) -> str:
+        """Symbol and interval."""
+        return f"{self.series.symbol} {self.series.interval}"
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of symbol, interval and bars."""
+        return content_hash(self.series.symbol, self.series.interval, bars_hash(self.series.bars))
+
+    @property
+    def timeframes(self) -> list[str]:
+        """The interval alone."""
+        return [self.series.interval]
+
+    @property
+    def adjustment(self) -> None:
+        """None: features see the prices as they are traded."""
+        return
+
+    def bars(self, timeframe: str) -> pd.DataFrame:
+        """Return the bars; raises DataError for another timeframe than the interval."""
+        if timeframe != self.series.interval:
+            raise DataError(f"{self.name} has no {timeframe} bars; use {self.series.interval}")
+        return self.series.bars
+
+
 def series_path(symbol: str, interval: str, series_hash: str, home: Home) -> Path:
     """Return the file of a series."""
     folder = home.mass_tests / "series" / safe_name(symbol, "symbol") / safe_name(interval, "interval")

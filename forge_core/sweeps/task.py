@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from forge_core.engine.simulate import simulate
 from forge_core.engine.windows import SpanResults, simulate_spans
 from forge_core.errors import DataError, ForgeError, StudyError
+from forge_core.features.bank.bank import Bank
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
 from forge_core.metrics.summary import YEAR_MICROSECONDS, periods_a_year
@@ -24,7 +25,7 @@ from forge_core.sweeps.month_feeds import AdjustedMonths, MonthFeeds, SeriesMont
 from forge_core.sweeps.months import Months, cut_months
 from forge_core.sweeps.plan import SweepPlan, Task
 from forge_core.sweeps.results import ResultBuffer, ResultFiles, identity, locked, trades_table
-from forge_core.sweeps.series import load_series
+from forge_core.sweeps.series import SeriesVersion, load_series
 
 logger = logging.getLogger(__name__)
 
@@ -202,9 +203,8 @@ class _Worker:
         feed = feed_from_bars(
             series.bars, instrument=task.instrument, timeframe=task.interval, roll_dates=task.switches, adjust="none"
         )
-        if series.funding is not None:
-            feed = replace(feed, funding=series.funding)
-        return SeriesMonths(feed, months.starts, months.ends)
+        bank = Bank(SeriesVersion(series, task.instrument), task.interval, self.plan.home)
+        return SeriesMonths(replace(feed, columns=bank, funding=series.funding), months.starts, months.ends)
 
     def play(self, test: int) -> Play:
         """Return a variant as a Play; raises PlayError unless it can be traded."""

@@ -16,6 +16,8 @@ import pytest
 from forge_core.engine.backtest import backtest
 from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
 from forge_core.errors import ConfigError, DataError, StudyError
+from forge_core.features.bank import lazy_columns
+from forge_core.features.bank.files import bank_stats
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
 from forge_core.files import write_table, write_text
@@ -24,6 +26,7 @@ from forge_core.market.reference.catalog import LEAD_IN
 from forge_core.market.reference.instruments import load_instruments
 from forge_core.market.store.bar_store import BarStore
 from forge_core.metrics.catalog import METRICS
+from forge_core.paths import Home
 from forge_core.sweeps import plan as planning
 from forge_core.sweeps import task as tasks
 from forge_core.sweeps.months import cut_months
@@ -431,3 +434,18 @@ def test_verbose_keeps_the_trades_of_every_test_once(futures):
         assert {t["exit_reason"] for t in row["trades"]} <= set(EXIT_REASONS)
         assert all(t["entry_time"] <= t["exit_time"] for t in row["trades"])
     assert any(t["switch"] for row in kept.to_pylist() for t in row["trades"])
+
+
+def test_indicators_come_from_the_bank(futures, tmp_path, monkeypatch):
+    """Columns of a series that is not adjusted are stored once, and another run computes none of them."""
+    spec = sweep(symbols=["GC"], intervals=["4h"], adjust="none", strategies={"ema": {"short_period": [3, 5]}})
+    run_sweep(spec, futures, workers=1, log=quiet())
+    stored = bank_stats(futures)
+    assert stored.features == 3  # two short averages and the long one
+    moved = Home(tmp_path / "moved")
+    shutil.copytree(futures.root, moved.root)
+    shutil.rmtree(moved.mass_tests / "results")
+    monkeypatch.delattr(lazy_columns, "compute_columns")
+    run_sweep(spec, moved, workers=1, log=quiet())
+    pd.testing.assert_frame_equal(content(moved), content(futures))
+    assert bank_stats(moved).features == stored.features

@@ -3,11 +3,11 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -33,11 +33,10 @@ from forge_core.features.registry import get_feature
 from forge_core.features.version import BARS_VERSION, FEATURE_VERSIONS
 from forge_core.files import canonical_json, content_hash
 from forge_core.market.bars.model import resample_bars, trade_days
+from forge_core.market.futures.adjustment import RollAdjustment
+from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
-
-if TYPE_CHECKING:
-    from forge_core.market.datasets.build import DatasetVersion
 
 __all__ = [
     "OPEN_MAPS",
@@ -93,8 +92,41 @@ class _Entry(NamedTuple):
     description: str
 
 
+class BarsVersion(Protocol):
+    """Bars of one symbol that do not change: a dataset version, or the series of a mass test."""
+
+    @property
+    def name(self) -> str:
+        """Name of the bars, for messages."""
+        ...
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all bars."""
+        ...
+
+    @property
+    def instrument(self) -> Instrument:
+        """Instrument of the bars."""
+        ...
+
+    @property
+    def timeframes(self) -> Sequence[str]:
+        """Labels of the timeframes that ``bars`` has, finest first."""
+        ...
+
+    @property
+    def adjustment(self) -> RollAdjustment | None:
+        """Levels of the contracts that features see the bars at; None: as they are traded."""
+        ...
+
+    def bars(self, timeframe: str) -> pd.DataFrame:
+        """Return the bars of one timeframe."""
+        ...
+
+
 class Bank(LazyColumns):
-    """The columns of one dataset version for one execution timeframe, one file each.
+    """The columns of one version of bars for one execution timeframe, one file each.
 
     A file is ``<home>/features/<dataset hash>/<feature hash>.npy``, the values and behind them their
     codes (``features.quantized``). The feature hash is that of the dataset hash, the execution timeframe, the reference
@@ -108,7 +140,7 @@ class Bank(LazyColumns):
     """
 
     def __init__(
-        self, version: "DatasetVersion", execution: str, home: Home | None = None, *, recent: LruArrays = OPEN_MAPS
+        self, version: BarsVersion, execution: str, home: Home | None = None, *, recent: LruArrays = OPEN_MAPS
     ) -> None:
         self.version = version
         self.folder = bank_folder(home or Home.current(), version.content_hash)
