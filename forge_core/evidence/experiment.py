@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import psutil
+
 from forge_core.engine.costs import Costs
 from forge_core.engine.kernel.params import Policy
 from forge_core.evidence.market import Market
 from forge_core.evolution.search.evaluation import Constraint, Evaluator, Goals
 from forge_core.evolution.search.loop import Found, Search, run_random, run_search
+from forge_core.features.bank.lru import LruArrays
+from forge_core.parallelism import worker_count
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,13 @@ class Experiment:
     policy: Policy = "pessimistic"
 
     def evaluator(self, markets: Mapping[str, Market], threads: int = 1) -> Evaluator:
-        """Return what backtests Plays on ``markets``, their features computed in memory."""
+        """Return what backtests Plays on ``markets``, their features computed in memory.
+
+        All columns of a search have to stay: with too little room most are computed again for each generation.
+        """
+        columns = LruArrays(psutil.virtual_memory().total // (_MEMORY_SHARE * worker_count()))
         return Evaluator(
-            {name: market.feed() for name, market in markets.items()},
+            {name: market.feed(columns) for name, market in markets.items()},
             self.search.goals,
             costs=self.costs,
             cash=self.cash,
@@ -54,4 +62,5 @@ class Experiment:
         return replace(self, search=replace(self.search, goals=Goals(goals.objectives, constraints)))
 
 
+_MEMORY_SHARE = 4  # the columns of all workers together take up to this part of the memory
 _COUNTS = ("total_trades", "wins", "losses")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from forge_core.errors import DataError
+from forge_core.features.bank.lru import LruArrays
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
 from forge_core.market.bars.model import trade_days
@@ -61,8 +62,11 @@ class Market:
         """The trade dates (days since 1970-01-01) from ``start`` on, each once, ascending."""
         return np.unique(trade_days(pd.DatetimeIndex(self.bars.index[self.first :]), self.instrument.session))
 
-    def feed(self) -> Feed:
-        """Return the feed of these bars, its columns computed in memory; raises DataError without a bar to trade."""
+    def feed(self, recent: LruArrays | None = None) -> Feed:
+        """Return the feed of these bars, its columns computed in memory and kept in ``recent``.
+
+        Raises DataError without a bar to trade.
+        """
         first = self.first
         if first >= len(self.bars):
             raise DataError(f"{self.instrument.symbol}: no {self.timeframe} bar at or after {self.start}")
@@ -74,6 +78,7 @@ class Market:
             start=first,
             roll_dates=self.switches,
             adjust="forward" if self.adjust else "none",
+            recent=recent,
         )
         return feed if self.funding is None else feed.with_funding(self.funding)
 

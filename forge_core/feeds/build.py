@@ -55,6 +55,7 @@ def feed_from_bars(
     start: int = 0,
     roll_dates: pd.DatetimeIndex | None = None,
     adjust: Adjustment = "forward",
+    recent: LruArrays | None = None,
 ) -> Feed:
     """Return the feed of a bars frame, its columns computed in memory when asked for.
 
@@ -63,7 +64,9 @@ def feed_from_bars(
     ``roll_dates`` are the contract rolls of a dated future: the feed rolls there, and its columns (the bar fields
     in rules among them) see prices without the gaps between contracts (``futures.adjustment``, anchored at bar
     ``start``, one level for all timeframes) unless ``adjust`` is ``none``; fills always see the bars as they are. The
-    frames are copied, not changed. Raises DataError for a frame that is not bars or a ``start`` outside them,
+    frames are copied, not changed.
+    ``recent`` keeps the columns, and may be shared by several feeds.
+    Raises DataError for a frame that is not bars or a ``start`` outside them,
     ConfigError for an unknown ``adjust``.
     """
     if not 0 <= start < len(bars):
@@ -87,7 +90,7 @@ def feed_from_bars(
         execution,
         session=instrument.session,
         higher=higher,
-        recent=LruArrays(_MEMORY_BYTES),
+        recent=LruArrays(_MEMORY_BYTES) if recent is None else recent,
     )
     feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns, scale)
     return feed if roll_dates is None else feed.with_rolls(roll_dates)
@@ -123,7 +126,7 @@ def window_feed(
         execution,
         session=instrument.session,
         higher={},
-        recent=recent or LruArrays(_MEMORY_BYTES),
+        recent=LruArrays(_MEMORY_BYTES) if recent is None else recent,  # an empty one is false
         coarser=coarser,
     )
     traded = BarArrays.of(window, execution)

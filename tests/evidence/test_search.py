@@ -89,3 +89,13 @@ def test_a_study_that_is_not_complete_has_nothing_to_prove(home: Home) -> None:
     plan_study(small_spec("begun"), home)
     with pytest.raises(StudyError, match="make evolve STUDY=begun"):
         Subject.of("begun", home)
+
+
+def test_the_markets_of_a_search_share_one_cache_that_holds_all_columns(proved_home: Home) -> None:
+    """With too small a cache of its own each feed would compute its columns again for every generation."""
+    subject = Subject.of("two", proved_home)
+    with subject.experiment.evaluator(subject.markets) as evaluator:
+        caches = {id(feed.columns._recent) for feed in evaluator.feeds.values()}
+        (cache,) = {feed.columns._recent for feed in evaluator.feeds.values()}
+    assert len(subject.markets) > len(caches) == 1
+    assert cache.max_bytes > 2**28 or cache.max_bytes > 740 * 8 * sum(len(m.bars) for m in subject.markets.values())
