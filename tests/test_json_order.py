@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from forge_core.configuration import InKeyOrder
 from forge_core.evolution.run.plan import StudyPlan
-from forge_core.evolution.search.evaluation import Goals
+from forge_core.evolution.search.evaluation import Objectives
 from forge_core.evolution.search.genome import Genome
 from forge_core.evolution.search.search_space import build_space
 from forge_core.evolution.spec.study import StudySpec, list_studies, load_study
@@ -71,13 +71,13 @@ def orders(spec: BaseModel) -> Iterator[Any]:
 
 def derived(spec: StudySpec) -> tuple:
     """Return what a study's tables and Plays are made of."""
-    goals = Goals.of(spec)
+    objectives = Objectives.of(spec)
     space = build_space(spec.space, timeframe=spec.timeframe, sides=spec.sides, available=spec.timeframes)
     genome = Genome(space)
     rng = np.random.default_rng(1)
     genes = [tuple(int(rng.integers(gene.size)) for gene in genome.genes) for _ in range(20)]
     plays = [play_hash(genome.decode(values)) for values in genes]
-    return TableFormat("m", genome.genes, spec.train, goals).schema, goals, space.fingerprint(), plays
+    return TableFormat("m", genome.genes, spec.train, objectives).schema, objectives, space.fingerprint(), plays
 
 
 @pytest.mark.parametrize("spec", [STUDY, *map(load_study, list_studies())], ids=lambda spec: spec.name)

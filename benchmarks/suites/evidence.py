@@ -27,7 +27,7 @@ from forge_core.evidence.market import Market
 from forge_core.evidence.sharpe import deflated_sharpe, luck_line, probabilistic_sharpe, sharpe_p_value
 from forge_core.evidence.walk_forward import make_windows, run_window, stitch
 from forge_core.evolution.nsga.nsga2 import Operators, make_nsga2
-from forge_core.evolution.search.evaluation import Constraint, Goals, Objective
+from forge_core.evolution.search.evaluation import Constraint, Objective, Objectives
 from forge_core.evolution.search.genome import Genome
 from forge_core.evolution.search.loop import Search
 from forge_core.evolution.search.search_space import build_space
@@ -64,7 +64,7 @@ TESTS = {
     "luck": f"luck test ({SEARCHES} searches in mirrored markets)",
     "walk": f"walk-forward ({_WINDOWS} windows)",
     "confirmed": "luck test and walk-forward: confirmed",
-    "held": "holdout, one look",
+    "held": "holdout, one evaluation",
     "luck_held": "luck test and holdout: confirmed",
     "line": "above the luck line",
     "deflated": "deflated Sharpe ratio, N trials of variance 1/(T-1)",
@@ -74,15 +74,15 @@ TESTS = {
 
 def experiment(seed: int, population: int = 40, generations: int = 10) -> Experiment:
     """Return the search that is repeated in every market."""
-    goals = Goals(
+    objectives = Objectives(
         (Objective("sharpe", "sharpe", "maximize", "worst", -20.0),),
         (Constraint("min_trades", "total_trades", "maximize", "worst", 30.0),),
     )
     genome = Genome(build_space(SpaceSpec(level=3), timeframe="1d", sides="both", available=["1d", "1w"]))
     search = Search(
         genome=genome,
-        algorithm=make_nsga2(genome.genes, goals.directions, Operators()),
-        goals=goals,
+        algorithm=make_nsga2(genome.genes, objectives.directions, Operators()),
+        objectives=objectives,
         seed=seed,
         sizes=(population // 2, population - population // 2),
         epochs=(generations - generations // 2, generations // 2),

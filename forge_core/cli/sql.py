@@ -47,8 +47,8 @@ def sql(
         say(f"... {len(table) - rows} more rows; --rows or --output show them")
 
 
-def _first(names: list[str], most: int = 20) -> list[str]:
-    return names if len(names) <= most else [*names[:most], f"... ({len(names)} in all)"]
+def _first(names: list[str], limit: int = 20) -> list[str]:
+    return names if len(names) <= limit else [*names[:limit], f"... ({len(names)} in all)"]
 
 
 def _cells(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -66,12 +66,12 @@ def status(name: StudyName) -> None:
 @reports_errors
 def front(
     name: StudyName,
-    most: Annotated[int, typer.Option("--most", "-n", help="Show at most so many Plays.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="The number of Plays to show, best first.")] = 10,
     csv: Annotated[bool, typer.Option("--csv", help="Print the whole front as CSV instead.")] = False,
 ) -> None:
     """Show the Pareto front of a study: the Plays that no other beats in every objective.
 
-    Example: `forge study front quickstart --most 5`
+    Example: `forge study front quickstart --limit 5`
     """
     from forge_core.evolution.steps import read_front
 
@@ -79,32 +79,34 @@ def front(
     if csv:
         typer.echo(table.to_csv(index=False), nl=False)
         return
-    rows = table.head(most)
+    rows = table.head(limit)
     show_table(_headings(rows), [tuple(row) for row in rows.itertuples(index=False)])
-    if len(table) > most:
-        say(f"... {len(table)} in all; `--most {len(table)}` shows them, `--csv` prints them")
+    if len(table) > limit:
+        say(f"... {len(table)} in all; `--limit {len(table)}` shows them, `--csv` prints them")
 
 
-@app.command("reveal")
+@app.command("holdout")
 @reports_errors
-def reveal(
+def holdout(
     name: StudyName,
-    most: Annotated[int | None, typer.Option("--most", "-n", help="Reveal at most so many Plays, best first.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", help="The number of Plays to evaluate, best first; all by default.")
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print all as CSV instead.")] = False,
 ) -> None:
-    """Show what the Plays of a study's front do on its holdout. Every look is counted, and its number shown.
+    """Evaluate the Plays of a study's front on its holdout. Every evaluation is counted, and its number shown.
 
-    The more Plays are looked at, the less the best of them says. Example: `forge study reveal quickstart --most 3`
+    The more Plays are evaluated, the less the best of them says. Example: `forge study holdout quickstart --limit 3`
     """
-    from forge_core.evolution.steps import reveal_front
+    from forge_core.evolution.steps import evaluate_front_on_holdout
 
-    table = reveal_front(name, most=most)
+    table = evaluate_front_on_holdout(name, limit=limit)
     if csv:
         typer.echo(table.to_csv(index=False), nl=False)
         return
     show_table(_headings(table), [tuple(row) for row in table.itertuples(index=False)])
-    for dataset, looks in table.groupby("dataset", sort=False)["looks"].max().items():
-        say(f"{dataset} has been looked at {looks} times, over all studies")
+    for dataset, count in table.groupby("dataset", sort=False)["evaluations"].max().items():
+        say(f"{dataset}: {count} holdout evaluations, over all studies")
 
 
 @app.command("export")

@@ -82,7 +82,7 @@ def top(
     first: First = None,
     last: Last = None,
     min_trades: MinTrades = 1,
-    most: Annotated[int, typer.Option("--most", "-n", help="Show at most so many.")] = 15,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="The number of rows to show.")] = 15,
     sort: Annotated[str, typer.Option("--sort", help="Any figure of `forge sweep export`.")] = "sharpe",
     split: Annotated[
         list[str] | None, typer.Option("--split", help="Rank apart by `symbol` or `interval`; may be repeated.")
@@ -115,13 +115,13 @@ def top(
         found = rank_strategies(table)
     else:
         shown = dict.fromkeys([*_SHOWN, sort])
-        columns, found = ["strategy", "parameters", *told_apart, *shown], table.head(most)
+        columns, found = ["strategy", "parameters", *told_apart, *shown], table.head(limit)
     cells = found[columns].astype(object).where(found[columns].notna(), None)
     show_table(columns, [tuple(_plain(cell) for cell in row) for row in cells.itertuples(index=False)])
     if not families and (luck := sweep_luck_text(plan, table)):
         say(luck)
-    if not families and len(table) > most:
-        say(f"... {len(table)} in all; `--most {len(table)}` shows them, `forge sweep export {name} FILE` writes them")
+    if not families and len(table) > limit:
+        say(f"... {len(table)} in all; `--limit {len(table)}` shows them, `forge sweep export {name} FILE` writes them")
 
 
 @app.command("export")

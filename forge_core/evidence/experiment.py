@@ -8,7 +8,7 @@ import psutil
 from forge_core.engine.costs import Costs
 from forge_core.engine.kernel.params import Policy
 from forge_core.evidence.market import Market
-from forge_core.evolution.search.evaluation import Constraint, Evaluator, Goals
+from forge_core.evolution.search.evaluation import Constraint, Evaluator, Objectives
 from forge_core.evolution.search.loop import Found, Search, run_random, run_search
 from forge_core.features.bank.lru import LruArrays
 from forge_core.parallelism import worker_count
@@ -31,7 +31,7 @@ class Experiment:
         columns = LruArrays(psutil.virtual_memory().total // (_MEMORY_SHARE * worker_count()))
         return Evaluator(
             {name: market.feed(columns) for name, market in markets.items()},
-            self.search.goals,
+            self.search.objectives,
             costs=self.costs,
             cash=self.cash,
             policy=self.policy,
@@ -54,12 +54,12 @@ class Experiment:
 
     def shortened(self, share: float) -> "Experiment":
         """Return the same experiment for ``share`` of the period: bounds on counts of trades shrink with it."""
-        goals = self.search.goals
+        objectives = self.search.objectives
         constraints = tuple(
             Constraint(c.name, c.metric, c.direction, c.aggregate, c.bound * share) if c.metric in _COUNTS else c
-            for c in goals.constraints
+            for c in objectives.constraints
         )
-        return replace(self, search=replace(self.search, goals=Goals(goals.objectives, constraints)))
+        return replace(self, search=replace(self.search, objectives=Objectives(objectives.terms, constraints)))
 
 
 _MEMORY_SHARE = 4  # the columns of all workers together take up to this part of the memory

@@ -71,7 +71,7 @@ def _parts(bench: Bench) -> tuple[Document, Verdict]:
         "walk_forward": _write_windows(bench, own, drawn),
         "holdout": None
         if held is None
-        else {"p": held.p, "level": held.level, "sharpe": held.sharpe, "look": held.look},
+        else {"p": held.p, "level": held.level, "sharpe": held.sharpe, "evaluation": held.evaluation},
         "random_search": None
         if random_row is None
         else {"score": random_row["score"], "walk_forward_sharpe": drawn and drawn.sharpe},
@@ -84,7 +84,7 @@ def _parts(bench: Bench) -> tuple[Document, Verdict]:
 
 
 def _score_name(subject: Subject) -> str:
-    objectives = subject.plan.goals.objectives
+    objectives = subject.plan.objectives.terms
     return objectives[0].name if len(objectives) == 1 else "hypervolume"
 
 
@@ -207,14 +207,14 @@ def _date(day: int) -> date:
 
 
 def _holdout(subject: Subject) -> OutOfSample | None:
-    """Return the test on the holdout, all its datasets together; the look was counted when the study ended."""
+    """Return the test on the holdout, all its datasets together; the evaluation was counted when the study ended."""
     play = subject.champion
     if not subject.spec.holdout or play is None:
         return None
-    days, returns, looks = [], [], []
+    days, returns, numbers = [], [], []
     for name in subject.spec.holdout:
         pinned = subject.plan.manifest["datasets"][name]["hash"]
-        looks.append(subject.plan.ledger.look(name, pinned, subject.report["play"]))
+        numbers.append(subject.plan.ledger.record_holdout_evaluation(name, pinned, subject.report["play"]))
         feed = subject.plan.open_feed(name)
         run = _simulate(subject, feed)
         days.append(np.unique(feed.day[feed.start :]))
@@ -222,7 +222,7 @@ def _holdout(subject: Subject) -> OutOfSample | None:
     _, joined = mean_by_day(days, returns)
     a_year = max(subject.market(name).instrument.annualization for name in subject.spec.holdout)
     yearly = sharpe_ratio(joined) * float(np.sqrt(a_year))
-    return OutOfSample("holdout", sharpe_p_value(joined), yearly, max(looks))
+    return OutOfSample("holdout", sharpe_p_value(joined), yearly, max(numbers))
 
 
 def _simulate(subject: Subject, feed: Feed, *, record: bool = False) -> Simulation:

@@ -87,8 +87,8 @@ class Subject:
         if table.num_rows == 0:
             return None
         values = np.column_stack([table[name].to_numpy() for name in self.plan.tables.objectives])
-        points = losses(values, self.plan.goals.objectives)
-        return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, self.plan.goals.objectives)
+        points = losses(values, self.plan.objectives.terms)
+        return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, self.plan.objectives.terms)
 
     @cached_property
     def experiment(self) -> Experiment:

@@ -78,7 +78,8 @@ def _lines(document: dict[str, Any]) -> list[str]:
         out = "" if walked is None else f", walk-forward Sharpe ratio {walked:.2f}"
         lines.append(f"as many Plays drawn at random: {document['score_is']} {score}{out}")
     if held := document.get("holdout"):
-        lines.append(f"holdout: Sharpe ratio {held['sharpe']:.2f}, look {held['look']}, p = {held['p']:.2g}")
+        number = held["evaluation"] if "evaluation" in held else held["look"]  # the older key
+        lines.append(f"holdout: Sharpe ratio {held['sharpe']:.2f}, evaluation {number}, p = {held['p']:.2g}")
     if lottery := document.get("lottery"):
         lines.append(
             f"lottery: {lottery['own']:+.3%} a trade, at random times {lottery['mean']:+.3%} (p = {lottery['p']:.2g})"

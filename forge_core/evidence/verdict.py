@@ -14,20 +14,21 @@ WARNINGS: tuple[Word, ...] = ("none", "untested", "luck", "unconfirmed", "fragil
 
 @dataclass(frozen=True)
 class OutOfSample:
-    """The test on days that were not searched: the stitched walk-forward, else the holdout with look number ``look``.
+    """The test on days that were not searched: the stitched walk-forward, else the holdout.
 
-    ``sharpe`` is yearly. Each further look at a holdout has a smaller share of the 5 %: look L has 1 / (L (L + 1)).
+    ``sharpe`` is yearly. ``evaluation`` is the number of the holdout evaluation: each further one has a smaller
+    share of the 5 %, number N has 1 / (N (N + 1)).
     """
 
     source: Literal["walk-forward", "holdout"]
     p: float
     sharpe: float
-    look: int = 1
+    evaluation: int = 1
 
     @property
     def level(self) -> float:
         """The level that ``p`` is held against."""
-        return LEVEL if self.source == "walk-forward" else LEVEL / (self.look * (self.look + 1))
+        return LEVEL if self.source == "walk-forward" else LEVEL / (self.evaluation * (self.evaluation + 1))
 
     @property
     def holds(self) -> bool:
@@ -59,7 +60,9 @@ def judge(luck: LuckResult | None, out_of_sample: OutOfSample | None, weaknesses
     if out_of_sample is None:
         return Verdict("unconfirmed", f"Unconfirmed: {better}, but it was not tried on days that were not searched.")
     source = (
-        "the walk-forward" if out_of_sample.source == "walk-forward" else f"look {out_of_sample.look} at the holdout"
+        "the walk-forward"
+        if out_of_sample.source == "walk-forward"
+        else f"evaluation {out_of_sample.evaluation} on the holdout"
     )
     earned = f"{source} has a Sharpe ratio of {out_of_sample.sharpe:.2f} (p = {out_of_sample.p:.2g})"
     if not out_of_sample.holds:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError
 from forge_core.evolution.run.champion import NO_FRONT, FrontReport, choose_champion, find_front, finish, write_front
-from forge_core.evolution.run.holdout import export_study, reveal_front
+from forge_core.evolution.run.holdout import evaluate_front_on_holdout, export_study
 from forge_core.evolution.run.island import IslandReport, Written, evolve_island
 from forge_core.evolution.run.merge import GenerationFigures, merge_generations
 from forge_core.evolution.run.plan import Log, StudyPlan
@@ -26,6 +26,7 @@ from forge_core.paths import Home
 __all__ = [
     "MAX_EPOCHS",
     "StudySpec",
+    "evaluate_front_on_holdout",
     "export_study",
     "finish_study",
     "list_studies",
@@ -34,7 +35,6 @@ __all__ = [
     "plan_study",
     "read_front",
     "reset_study",
-    "reveal_front",
     "run_island",
     "run_study",
     "status_text",
@@ -96,7 +96,7 @@ def write_pareto_front(plan: dict[str, Any]) -> FrontReport:
 
 
 def finish_study(plan: dict[str, Any]) -> dict[str, Any]:
-    """Write the Pareto front and the champion, look at the holdout, and return the champion's report."""
+    """Write the Pareto front and the champion, evaluate it on the holdout, and return the champion's report."""
     return finish(StudyPlan.read(plan))
 
 

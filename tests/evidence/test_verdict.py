@@ -41,12 +41,12 @@ def test_the_sentence_says_what_was_done() -> None:
     assert "none as good (p = 0.05)" in judge(BETTER, EARNS, []).sentence
 
 
-@pytest.mark.parametrize(("look", "level"), [(1, 0.025), (2, 0.05 / 6), (3, 0.05 / 12)])
-def test_each_look_at_a_holdout_has_a_smaller_share_of_the_5_percent(look: int, level: float) -> None:
-    test = OutOfSample("holdout", level, 1.0, look)
+@pytest.mark.parametrize(("evaluation", "level"), [(1, 0.025), (2, 0.05 / 6), (3, 0.05 / 12)])
+def test_each_evaluation_on_a_holdout_has_a_smaller_share_of_the_5_percent(evaluation: int, level: float) -> None:
+    test = OutOfSample("holdout", level, 1.0, evaluation)
     assert test.level == pytest.approx(level)
     assert test.holds
-    assert not OutOfSample("holdout", level * 1.01, 1.0, look).holds
+    assert not OutOfSample("holdout", level * 1.01, 1.0, evaluation).holds
 
 
 def days(sharpe: float, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -87,7 +87,7 @@ def _doubled_from(market: Market, day: int) -> Market:
 
 
 def test_bounds_on_trades_shrink_with_the_days(subject: Subject) -> None:
-    (constraint,) = subject.experiment.shortened(0.5).search.goals.constraints
+    (constraint,) = subject.experiment.shortened(0.5).search.objectives.constraints
     assert (constraint.name, constraint.bound) == ("min_trades", 1.5)
 
 

@@ -4,11 +4,11 @@ import hashlib
 
 import numpy as np
 
-from forge_core.evolution.search.evaluation import Constraint, Evaluation, Goals, Objective
+from forge_core.evolution.search.evaluation import Constraint, Evaluation, Objective, Objectives
 from forge_core.evolution.search.generation import Individual
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS
 
-GOALS = Goals(
+OBJECTIVES = Objectives(
     (
         Objective("sharpe", "sharpe", "maximize", "worst", -20.0),
         Objective("max_drawdown", "max_drawdown", "minimize", "worst", 1.0),
@@ -37,7 +37,7 @@ def made_up(play: str, datasets: int = 1) -> Evaluation:
         )
         for _ in range(datasets)
     ]
-    return GOALS.judge(np.array(rows))
+    return OBJECTIVES.score(np.array(rows))
 
 
 def individual(number: int, play: str | None = None, *, born: int = 1, island: int = 0) -> Individual:

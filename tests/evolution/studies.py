@@ -12,7 +12,7 @@ from forge_core.evolution.storage.tables import table_hash
 def small_spec(name: str, **changes: Any) -> StudySpec:
     """A study of 9 Plays on 2 islands, 4 generations on two short datasets; a second or less.
 
-    ``reference`` and ``results`` alone have a holdout, so that no other study looks at it.
+    ``reference`` and ``results`` alone have a holdout, so that no other study is evaluated on it.
     """
     spec = {
         "name": name,

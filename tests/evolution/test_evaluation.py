@@ -8,10 +8,10 @@ import pytest
 from forge_core.errors import DataError
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.search import evaluation
-from forge_core.evolution.search.evaluation import FAILURE, Constraint, Evaluator, Goals, Objective
+from forge_core.evolution.search.evaluation import FAILURE, Constraint, Evaluator, Objective, Objectives
 from forge_core.paths import Home
 
-from .plays import GOALS, metrics
+from .plays import OBJECTIVES, metrics
 from .studies import small_spec
 
 NAN = math.nan
@@ -36,9 +36,9 @@ def test_the_worst_of_a_minimized_metric_is_the_largest() -> None:
 
 
 def test_undefined_and_boundless_metrics_are_worst_or_capped() -> None:
-    assert GOALS.judge(np.array([metrics(sharpe=NAN, max_drawdown=0.2)])).objectives == (-20.0, 0.2)
-    assert GOALS.judge(np.array([metrics(sharpe=math.inf, max_drawdown=math.inf)])).objectives == (-20.0, 1.0)
-    assert GOALS.judge(np.array([metrics(sharpe=1e9, max_drawdown=7.0)])).objectives == (20.0, 1.0)
+    assert OBJECTIVES.score(np.array([metrics(sharpe=NAN, max_drawdown=0.2)])).objectives == (-20.0, 0.2)
+    assert OBJECTIVES.score(np.array([metrics(sharpe=math.inf, max_drawdown=math.inf)])).objectives == (-20.0, 1.0)
+    assert OBJECTIVES.score(np.array([metrics(sharpe=1e9, max_drawdown=7.0)])).objectives == (20.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,11 @@ def test_constraints(name: str, values: list[float], aggregate: str, bound: floa
     assert Constraint(name, metric, direction, aggregate, bound).violation(rows) == pytest.approx(expected)
 
 
-def test_goals_of_a_study() -> None:
-    spec = small_spec("goals", constraints={"min_trades": 5, "max_drawdown": {"value": 0.5, "aggregate": "median"}})
-    constraints = Goals.of(spec).constraints
+def test_objectives_of_a_study() -> None:
+    spec = small_spec(
+        "objectives", constraints={"min_trades": 5, "max_drawdown": {"value": 0.5, "aggregate": "median"}}
+    )
+    constraints = Objectives.of(spec).constraints
     assert [(c.name, c.metric, c.direction, c.aggregate, c.bound) for c in constraints] == [
         ("max_drawdown", "max_drawdown", "minimize", "median", 0.5),
         ("min_trades", "total_trades", "maximize", "worst", 5.0),
@@ -75,12 +77,12 @@ def test_goals_of_a_study() -> None:
 
 
 def test_a_failure_is_worse_than_anything() -> None:
-    failed = GOALS.failed(2, "dataset: ZeroDivisionError: division by zero")
+    failed = OBJECTIVES.failed(2, "dataset: ZeroDivisionError: division by zero")
     assert failed.objectives == (-20.0, 1.0)
     assert failed.violations == (FAILURE,)
     assert np.isnan(failed.metrics).all()
     assert not failed.feasible
-    worst = GOALS.judge(np.array([metrics(total_trades=0.0)]))
+    worst = OBJECTIVES.score(np.array([metrics(total_trades=0.0)]))
     assert 0 < worst.violation < failed.violation
     assert all(math.isfinite(value) for value in (*failed.objectives, *failed.violations))
 
@@ -157,5 +159,5 @@ def test_costs_of_the_study_are_used(home: Home, plays: list) -> None:
 
 
 def test_an_evaluator_without_threads_has_no_pool() -> None:
-    with Evaluator({}, GOALS) as evaluator:
+    with Evaluator({}, OBJECTIVES) as evaluator:
         assert evaluator.evaluate_all([]) == []

@@ -15,7 +15,7 @@ from forge_core.evolution.spec.space import SpaceSpec
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.model import Play
 
-from .plays import GOALS, made_up
+from .plays import OBJECTIVES, made_up
 
 GENOME = Genome(build_space(SpaceSpec(level=2), timeframe="1d", sides="both"))
 TINY = Genome(  # a handful of Plays only
@@ -59,7 +59,7 @@ def breed(
     return evolve_generation(
         parents,
         known or {},
-        algorithm=make_nsga2(genome.genes, GOALS.directions),
+        algorithm=make_nsga2(genome.genes, OBJECTIVES.directions),
         genome=genome,
         evaluate=backtests or Backtests(),
         seed=seed,

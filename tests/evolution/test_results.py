@@ -1,4 +1,4 @@
-"""What a study ends with: the ledger, the front, the champion and one counted look at the holdout; its status."""
+"""What a study ends with: the ledger, the front, the champion and one counted evaluation on the holdout; its status."""
 
 import json
 
@@ -9,7 +9,7 @@ import pytest
 from forge_core.errors import StudyError
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.steps import plan_study, read_front, run_island, run_study, status_text, study_status
-from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.evolution.storage.ledger import count_holdout_evaluations
 from forge_core.files import read_json
 from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home
@@ -102,12 +102,12 @@ def test_the_champion_is_fixed_and_the_look_counted_before_the_holdout_is_opened
 
     def watch(self: StudyPlan, dataset: str):
         if dataset in self.spec.holdout:
-            opened.append((self.folder.champion_play.is_file(), holdout_looks(self.home.ledger, dataset)))
+            opened.append((self.folder.champion_play.is_file(), count_holdout_evaluations(self.home.ledger, dataset)))
         return real(self, dataset)
 
     monkeypatch.setattr(StudyPlan, "open_feed", watch)
-    before = holdout_looks(home.ledger, "NASDAQ_BULL_2016")
-    for number, name in enumerate(("looks_once", "looks_twice"), start=1):
+    before = count_holdout_evaluations(home.ledger, "NASDAQ_BULL_2016")
+    for number, name in enumerate(("evaluated_once", "evaluated_twice"), start=1):
         report = run_study(small_spec(name, holdout=["NASDAQ_BULL_2016"]), home)
         assert report["holdout"]["NASDAQ_BULL_2016"]["look"] == before + number
     assert opened == [(True, before + 1), (True, before + 2)]
@@ -151,7 +151,7 @@ def test_status(done: tuple) -> None:
     assert "train" in text
     assert "holdout   SP500_BULL_2003" in text
     assert "SP500 at another time" in text
-    assert "look 1 of" in text
+    assert "evaluation 1 of" in text
 
 
 def test_status_of_what_has_not_begun(home: Home) -> None:

@@ -27,7 +27,7 @@ from forge_core.evolution.steps import (
     study_status,
 )
 from forge_core.evolution.storage import known_plays, ledger, tables
-from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.evolution.storage.ledger import count_holdout_evaluations
 from forge_core.evolution.storage.tables import TableFormat
 from forge_core.paths import Home
 
@@ -130,7 +130,7 @@ def test_a_study_that_is_complete_stays_as_it_is(done: tuple) -> None:
     assert again == report
     assert content(home.study("reference")) == expected
     assert not any("backtested" in line for line in said)
-    assert holdout_looks(home.ledger, "SP500_BULL_2003") == 1
+    assert count_holdout_evaluations(home.ledger, "SP500_BULL_2003") == 1
 
 
 class Killed(Exception):
@@ -165,11 +165,11 @@ def test_killed_at_every_write_and_run_again(home: Home, monkeypatch: pytest.Mon
     spec = small_spec("killed", train=["SP500_BULL_2013"], population=5, generations=3, holdout=["NASDAQ_BULL_2003"])
     report = run_study(spec, home)
     expected = content(home.study("killed"))
-    looks = home.ledger / "holdout" / "NASDAQ_BULL_2003"
+    evaluations = home.ledger / "holdout" / "NASDAQ_BULL_2003"
     at, finished = 0, False
     while not finished:
         at += 1
-        for path in (home.study("killed"), home.ledger / "killed", looks):
+        for path in (home.study("killed"), home.ledger / "killed", evaluations):
             shutil.rmtree(path)
         with monkeypatch.context() as patch:
             kill_at(patch, at)
@@ -182,7 +182,7 @@ def test_killed_at_every_write_and_run_again(home: Home, monkeypatch: pytest.Mon
             assert len(list(home.ledger.glob(f"killed/*/{path.parent.name}/{path.name}"))) == 1
         assert run_study(spec, home) == report, at
         assert content(home.study("killed")) == expected, at
-        assert holdout_looks(home.ledger, "NASDAQ_BULL_2003") == 1
+        assert count_holdout_evaluations(home.ledger, "NASDAQ_BULL_2003") == 1
     assert at > 2 * 6 + 3 + 4  # ledger and table of each island's generation, merged tables, the end
 
 
@@ -375,7 +375,7 @@ def test_a_single_island_and_a_single_epoch(home: Home) -> None:
 def test_a_format_that_changed_is_not_read_as_ones_own(done: tuple) -> None:
     home, _, _ = done
     study = StudyPlan.read(plan_study(small_spec("reference"), home))
-    other = TableFormat("other", study.genome.genes, study.spec.train, study.goals)
+    other = TableFormat("other", study.genome.genes, study.spec.train, study.objectives)
     with pytest.raises(DataError, match="delete it and run the study again"):
         other.read(study.folder.generation_table(1))
 

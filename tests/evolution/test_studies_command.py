@@ -1,4 +1,4 @@
-"""``forge study``: reveal, export, reset and the newer dataset that status tells of."""
+"""``forge study``: holdout, export, reset and the newer dataset that status tells of."""
 
 import json
 import shutil
@@ -11,8 +11,15 @@ from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import StudyError
-from forge_core.evolution.steps import list_studies, plan_study, reveal_front, run_island, run_study, study_status
-from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.evolution.steps import (
+    evaluate_front_on_holdout,
+    list_studies,
+    plan_study,
+    run_island,
+    run_study,
+    study_status,
+)
+from forge_core.evolution.storage.ledger import Ledger, count_holdout_evaluations
 from forge_core.files import read_json, write_json
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash
@@ -34,36 +41,46 @@ def forge(study: Home, monkeypatch: pytest.MonkeyPatch):
     return lambda *arguments, **options: CliRunner().invoke(app, ["study", *arguments], **options)
 
 
-def test_reveal_counts_each_look_once(study: Home, forge) -> None:
+def test_each_holdout_evaluation_is_counted_once(study: Home, forge) -> None:
     front = pq.read_table(study.study("commands") / "pareto_front.parquet").to_pandas()
     report = json.loads((study.study("commands") / "champion.json").read_text())
-    table = reveal_front("commands", study)
+    table = evaluate_front_on_holdout("commands", study)
     assert list(table.play) == list(front.play)
-    # the champion had been looked at when the study ended: it keeps its number, the others follow
-    assert set(table.look) == set(range(1, len(front) + 1))
+    # the champion was evaluated when the study ended: it keeps its number, the others follow
+    assert set(table.evaluation) == set(range(1, len(front) + 1))
     champion = table[table.play == report["play"]].iloc[0]
     held = report["holdout"]["NASDAQ_DOTCOM_BUST"]
-    assert champion["look"] == held["look"] == 1
+    assert champion["evaluation"] == held["look"] == 1
     assert champion["sharpe"] == held["metrics"]["sharpe"]
-    assert (table.looks == len(front)).all()
+    assert (table.evaluations == len(front)).all()
 
-    said = forge("reveal", "commands", "--most", "1")
+    said = forge("holdout", "commands", "--limit", "1")
     assert said.exit_code == 0, said.output
-    assert f"NASDAQ_DOTCOM_BUST has been looked at {len(front)} times" in said.output
-    assert holdout_looks(study.ledger, "NASDAQ_DOTCOM_BUST") == len(front)
-    shown = forge("reveal", "commands", "--csv")
+    assert f"NASDAQ_DOTCOM_BUST: {len(front)} holdout evaluations" in said.output
+    assert count_holdout_evaluations(study.ledger, "NASDAQ_DOTCOM_BUST") == len(front)
+    shown = forge("holdout", "commands", "--csv")
     assert len(shown.output.strip().splitlines()) == 1 + len(front)
 
 
-def test_reveal_and_export_want_a_complete_study(study: Home, forge) -> None:
+def test_a_holdout_evaluation_recorded_under_the_older_key_keeps_its_number(home: Home) -> None:
+    ledger = Ledger(home, "older", "manifest")
+    assert [ledger.record_holdout_evaluation("OLDER", "hash", play) for play in "ab"] == [1, 2]
+    for path in (home.ledger / "holdout" / "OLDER").glob("*.json"):
+        entry = read_json(path)
+        number = entry.pop("evaluation")
+        write_json(path, {**entry, "look": number})
+    assert [ledger.record_holdout_evaluation("OLDER", "hash", play) for play in "abc"] == [1, 2, 3]
+
+
+def test_holdout_and_export_want_a_complete_study(study: Home, forge) -> None:
     run_island(plan_study(small_spec("begun"), study), 0, 1)
-    for command in (("reveal", "begun"), ("export", "begun", "--out", "anywhere")):
+    for command in (("holdout", "begun"), ("export", "begun", "--out", "anywhere")):
         refused = forge(*command)
         assert refused.exit_code == 1
         assert "under way" in refused.output
     run_study(small_spec("unheld"), study)
     with pytest.raises(StudyError, match="no holdout"):
-        reveal_front("unheld", study)
+        evaluate_front_on_holdout("unheld", study)
 
 
 def test_export(study: Home, forge, tmp_path) -> None:

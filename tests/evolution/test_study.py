@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from forge_core.errors import ConfigError, StudyError
-from forge_core.evolution.search.evaluation import Goals
+from forge_core.evolution.search.evaluation import Objectives
 from forge_core.evolution.spec.objectives import constraint_metric
 from forge_core.evolution.spec.study import StudySpec, cautions, holdout_relation, list_studies, load_study, split
 
@@ -55,18 +55,18 @@ def test_the_studies_that_come_with_forge() -> None:
 
 
 def test_named_objectives() -> None:
-    def goals(objectives: object) -> list[tuple[str, str, str]]:
-        found = Goals.of(small_spec("goals", objectives=objectives)).objectives
+    def declared(objectives: object) -> list[tuple[str, str, str]]:
+        found = Objectives.of(small_spec("objectives", objectives=objectives)).terms
         return [(o.name, o.direction, o.aggregate) for o in found]
 
-    assert goals("risk_adjusted") == [("sharpe", "maximize", "worst"), ("max_drawdown", "minimize", "worst")]
-    assert goals("robust") == [
+    assert declared("risk_adjusted") == [("sharpe", "maximize", "worst"), ("max_drawdown", "minimize", "worst")]
+    assert declared("robust") == [
         ("sharpe", "maximize", "worst"),
         ("total_return", "maximize", "median"),
         ("max_drawdown", "minimize", "worst"),
     ]
-    assert goals("single:sortino") == [("sortino", "maximize", "worst")]
-    assert goals([{"metric": "sharpe"}, {"metric": "sharpe", "aggregate": "mean"}]) == [
+    assert declared("single:sortino") == [("sortino", "maximize", "worst")]
+    assert declared([{"metric": "sharpe"}, {"metric": "sharpe", "aggregate": "mean"}]) == [
         ("sharpe_worst", "maximize", "worst"),
         ("sharpe_mean", "maximize", "mean"),
     ]

@@ -16,15 +16,15 @@ from forge_core.evolution.storage.tables import TableFormat, table_hash
 from forge_core.files import write_table
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS
 
-from .plays import GOALS, individual, made_up
+from .plays import OBJECTIVES, individual, made_up
 
 GENES = [Gene("a", 7), Gene("b", 5), Gene("c", 3)]
-TABLES = TableFormat("0123456789abcdef", GENES, ["A"], GOALS)
+TABLES = TableFormat("0123456789abcdef", GENES, ["A"], OBJECTIVES)
 
 
 def a_generation() -> tuple[Generation, list[Individual]]:
     parents = [individual(number) for number in (3, 1, 2)]
-    failed = Individual(2, 0, 1, (1, 2, 0), "f" * 16, GOALS.failed(1, "A: ValueError: no"))
+    failed = Individual(2, 0, 1, (1, 2, 0), "f" * 16, OBJECTIVES.failed(1, "A: ValueError: no"))
     children = [
         individual(8, born=2),
         failed,
@@ -115,9 +115,9 @@ def test_another_studys_table_is_refused(tmp_path: Path) -> None:
     generation, parents = a_generation()
     path = tmp_path / "t.parquet"
     for other in (
-        TableFormat("another manifest", GENES, ["A"], GOALS),
-        TableFormat("0123456789abcdef", [*GENES, Gene("d", 2)], ["A"], GOALS),
-        TableFormat("0123456789abcdef", GENES, ["B"], GOALS),
+        TableFormat("another manifest", GENES, ["A"], OBJECTIVES),
+        TableFormat("0123456789abcdef", [*GENES, Gene("d", 2)], ["A"], OBJECTIVES),
+        TableFormat("0123456789abcdef", GENES, ["B"], OBJECTIVES),
     ):
         TABLES.write(path, TABLES.table(generation, parents))
         with pytest.raises(DataError, match="was not written by this study"):
@@ -130,7 +130,7 @@ def test_another_studys_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_several_datasets(tmp_path: Path) -> None:
-    tables = TableFormat("m", GENES, ["A", "B"], GOALS)
+    tables = TableFormat("m", GENES, ["A", "B"], OBJECTIVES)
     child = Individual(1, 0, 0, (0, 1, 2), "a" * 16, made_up("a" * 16, datasets=2))
     tables.write(tmp_path / "t", tables.table(Generation((child,), (child,), (), Timing()), []))
     found: Evaluation = tables.individuals(tables.read(tmp_path / "t"))[0].evaluation

@@ -60,7 +60,7 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
 
 def evaluations_of_holdout(workspace: Workspace) -> list[int]:
     files = (workspace.home / "ledger" / "holdout").rglob("*.json")
-    return [json.loads(path.read_text())["look"] for path in files]
+    return [json.loads(path.read_text())["evaluation"] for path in files]
 
 
 def test_studies_and_generations_are_partitions_before_anything_has_run(workspace):

@@ -42,7 +42,7 @@ def test_an_invalid_sweep_file_is_listed_with_its_error(forge, monkeypatch, tmp_
 
 
 def test_the_best_are_shown_with_their_trades_and_days(forge):
-    shown = forge("sweep", "top", "mass_test", "--most", "2", "--symbol", "ZS", "--from", "2023-02")
+    shown = forge("sweep", "top", "mass_test", "--limit", "2", "--symbol", "ZS", "--from", "2023-02")
     assert "neighbour_sharpe" in shown
     assert shown.count("long_period:") == 2
     assert "... 4 in all" in shown

@@ -1,4 +1,4 @@
-"""The end of a study: its Pareto front, the champion chosen on train alone, and one counted look at the holdout."""
+"""The end of a study: Pareto front, champion chosen on train alone, one counted evaluation on the holdout."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -62,18 +62,18 @@ def find_front(plan: StudyPlan) -> list[Individual]:
         for individual in plan.tables.individuals(chosen):
             front.setdefault(individual.evaluation.metrics.tobytes(), individual)
     turned = [individual.objectives for individual in front.values()]
-    order = np.lexsort(losses(np.array(turned), plan.goals.objectives).T[::-1])
+    order = np.lexsort(losses(np.array(turned), plan.objectives.terms).T[::-1])
     individuals = list(front.values())
     return [individuals[i] for i in order]
 
 
 def _losses(plan: StudyPlan, table: pa.Table) -> np.ndarray:
-    return losses(np.column_stack([table[name].to_numpy() for name in plan.tables.objectives]), plan.goals.objectives)
+    return losses(np.column_stack([table[name].to_numpy() for name in plan.tables.objectives]), plan.objectives.terms)
 
 
 def choose_champion(plan: StudyPlan, front: list[Individual]) -> Individual:
     """Return the Play of the front that the study calls its champion: the knee, or the best by one objective."""
-    return choose_of(front, plan.goals.objectives, plan.spec.champion)
+    return choose_of(front, plan.objectives.terms, plan.spec.champion)
 
 
 def write_front(plan: StudyPlan, front: list[Individual]) -> None:
@@ -103,10 +103,10 @@ _TYPES = {"play": pa.string(), "id": pa.string(), "born": pa.int32(), "island": 
 
 
 def finish(plan: StudyPlan) -> dict[str, Any]:
-    """Write front and champion, then look at the holdout; return what ``champion.json`` holds, and where things stand.
+    """Write the front and the champion, evaluate it on the holdout; return ``champion.json``'s content and the paths.
 
-    The champion is fixed (``champion.yaml`` is written) before any holdout feed is opened, and each look is in the
-    ledger before it happens. A study without any feasible Play has an empty front and no champion.
+    The champion is fixed (``champion.yaml`` is written) before any holdout feed is opened, and each evaluation is
+    in the ledger before its backtest. A study without any feasible Play has an empty front and no champion.
     """
     front = find_front(plan)
     write_front(plan, front)
@@ -136,28 +136,28 @@ def _crown(plan: StudyPlan, champion: Individual) -> dict[str, Any]:
         "play": champion.play,
         "id": champion.id,
         "yaml": text,
-        "objectives": dict(zip((o.name for o in plan.goals.objectives), champion.objectives, strict=True)),
+        "objectives": dict(zip((o.name for o in plan.objectives.terms), champion.objectives, strict=True)),
         "genes": dict(zip((gene.name for gene in plan.genome.genes), champion.genes, strict=True)),
         "train": {
             name: {**_figures(champion.evaluation.metrics[i]), "buy_and_hold": buy_and_hold(plan.open_feed(name))}
             for i, name in enumerate(plan.spec.train)
         },
-        "holdout": look_at_holdout(plan, play, champion.play),
+        "holdout": evaluate_on_holdout(plan, play, champion.play),
     }
 
 
-def look_at_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str, dict[str, Any]]:
-    """Backtest ``play`` on each holdout dataset, having counted the look first; figures by dataset."""
+def evaluate_on_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str, dict[str, Any]]:
+    """Backtest ``play`` on each holdout dataset, each counted in the ledger first; return figures by dataset."""
     figures: dict[str, dict[str, Any]] = {}
     for name in plan.spec.holdout:
         pinned: Mapping[str, str] = plan.manifest["datasets"][name]
-        look = plan.ledger.look(name, pinned["hash"], play_hash)
+        number = plan.ledger.record_holdout_evaluation(name, pinned["hash"], play_hash)
         with plan.evaluator([name]) as evaluator:
             evaluation, _ = evaluator.evaluate(play)
         figures[name] = {
             **_figures(evaluation.metrics[0]),
             "buy_and_hold": buy_and_hold(evaluator.feeds[name]),
-            "look": look,
+            "look": number,
             "relation": holdout_relation(plan.spec, name),
         }
         if evaluation.error:

@@ -1,4 +1,4 @@
-"""When a study stops early: decided where its islands meet, from the tables alone."""
+"""Early stopping of a study, decided from its tables at the end of each epoch."""
 
 from forge_core.evolution.spec.study import StudySpec
 from forge_core.evolution.storage.paths import StudyFolder
@@ -6,10 +6,10 @@ from forge_core.evolution.storage.tables import read_hypervolume
 
 
 def final_generation(spec: StudySpec, folder: StudyFolder) -> int:
-    """Return the last generation of a study: of all that it may have, or the meeting at which it had stalled.
+    """Return the last generation of a study: of all, or of the epoch after which it stops early.
 
-    It has stalled when, at the end of an epoch, the hypervolume rose by no more than the share ``stall.gain`` over the
-    last ``stall.generations`` generations. While nothing is feasible there is no hypervolume, and nothing stalls.
+    It stops early when, at the end of an epoch, the hypervolume rose by no more than the share ``stall.gain`` over the
+    last ``stall.generations`` generations. While nothing is feasible there is no hypervolume and no early stopping.
     """
     if spec.stall is None:
         return spec.generations

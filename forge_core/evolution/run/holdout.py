@@ -1,4 +1,4 @@
-"""The front of a study shown its holdout, and handed out as files."""
+"""Evaluation of Plays on a study's holdout, and export of its front."""
 
 from pathlib import Path
 
@@ -8,57 +8,57 @@ from forge_core.engine.backtest import backtest
 from forge_core.errors import StudyError
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.run.status import study_status
-from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.evolution.storage.ledger import count_holdout_evaluations
 from forge_core.evolution.storage.paths import StudyFolder
 from forge_core.files import read_checked, read_json, read_table, replacing, write_text
 from forge_core.metrics.summary import metrics_mapping
 from forge_core.paths import Home
 from forge_core.plays.parser import parse_play
 
-_REVEALED = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
+_SHOWN = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
 
 
-def reveal_front(name: str, home: Home | None = None, most: int | None = None) -> pd.DataFrame:
-    """Backtest the Plays of a study's front (the first ``most``) on each holdout dataset, counting every look.
+def evaluate_front_on_holdout(name: str, home: Home | None = None, limit: int | None = None) -> pd.DataFrame:
+    """Backtest the Plays of a study's front (the first ``limit``) on each holdout dataset; every evaluation is counted.
 
     A row for each Play and holdout dataset: ``play``, the objectives on train, ``dataset``, the holdout's figures,
-    ``look`` (which look at that dataset this was) and ``looks`` (how many there have been by now, over all studies).
-    Each look is in the ledger before its backtest; the same study looking at the same Play again keeps its number.
+    ``evaluation`` (its number among those on the dataset) and ``evaluations`` (their count over all studies by now).
+    An evaluation is in the ledger before its backtest; a Play that the study evaluated before keeps its number.
     Raises StudyError unless the study is complete and has a holdout.
     """
     home = home or Home.current()
     front = _finished_front(name, home)
     plan = StudyPlan.begun(name, home)
     if not plan.spec.holdout:
-        raise StudyError(f"study {name!r} has no holdout dataset: there is nothing to reveal")
+        raise StudyError(f"study {name!r} has no holdout dataset: add `holdout:` to its file and give it a new name")
     rows = []
     for dataset in plan.spec.holdout:
         pinned = plan.manifest["datasets"][dataset]["hash"]
         with plan.evaluator([dataset]) as evaluator:
-            for entry in front.head(most if most is not None else len(front)).to_dict("records"):
-                look = plan.ledger.look(dataset, pinned, entry["play"])
+            for entry in front.head(limit if limit is not None else len(front)).to_dict("records"):
+                number = plan.ledger.record_holdout_evaluation(dataset, pinned, entry["play"])
                 evaluation, _ = evaluator.evaluate(parse_play(entry["yaml"]))
                 figures = metrics_mapping(evaluation.metrics[0])
                 rows.append(
                     {
                         "play": entry["play"],
-                        **{f"train {o.name}": entry[f"objective.{o.name}"] for o in plan.goals.objectives},
+                        **{f"train {o.name}": entry[f"objective.{o.name}"] for o in plan.objectives.terms},
                         "dataset": dataset,
-                        **{metric: figures[metric] for metric in _REVEALED},
-                        "look": look,
+                        **{metric: figures[metric] for metric in _SHOWN},
+                        "evaluation": number,
                     }
                 )
     table = pd.DataFrame(rows)
-    table["looks"] = [holdout_looks(home.ledger, dataset) for dataset in table["dataset"]]
+    table["evaluations"] = [count_holdout_evaluations(home.ledger, dataset) for dataset in table["dataset"]]
     return table
 
 
 def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path]:
     """Write the front as ``pareto_front.csv`` and ``.parquet``, its Plays and the champion as YAML; return the files.
 
-    Of the champion also ``champion_trades_<dataset>.csv`` and ``champion_equity_<dataset>.csv``, on train and on the
-    holdout that it was shown when the study ended. The Plays are ``plays/<rank>_<hash>.yaml``, the front's first one
-    ranking 1. ``folder`` may exist: files of these names are replaced. Raises StudyError unless the study is complete.
+    Of the champion also ``champion_trades_<dataset>.csv`` and ``champion_equity_<dataset>.csv``, on train and holdout.
+    The Plays are ``plays/<rank>_<hash>.yaml``, the front's first one ranking 1. Files of these names in
+    ``folder`` are replaced. Raises StudyError unless the study is complete.
     """
     home = home or Home.current()
     front = _finished_front(name, home)

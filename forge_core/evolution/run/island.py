@@ -174,7 +174,7 @@ def _progress(plan: StudyPlan, island: int, generation: int, outcome: Generation
     feasible = [individual for individual in outcome.survivors if individual.evaluation.feasible]
     best = ", ".join(
         f"{objective.name} {(max if objective.direction == 'maximize' else min)(i.objectives[k] for i in feasible):.4g}"
-        for k, objective in enumerate(plan.goals.objectives)
+        for k, objective in enumerate(plan.objectives.terms)
         if feasible
     )
     evaluated = len(outcome.trials)

@@ -55,7 +55,7 @@ class GenerationMerger:
 
     def __init__(self, plan: StudyPlan, first: int = 1) -> None:
         self._plan = plan
-        self._objectives = plan.goals.objectives
+        self._objectives = plan.objectives.terms
         self._front: Floats | None = None
         self._next = first
 
@@ -171,7 +171,7 @@ def _merged_losses(plan: StudyPlan, generation: int) -> Floats:
 def _feasible_losses(plan: StudyPlan, table: pa.Table) -> Floats:
     feasible = table.filter(table["feasible"])
     values = np.column_stack([feasible[name].to_numpy() for name in plan.tables.objectives])
-    return losses(values, plan.goals.objectives)
+    return losses(values, plan.objectives.terms)
 
 
 def _pareto(points: Floats) -> Floats:

@@ -10,7 +10,7 @@ from forge_core.errors import DataError, StudyError
 from forge_core.evolution.nsga.nsga2 import Nsga2, Operators, make_nsga2
 from forge_core.evolution.run.early_stopping import final_generation
 from forge_core.evolution.search.encoding import encode
-from forge_core.evolution.search.evaluation import Evaluator, Goals
+from forge_core.evolution.search.evaluation import Evaluator, Objectives
 from forge_core.evolution.search.genes import Genes
 from forge_core.evolution.search.genome import Genome
 from forge_core.evolution.search.loop import Search
@@ -111,7 +111,7 @@ class StudyPlan:
             "datasets": {name: entry["hash"] for name, entry in self.manifest["datasets"].items()},
             "train": list(spec.train),
             "holdout": list(spec.holdout),
-            "objectives": [f"{o.direction} {o.aggregate} {o.metric}" for o in self.goals.objectives],
+            "objectives": [f"{o.direction} {o.aggregate} {o.metric}" for o in self.objectives.terms],
             "reference_point": self.manifest["reference_point"],
             "genes": len(self.genome.genes),
             "complete": self.folder.champion.is_file(),
@@ -133,9 +133,9 @@ class StudyPlan:
         return Ledger(self.home, self.spec.name, self.hash)
 
     @cached_property
-    def goals(self) -> Goals:
+    def objectives(self) -> Objectives:
         """Objectives and constraints."""
-        return Goals.of(self.spec)
+        return Objectives.of(self.spec)
 
     @cached_property
     def genome(self) -> Genome:
@@ -156,12 +156,12 @@ class StudyPlan:
             mutation_probability=mutation.probability,
             mutation_eta=mutation.eta,
         )
-        return make_nsga2(self.genome.genes, self.goals.directions, operators)
+        return make_nsga2(self.genome.genes, self.objectives.directions, operators)
 
     @cached_property
     def tables(self) -> TableFormat:
         """The form of the study's tables."""
-        return TableFormat(self.hash, self.genome.genes, self.spec.train, self.goals)
+        return TableFormat(self.hash, self.genome.genes, self.spec.train, self.objectives)
 
     @cached_property
     def seeds(self) -> list[Genes]:
@@ -175,19 +175,19 @@ class StudyPlan:
         return Search(
             genome=self.genome,
             algorithm=self.algorithm,
-            goals=self.goals,
+            objectives=self.objectives,
             seed=spec.seed,
             sizes=tuple(spec.island_sizes),
             epochs=tuple(spec.epoch_generations),
             migrants=spec.migrant_count,
             champion=spec.champion,
-            stall=spec.stall,
+            early_stopping=spec.stall,
             seeds=tuple(self.seeds),
         )
 
     @property
     def final_generation(self) -> int:
-        """The last generation of the study, as far as its tables tell: fewer than planned where it has stalled."""
+        """The last generation of the study, as far as its tables tell: fewer than planned where it stopped early."""
         return final_generation(self.spec, self.folder)
 
     def last_generation(self, epoch: int) -> int:
@@ -209,7 +209,7 @@ class StudyPlan:
         """Return what backtests Plays on ``datasets`` as the study wants it."""
         return Evaluator(
             {name: self.open_feed(name) for name in datasets},
-            self.goals,
+            self.objectives,
             costs=self.spec.costs,
             cash=self.spec.cash,
             policy=self.spec.policy,

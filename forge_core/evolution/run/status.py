@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError, unknown
 from forge_core.evolution.spec.study import list_studies, load_study
-from forge_core.evolution.storage.ledger import holdout_looks
+from forge_core.evolution.storage.ledger import count_holdout_evaluations
 from forge_core.evolution.storage.manifest import manifest_hash, read_manifest
 from forge_core.evolution.storage.paths import StudyFolder
 from forge_core.files import read_json, read_table
@@ -78,7 +78,7 @@ def status_text(name: str, home: Home | None = None) -> str:
     status = study_status(name, home)
     lines = [f"study {name}: {status['state']}, generation {status['generation']} of {status['generations']}"]
     if status["state"] == "complete" and status["generation"] < status["generations"]:
-        lines[0] += ": it stopped early, the hypervolume had stalled"
+        lines[0] += ": stopped early, the hypervolume did not rise"
     for dataset, (pinned, latest) in status["newer"].items():
         lines.append(f"{dataset}: there is a newer version {latest}; the study stays with {pinned} until it is reset")
     champion = status["champion"]
@@ -91,13 +91,14 @@ def status_text(name: str, home: Home | None = None) -> str:
     lines.append(f"  {folder.champion_play}")
     spec = read_manifest(folder)["study"]  # type: ignore[index]
     datasets = [(key, dataset, champion[key][dataset]) for key in ("train", "holdout") for dataset in spec[key]]
-    wide = max(len(dataset) for _, dataset, _ in datasets)
-    lines.append(" " * (wide + 10) + "".join(f"{metric:>14}" for metric in (*_SHOWN, _HELD)))
+    width = max(len(dataset) for _, dataset, _ in datasets)
+    lines.append(" " * (width + 10) + "".join(f"{metric:>14}" for metric in (*_SHOWN, _HELD)))
     for key, dataset, figures in datasets:
         values = (*(figures["metrics"][metric] for metric in _SHOWN), figures.get("buy_and_hold"))
         row = "".join(f"{'-' if value is None else format(value, '.4g'):>14}" for value in values)
-        looks = f"   look {figures['look']} of {holdout_looks(home.ledger, dataset)}" if key == "holdout" else ""
-        lines.append(f"{key:<9} {dataset:<{wide}}{row}{looks}")
+        if key == "holdout":
+            row += f"   evaluation {figures['look']} of {count_holdout_evaluations(home.ledger, dataset)}"
+        lines.append(f"{key:<9} {dataset:<{width}}{row}")
         if key == "holdout":
             lines.append(f"{'':9} {figures['relation']}")
     return "\n".join(lines)

@@ -114,23 +114,23 @@ def _aggregate(values: Sequence[float], aggregate: Aggregate, direction: Directi
 
 
 @dataclass(frozen=True)
-class Goals:
-    """The objectives and constraints of a study."""
+class Objectives:
+    """The objectives (``terms``) and constraints of a study."""
 
-    objectives: tuple[Objective, ...]
+    terms: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
 
     @classmethod
-    def of(cls, spec: StudySpec) -> "Goals":
-        """Return the goals that ``spec`` declares."""
+    def of(cls, spec: StudySpec) -> "Objectives":
+        """Return the objectives and constraints that ``spec`` declares."""
         metrics = [objective.metric for objective in spec.objectives]
-        objectives = []
+        terms = []
         for objective in spec.objectives:
             metric = objective.definition
             assert metric.better is not None  # the study's check
             unique = metrics.count(metric.name) == 1
             name = metric.name if unique else f"{metric.name}_{objective.aggregate}"
-            objectives.append(Objective(name, metric.name, metric.better, objective.aggregate, metric.worst))
+            terms.append(Objective(name, metric.name, metric.better, objective.aggregate, metric.worst))
         constraints = tuple(
             Constraint(
                 name,
@@ -141,19 +141,19 @@ class Goals:
             )
             for name, constraint in spec.constraints.items()
         )
-        return cls(tuple(objectives), constraints)
+        return cls(tuple(terms), constraints)
 
     @property
     def directions(self) -> tuple[Direction, ...]:
         """The direction of each objective."""
-        return tuple(objective.direction for objective in self.objectives)
+        return tuple(objective.direction for objective in self.terms)
 
-    def judge(self, metrics: Floats) -> Evaluation:
+    def score(self, metrics: Floats) -> Evaluation:
         """Return the evaluation of ``metrics`` (datasets, metrics); what is infinite counts as undefined."""
         metrics = np.where(np.isfinite(metrics), metrics, np.nan)
         return Evaluation(
             metrics,
-            tuple(objective.value(metrics) for objective in self.objectives),
+            tuple(objective.value(metrics) for objective in self.terms),
             tuple(constraint.violation(metrics) for constraint in self.constraints),
         )
 
@@ -161,7 +161,7 @@ class Goals:
         """Return the evaluation of a Play that could not be backtested: worst values, the largest violation."""
         return Evaluation(
             np.full((datasets, len(METRICS)), np.nan),
-            tuple(objective.worst for objective in self.objectives),
+            tuple(objective.worst for objective in self.terms),
             (FAILURE,) * len(self.constraints),
             reason,
         )
@@ -176,7 +176,7 @@ class Evaluator:
     def __init__(
         self,
         feeds: Mapping[str, Feed],
-        goals: Goals,
+        objectives: Objectives,
         *,
         costs: Costs | None = None,
         cash: float = 100_000.0,
@@ -184,7 +184,7 @@ class Evaluator:
         threads: int = 1,
     ) -> None:
         self.feeds = dict(feeds)
-        self.goals = goals
+        self.objectives = objectives
         self._settings = {"costs": costs, "cash": cash, "policy": policy}
         self._pool = ThreadPoolExecutor(threads, "evaluate") if threads > 1 else None
 
@@ -217,7 +217,7 @@ class Evaluator:
                 raise
             except Exception as error:
                 reason = f"{name}: {type(error).__name__}: {error}".splitlines()[0][:300]
-                return self.goals.failed(len(self.feeds), reason), ()
+                return self.objectives.failed(len(self.feeds), reason), ()
             vectors.append(result.metrics)
             daily.append(result.daily_returns.astype(np.float32))
-        return self.goals.judge(np.array(vectors)), tuple(daily)
+        return self.objectives.score(np.array(vectors)), tuple(daily)

@@ -9,11 +9,11 @@ import numpy as np
 from forge_core.evolution.nsga.front import hypervolume, knee, losses, nondominated
 from forge_core.evolution.nsga.nsga2 import Nsga2
 from forge_core.evolution.run.migration import parents_after_migration, source_island
-from forge_core.evolution.search.evaluation import Evaluation, Goals, Objective
+from forge_core.evolution.search.evaluation import Evaluation, Objective, Objectives
 from forge_core.evolution.search.generation import Evaluate, Generation, Individual, Trial, evolve_generation
 from forge_core.evolution.search.genes import Genes
 from forge_core.evolution.search.genome import Genome
-from forge_core.evolution.spec.algorithm import StallSpec
+from forge_core.evolution.spec.algorithm import EarlyStoppingSpec
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Search:
 
     genome: Genome
     algorithm: Nsga2
-    goals: Goals
+    objectives: Objectives
     seed: int
     sizes: tuple[int, ...]
     epochs: tuple[int, ...]
     migrants: int
     champion: str = "knee"
-    stall: StallSpec | None = None
+    early_stopping: EarlyStoppingSpec | None = None
     seeds: tuple[Genes, ...] = ()
 
     @property
@@ -114,13 +114,17 @@ def run_search(search: Search, evaluate: Evaluate, *, keep_trials: bool = False)
                 parents[island] = list(step.outcome.survivors)
         for generation in bred:  # islands one after the other within a generation, as merged tables have them
             fresh += bred[generation]
-            if search.stall is not None:
+            if search.early_stopping is not None:
                 volumes.append(_volume(search, fresh))
         first += count
-        if search.stall is not None and number + 1 < len(search.epochs) and has_stalled(search.stall, volumes):
+        if (
+            search.early_stopping is not None
+            and number + 1 < len(search.epochs)
+            and stops_early(search.early_stopping, volumes)
+        ):
             break
-    front = find_front(fresh, search.goals.objectives)
-    champion = choose_champion(front, search.goals.objectives, search.champion) if front else None
+    front = find_front(fresh, search.objectives.terms)
+    champion = choose_champion(front, search.objectives.terms, search.champion) if front else None
     return Found(tuple(front), champion, score_of(search, front), len(fresh), first - 1, tuple(trials))
 
 
@@ -138,8 +142,8 @@ def run_random(search: Search, evaluate: Evaluate) -> Found:
         for island in range(len(search.sizes)):
             step = next(evolve_generations(unseeded, island, [generation], [], known, evaluate))
             fresh += [child for child in step.outcome.offspring if not child.is_duplicate]
-    front = find_front(fresh, search.goals.objectives)
-    champion = choose_champion(front, search.goals.objectives, search.champion) if front else None
+    front = find_front(fresh, search.objectives.terms)
+    champion = choose_champion(front, search.objectives.terms, search.champion) if front else None
     return Found(tuple(front), champion, score_of(search, front), len(fresh), generation)
 
 
@@ -158,12 +162,12 @@ def _after_migration(search: Search, parents: list[list[Individual]]) -> list[li
     ]
 
 
-def has_stalled(stall: StallSpec, volumes: Sequence[float]) -> bool:
-    """Return whether the hypervolume rose by no more than the share ``stall.gain`` over the last generations."""
-    if len(volumes) <= stall.generations:
+def stops_early(rule: EarlyStoppingSpec, volumes: Sequence[float]) -> bool:
+    """Return whether the hypervolume rose by no more than the share ``rule.gain`` over ``rule.generations``."""
+    if len(volumes) <= rule.generations:
         return False
-    now, before = volumes[-1], volumes[-1 - stall.generations]
-    return now > 0.0 and now - before <= stall.gain * now
+    now, before = volumes[-1], volumes[-1 - rule.generations]
+    return now > 0.0 and now - before <= rule.gain * now
 
 
 def find_front(individuals: Sequence[Individual], objectives: Sequence[Objective]) -> list[Individual]:
@@ -198,13 +202,13 @@ def score_of(search: Search, front: Sequence[Individual]) -> float | None:
     better), of several the hypervolume of the front. None where nothing is feasible."""
     if not front:
         return None
-    points = losses(np.array([individual.objectives for individual in front]), search.goals.objectives)
-    return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, search.goals.objectives)
+    points = losses(np.array([individual.objectives for individual in front]), search.objectives.terms)
+    return float(-points.min()) if points.shape[1] == 1 else hypervolume(points, search.objectives.terms)
 
 
 def _volume(search: Search, individuals: Sequence[Individual]) -> float:
     feasible = [individual.objectives for individual in individuals if individual.evaluation.feasible]
-    objectives = search.goals.objectives
+    objectives = search.objectives.terms
     return hypervolume(losses(np.array(feasible), objectives), objectives) if feasible else 0.0
 
 

@@ -33,7 +33,7 @@ class MutationSpec(Spec):
     eta: Annotated[float, Field(ge=0)] = 20.0
 
 
-class StallSpec(Spec):
+class EarlyStoppingSpec(Spec):
     """When to stop early: the hypervolume rose by no more than the share ``gain`` over so many ``generations``."""
 
     generations: int = Field(ge=1)

@@ -11,7 +11,7 @@ from forge_core.errors import ConfigError, PlayError, unknown
 from forge_core.evolution.search.encoding import encode
 from forge_core.evolution.search.genome import Genome
 from forge_core.evolution.search.search_space import SearchSpace, build_space
-from forge_core.evolution.spec.algorithm import CrossoverSpec, MutationSpec, StallSpec
+from forge_core.evolution.spec.algorithm import CrossoverSpec, EarlyStoppingSpec, MutationSpec
 from forge_core.evolution.spec.evidence import EvidenceSpec
 from forge_core.evolution.spec.objectives import (
     BOUNDS,
@@ -69,7 +69,7 @@ class StudySpec(Spec):
     crossover: CrossoverSpec = CrossoverSpec()
     mutation: MutationSpec = MutationSpec()
     champion: str = "knee"
-    stall: StallSpec | None = None
+    stall: EarlyStoppingSpec | None = None
     evidence: EvidenceSpec = EvidenceSpec()  # no part of the manifest
     seeds: Annotated[list[dict[str, Any]], InKeyOrder] = Field(
         default=[]

@@ -1,4 +1,4 @@
-"""The trial ledger: every Play ever evaluated, its daily returns, and every look at a holdout.
+"""The trial ledger: every Play ever evaluated, its daily returns, and every evaluation on a holdout.
 
 It outlives the studies: a reset archives a study's tables and leaves the ledger alone, for the statistics that correct
 for the number of trials need every one of them. What a study wrote stands under its manifest's hash, so that another
@@ -64,11 +64,11 @@ class Ledger:
             columns[f"daily_returns.{name}"] = returns
         write_table(self.trials(island, generation), pa.table(columns))
 
-    def look(self, dataset: str, dataset_hash: str, play_hash: str) -> int:
-        """Record, before it happens, that ``play_hash`` is looked at on a holdout; return the look's number, from 1.
+    def record_holdout_evaluation(self, dataset: str, dataset_hash: str, play_hash: str) -> int:
+        """Record, before it happens, the evaluation of ``play_hash`` on a holdout; return its number, from 1.
 
-        Looks are counted by dataset, over all studies and versions. The same study looking at the same Play on the
-        same bars again learns nothing new: it keeps its number.
+        Evaluations are counted by dataset, over all studies and versions. The same Play of the same study on the same
+        bars keeps its number.
         """
         folder = self.root / "holdout" / safe_name(dataset, "dataset")
         entry = {
@@ -80,16 +80,17 @@ class Ledger:
         }
         path = folder / f"{content_hash(canonical_json(entry))}.json"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):  # of two studies that look at once, one is first
+        with FileLock(folder / ".lock"):  # studies that evaluate at once are numbered one after the other
             if path.exists():
-                return int(read_json(path)["look"])
-            number = holdout_looks(self.root, dataset) + 1
-            write_json(path, {**entry, "look": number})
+                recorded = read_json(path)
+                return int(recorded["evaluation"] if "evaluation" in recorded else recorded["look"])  # the older key
+            number = count_holdout_evaluations(self.root, dataset) + 1
+            write_json(path, {**entry, "evaluation": number})
             return number
 
 
-def holdout_looks(ledger: Path, dataset: str) -> int:
-    """Return how often any study has looked at a holdout dataset."""
+def count_holdout_evaluations(ledger: Path, dataset: str) -> int:
+    """Return the number of evaluations of all studies on a holdout dataset."""
     return sum(1 for _ in (ledger / "holdout" / safe_name(dataset, "dataset")).glob("*.json"))
 
 

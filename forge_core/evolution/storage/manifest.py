@@ -8,7 +8,7 @@ from forge_core.engine.costs import Costs
 from forge_core.engine.simulate import ENGINE_VERSION
 from forge_core.errors import StudyError
 from forge_core.evolution.nsga.front import reference_point
-from forge_core.evolution.search.evaluation import Goals
+from forge_core.evolution.search.evaluation import Objectives
 from forge_core.evolution.search.search_space import SearchSpace
 from forge_core.evolution.spec.study import StudySpec
 from forge_core.evolution.storage.paths import StudyFolder
@@ -23,7 +23,7 @@ _LIBRARIES = ("numba", "numpy", "optuna", "ta-lib")  # those whose version may c
 
 def make_manifest(spec: StudySpec, space: SearchSpace, datasets: Mapping[str, DatasetVersion]) -> dict[str, Any]:
     """Return the manifest of ``spec`` as JSON-able data; ``datasets`` are its train and holdout datasets by name."""
-    goals = Goals.of(spec)
+    objectives = Objectives.of(spec)
     instruments = {dataset.instrument.symbol: dataset.instrument for dataset in datasets.values()}
     return {
         "format": FORMAT,
@@ -33,7 +33,7 @@ def make_manifest(spec: StudySpec, space: SearchSpace, datasets: Mapping[str, Da
         "costs": {symbol: (spec.costs or Costs.of(i)).model_dump() for symbol, i in instruments.items()},
         "space": content_hash(space.fingerprint()),
         "reference_point": dict(
-            zip((o.name for o in goals.objectives), reference_point(goals.objectives), strict=True)
+            zip((o.name for o in objectives.terms), reference_point(objectives.terms), strict=True)
         ),
         "versions": {
             "engine": ENGINE_VERSION,

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from forge_core.errors import DataError
-from forge_core.evolution.search.evaluation import Evaluation, Goals
+from forge_core.evolution.search.evaluation import Evaluation, Objectives
 from forge_core.evolution.search.generation import Generation, Individual
 from forge_core.evolution.search.genes import Gene
 from forge_core.files import canonical_json, content_hash, read_table, write_table
@@ -58,10 +58,12 @@ class Evaluations:
 class TableFormat:
     """Turns the generations of one study into tables and back."""
 
-    def __init__(self, manifest_hash: str, genes: Sequence[Gene], datasets: Sequence[str], goals: Goals) -> None:
+    def __init__(
+        self, manifest_hash: str, genes: Sequence[Gene], datasets: Sequence[str], objectives: Objectives
+    ) -> None:
         self.manifest_hash = manifest_hash
-        self.objectives = [f"objective.{objective.name}" for objective in goals.objectives]
-        self.constraints = [f"constraint.{constraint.name}" for constraint in goals.constraints]
+        self.objectives = [f"objective.{objective.name}" for objective in objectives.terms]
+        self.constraints = [f"constraint.{constraint.name}" for constraint in objectives.constraints]
         self.metrics = [f"{dataset}.{metric.name}" for dataset in datasets for metric in METRICS]
         self.genes = [gene.name for gene in genes]
         self._shape = (len(datasets), len(METRICS))

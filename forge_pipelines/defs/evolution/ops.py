@@ -112,7 +112,7 @@ def merge_epoch(context: dg.OpExecutionContext, state: dict, reports: list) -> I
         f"epoch {epoch} of {study.spec.epochs}: {evaluations} backtests in {seconds:.1f} s, hypervolume {volume:.4g}"
     )
     if merged == study.final_generation < study.spec.generations:
-        context.log.info(f"the hypervolume has stalled: study {name} stops after generation {merged}")
+        context.log.info(f"study {name} stops early after generation {merged}: the hypervolume does not rise")
         pending = []
     following: State = {"plan": state["plan"], "pending": pending, "until": state["until"], "again": state["again"]}
     yield dg.Output(following, "state")

@@ -151,7 +151,7 @@ def fronts_over_generations(study: StudyPlan) -> dict[int, np.ndarray]:
     for generation in range(1, study.final_generation + 1):
         table = read_table(study.folder.generation_table(generation), [*objectives, "feasible"])
         seen = np.unique(np.vstack([seen, _matrix(table.filter(table["feasible"]), objectives)]), axis=0)
-        seen = seen[nondominated(losses(seen, study.goals.objectives))]
+        seen = seen[nondominated(losses(seen, study.objectives.terms))]
         if generation in wanted:
             fronts[generation] = seen
     return fronts
@@ -201,7 +201,7 @@ def _describe_champion(study: StudyPlan, report: dict[str, Any]) -> Metadata:
 def objective_figures(study: StudyPlan, report: dict[str, Any]) -> dict[str, float]:
     """Return the study's own objectives as numbers that a page can plot: on train, and on each holdout dataset."""
     figures = {f"train {name}": rounded(value) for name, value in report["objectives"].items()}
-    for metric in dict.fromkeys(objective.metric for objective in study.goals.objectives):
+    for metric in dict.fromkeys(objective.metric for objective in study.objectives.terms):
         for dataset, found in report["holdout"].items():
             value = found["metrics"][metric]
             name = f"holdout {metric}" if len(report["holdout"]) == 1 else f"holdout {metric}, {dataset}"
