@@ -1,4 +1,4 @@
-"""Seeing a coarser timeframe from the execution bars, without seeing a bar that has not closed yet."""
+"""Alignment of columns of a coarser timeframe to the execution bars, without look-ahead."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ def aligned_index(execution_open_us: Integers, execution_us: int, higher_open_us
     """Return, for each execution bar, the index of the newest higher bar that has closed when it closes, else -1.
 
     A bar opened at T of length H is visible at execution bar i only if ``T + H <= t_i + tf``. ``execution_open_us``
-    (n,) and ``higher_open_us`` (m,) are open times in microseconds, strictly ascending, with any gaps; the lengths are
-    nominal, so a bar that its session cuts short is seen late, never early. O(n + m).
+    (n,) and ``higher_open_us`` (m,) are open times in microseconds, strictly ascending, gaps allowed. The lengths are
+    nominal: a bar that its session cuts short is visible late, never early. O(n + m).
     """
     index = np.empty(execution_open_us.size, np.int64)
     newest = -1
@@ -38,5 +38,5 @@ def take_aligned(values: Floats, index: Integers) -> Floats:
 
 
 def first_visible(execution_open_us: Integers, execution_us: int, higher_close_us: int) -> int:
-    """Return the first execution bar that closes at or after ``higher_close_us``; their number if there is none."""
+    """Return the first execution bar that closes at or after ``higher_close_us``, or their number if there is none."""
     return int(np.searchsorted(execution_open_us, higher_close_us - execution_us, side="left"))

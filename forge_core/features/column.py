@@ -1,4 +1,4 @@
-"""One feature column from the bars of its own timeframe, as the execution bars see it."""
+"""Feature columns: computed on the bars of their own timeframe and aligned to the execution bars."""
 
 import struct
 from collections.abc import Mapping
@@ -29,20 +29,23 @@ _PACKED = struct.Struct("qqqqdd")
 
 @dataclass(frozen=True)
 class Column(PicklesFieldsOnly):
-    """One feature column: float64 ``data``, one value an execution bar, NaN where there is none yet, C-contiguous and
-    read-only; and its ``quantized`` codes, if there are any: rules read them faster, with the same result."""
+    """One feature column.
+
+    ``data`` is float64, C-contiguous and read-only, one value per execution bar, NaN in the warm-up. ``quantized`` are
+    its codes, if there are any: rules evaluate them faster, with the same result.
+    """
 
     data: Floats
     quantized: Quantized | None = None
 
     @cached_property
     def address(self) -> int:
-        """Where the data begin."""
+        """Address of the data."""
         return address(self.data, np.float64)
 
     @cached_property
     def packed(self) -> bytes:
-        """The column for ``engine.signals.comparison``, as it is laid out there."""
+        """The column in the binary layout of ``engine.signals.comparison``."""
         codes = self.quantized
         if codes is None:
             return _PACKED.pack(self.address, 0, 0, 0, 0.0, 0.0)
@@ -58,7 +61,7 @@ class ColumnSource(Protocol):
     """Computes or looks up columns aligned to the execution bars."""
 
     def column(self, reference: FeatureRef) -> Floats:
-        """Return the column's values, float64, one per execution bar, NaN where it has no value yet."""
+        """Return the column's values, float64, one per execution bar, NaN in the warm-up."""
         ...
 
     def quantized_column(self, reference: FeatureRef) -> Column:
@@ -66,13 +69,13 @@ class ColumnSource(Protocol):
         ...
 
     def warmup(self, reference: FeatureRef) -> int:
-        """Return the first execution bar at which the column's own warm-up has passed."""
+        """Return the first execution bar after the column's warm-up."""
         ...
 
 
 @dataclass(frozen=True)
 class BarArrays:
-    """The bars of one timeframe: ``time`` is the open time in microseconds UTC, ``fields`` open .. volume (float64)."""
+    """Bars of one timeframe: ``time`` is the open time in microseconds UTC, ``fields`` are open .. volume (float64)."""
 
     timeframe: Timeframe
     time: Integers
@@ -80,17 +83,20 @@ class BarArrays:
 
     @classmethod
     def of(cls, bars: pd.DataFrame, timeframe: Timeframe) -> "BarArrays":
-        """Copy a bars frame into read-only arrays; raises DataError when it is not one."""
+        """Copy a bars frame into read-only arrays; raises DataError when it is not a valid one."""
         missing = [name for name in PRICE_FIELDS if name not in bars.columns]
         if missing:
-            raise DataError(f"{timeframe} bars lack the column {missing[0]!r}; they have {list(bars.columns)}")
+            raise DataError(f"{timeframe} bars have no column {missing[0]!r}; their columns are {list(bars.columns)}")
         index = bars.index
         if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
             raise DataError(f"{timeframe} bars need a DatetimeIndex in UTC (their open times), got {index.dtype}")
         time = microseconds(index).copy()
         backward = np.flatnonzero(np.diff(time) <= 0)
         if backward.size:
-            raise DataError(f"{timeframe} bars do not ascend: {index[backward[0] + 1]} follows {index[backward[0]]}")
+            raise DataError(
+                f"{timeframe} bars are not strictly ascending: {index[backward[0] + 1]} follows {index[backward[0]]}; "
+                "sort them and remove duplicates"
+            )
         fields = {name: read_only(bars[name].to_numpy(dtype=np.float64, copy=True)) for name in PRICE_FIELDS}
         return cls(timeframe, read_only(time), fields)
 
@@ -99,7 +105,7 @@ class BarArrays:
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Return ``array`` contiguous and not writable, itself untouched; the kernels are then compiled for one type."""
+    """Return a contiguous, read-only view or copy of ``array``, so that kernels are compiled for one type."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
@@ -117,17 +123,17 @@ def feature_timeframe(reference: FeatureRef, execution: Timeframe) -> Timeframe:
 
 
 def compute_columns(reference: FeatureRef, bars: BarArrays, index: Integers | None) -> dict[FeatureRef, Floats]:
-    """Compute ``reference`` and the outputs that come with it, each a read-only float64 column of the execution bars.
+    """Compute all outputs of the feature of ``reference``, each a read-only float64 column of the execution bars.
 
-    One call of an indicator gives all its outputs, so all are returned; a streak comes alone. ``bars`` are those of
-    the reference's own timeframe, ``index`` the ``aligned_index`` to the execution bars, None where they are the same.
-    Raises PlayError for an unknown feature, parameter or output.
+    One call of an indicator computes all its outputs, so all are returned; a streak is returned alone. ``bars`` are
+    those of the reference's own timeframe, ``index`` is the ``aligned_index`` to the execution bars, None if they are
+    the same. Raises PlayError for an unknown feature, parameter or output.
     """
     definition = get_feature(reference.name)
     definition.output(reference.output)
     if len(bars):
         computed = definition.compute(bars.fields, dict(reference.params))
-    else:  # none has closed yet, and a kernel may look at bar 0
+    else:  # no bar has closed yet, and a kernel may read bar 0
         computed = {output.name: np.empty(0) for output in definition.outputs}
     native = {output: read_only(values) for output, values in computed.items()}
     if reference.transform == "streak":
@@ -140,10 +146,10 @@ def compute_columns(reference: FeatureRef, bars: BarArrays, index: Integers | No
 
 
 def first_value(reference: FeatureRef, bars: BarArrays, execution: BarArrays) -> int:
-    """Return the first execution bar at which the column's own warm-up has passed, ``len(execution)`` if it never has.
+    """Return the first execution bar after the column's warm-up, ``len(execution)`` if there is none.
 
-    That is the bar at which as many native bars as the feature's lookback, and one more, have closed. A streak warms up
-    as its column does: where it has no value yet, ``rising n`` is false.
+    That is the bar at which one native bar more than the feature's lookback has closed. A streak has the warm-up of its
+    column: where it has no value yet, ``rising n`` is false.
     """
     before = get_feature(reference.name).lookback(dict(reference.params))
     if before >= len(bars):

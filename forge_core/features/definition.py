@@ -1,4 +1,4 @@
-"""What a feature is: its parameters, its outputs and the function of bars that computes them."""
+"""Definition of a feature: parameters, outputs and the function that computes them from bars."""
 
 import itertools
 import numbers
@@ -15,14 +15,14 @@ from forge_core.features.reference import Number
 from forge_core.features.scale import Scale
 
 Floats = NDArray[np.float64]
-Bars = Mapping[str, Floats]  # open, high, low, close, volume, one value a bar
-Params = dict[str, Any]  # every parameter, checked: int where whole numbers are wanted, else float
+Bars = Mapping[str, Floats]  # open, high, low, close, volume, one value per bar
+Params = dict[str, Any]  # every parameter, checked: int where a whole number is expected, else float
 Kind = Literal["indicator", "structure", "price"]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number a feature depends on, between ``low`` and ``high``; ``grid`` is what a search may try (ascending)."""
+    """A numeric parameter between ``low`` and ``high``; ``grid`` holds the values of a search, ascending."""
 
     name: str
     default: Number
@@ -32,7 +32,7 @@ class Parameter:
     grid: tuple[Number, ...] = ()
 
     def check(self, value: object, feature: str) -> Number:
-        """Return ``value`` as a plain int or float, or raise PlayError saying what would be right."""
+        """Return ``value`` as int or float, or raise PlayError with the range expected."""
         wanted = f"{'a whole number' if self.integer else 'a number'} from {self.low:g} to {self.high:g}"
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise PlayError(f"{feature}: {self.name} is {value!r}; it must be {wanted}")
@@ -44,7 +44,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Output:
-    """One column a feature gives; ``thresholds`` are the constants worth comparing it with, ascending, often none."""
+    """One column of a feature; ``thresholds`` are the constants a search compares it with, ascending, often none."""
 
     name: str
     scale: Scale
@@ -56,10 +56,10 @@ class FeatureDefinition:
     """One indicator, structure or bar field.
 
     ``function(bars, params)`` returns the columns in the order of ``outputs``; ``bars_needed(params)`` counts the bars
-    before the first value. ``ascending`` lists groups of parameters whose values must rise strictly
-    (``("fastperiod", "slowperiod")``): the wrong way round TA-Lib swaps them silently or turns the sign, so a Play that
-    has them so does not say what it does. ``tied`` lists pairs (follower, leader): a search gives the follower the
-    leader's value. ``search`` marks the features an evolution may draw from.
+    before the first value. ``ascending`` lists groups of parameters whose values must be strictly ascending
+    (``("fastperiod", "slowperiod")``): in another order TA-Lib silently swaps them or changes the sign. ``tied`` lists
+    pairs (follower, leader): a search sets the follower to the leader's value. ``search`` marks the features that an
+    evolution may use.
     """
 
     name: str
@@ -77,8 +77,8 @@ class FeatureDefinition:
     def resolve(self, params: Mapping[str, object]) -> tuple[tuple[str, Number], ...]:
         """Return every parameter with its value, defaults filled in, in the definition's order.
 
-        Raises PlayError on an unknown parameter, a value that is not a number, not whole where it must be, out of
-        range or NaN, and on periods that must rise and do not.
+        Raises PlayError for an unknown parameter, for a value that is not a number, not whole where it must be, out of
+        range or NaN, and for periods that are not ascending where they must be.
         """
         names = [parameter.name for parameter in self.parameters]
         for name in params:
@@ -92,7 +92,7 @@ class FeatureDefinition:
         return tuple(full.items())
 
     def compute(self, bars: Bars, params: Mapping[str, object]) -> dict[str, Floats]:
-        """Return each output as a float64 column, one value a bar, NaN where there is none (warm-up, 0/0).
+        """Return each output as a float64 column, one value per bar, NaN where it is undefined (warm-up, 0/0).
 
         The value at bar i depends on bars 0..i only and is never infinite. ``bars`` maps open, high, low, close and
         volume to float64 arrays of one length. Raises PlayError as ``resolve`` does.
@@ -101,11 +101,11 @@ class FeatureDefinition:
         return {output.name: _finite(column) for output, column in zip(self.outputs, columns, strict=True)}
 
     def lookback(self, params: Mapping[str, object]) -> int:
-        """Return how many bars come before the first value; raises PlayError as ``resolve`` does."""
+        """Return the number of bars before the first value; raises PlayError as ``resolve`` does."""
         return self.bars_needed(dict(self.resolve(params)))
 
     def output(self, name: str | None = None) -> Output:
-        """Return the output called ``name`` (None: the default one); raises PlayError with a suggestion."""
+        """Return the output named ``name`` (None: the default output); raises PlayError with a suggestion."""
         wanted = self.default_output if name is None else name
         for output in self.outputs:
             if output.name == wanted:
@@ -114,10 +114,10 @@ class FeatureDefinition:
         raise PlayError(f"{self.name}: unknown output {wanted!r}{suggest(wanted, known)}; known: {', '.join(known)}")
 
     def combinations(self) -> tuple[Params, ...]:
-        """Return every valid choice of parameters from the grids, a parameter without a grid at its default.
+        """Return every valid combination of the parameter grids; parameters without a grid are at their defaults.
 
-        The order is fixed, and a step along it changes one parameter to a neighbouring value of its grid, save where
-        invalid choices lie between.
+        The order is fixed: consecutive combinations differ in one parameter by one step of its grid, except where
+        invalid combinations are skipped.
         """
         return tuple(dict(choice) for choice in self._combinations)
 
@@ -139,7 +139,7 @@ class FeatureDefinition:
 
 
 def _snake(grids: list[tuple[Number, ...]]) -> Iterator[tuple[Number, ...]]:
-    """Yield the product of ``grids`` in an order in which neighbours differ by one step of one grid."""
+    """Yield the product of ``grids`` in an order in which consecutive items differ by one step of one grid."""
     if not grids:
         yield ()
         return

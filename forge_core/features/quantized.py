@@ -1,12 +1,11 @@
-"""Quantized: a column in 16 bits a value, in its order, for rules to read.
+"""Quantized columns: order-preserving codes of 16 bits per value.
 
-``x < y`` implies ``code(x) <= code(y)``: two values whose codes differ are ordered as their codes are, and only where
-codes are equal need the values themselves be looked at. That is a quarter of the memory to read and of the comparisons
-to make, with the same results to the last bit.
+``x < y`` implies ``code(x) <= code(y)``: where codes differ they order the values; only where they are equal must the
+values themselves be compared. That is a quarter of the memory traffic and of the comparisons, with identical results.
 
-``code(x) = floor((x - low) / step)``, cut off at 0 and 65,535. ``step`` is a power of two and ``low`` a multiple of
-16,384 steps, so that columns of like values (two averages of a price) mostly have the same two numbers, and their codes
-can be compared with each other.
+``code(x) = floor((x - low) / step)``, clipped to 0 and 65,535. ``step`` is a power of two and ``low`` a multiple of
+16,384 steps, so that columns of similar values (two averages of a price) mostly share both, and their codes can be
+compared with each other.
 """
 
 import math
@@ -25,18 +24,18 @@ Floats = NDArray[np.float64]
 
 HIGHEST = 2**16 - 1
 _GRID = 2.0**14  # steps
-_HEAD = 4  # numbers before the codes: low, step, first word, whether they are lossless
-_PER_NUMBER = 4  # codes in the room of a float64
-_BLOCK_CODES = BLOCK * WORD  # codes are read so many at a time, beyond the last if need be
-_SMALLEST = 2.0**-900  # of a step whose inverse is a number
+_HEAD = 4  # numbers before the codes: low, step, first word, lossless flag
+_PER_NUMBER = 4  # codes per float64
+_BLOCK_CODES = BLOCK * WORD  # codes per read, which may extend beyond the last one
+_SMALLEST = 2.0**-900  # smallest step; its inverse is finite
 
 
 @dataclass(frozen=True)
 class Quantized(PicklesFieldsOnly):
-    """The codes of a column (uint16), and the numbers they were made with.
+    """Codes of a column (uint16), and the parameters of the quantization.
 
-    From word ``first_word`` on the column has no NaN, nor has the bar before it. Codes are ``lossless`` where each is
-    the code of one value alone, ``low + code * step``: those of a column of small integers are.
+    From word ``first_word`` on the column has no NaN, nor has the bar before it. Codes are ``lossless`` where every
+    value is ``low + code * step``, as in a column of small integers.
     """
 
     low: float
@@ -47,35 +46,35 @@ class Quantized(PicklesFieldsOnly):
 
     @cached_property
     def address(self) -> int:
-        """Where the codes begin."""
+        """Address of the codes."""
         return address(self.data, np.uint16)
 
 
 def block_size(count: int) -> int:
-    """Return how many float64 numbers the block of ``count`` codes takes."""
+    """Return the size of the block of ``count`` codes in float64 numbers."""
     return _begin(count) + -(-count // _BLOCK_CODES) * (_BLOCK_CODES // _PER_NUMBER)
 
 
 def _begin(count: int) -> int:
-    """Return where in the block of ``count`` codes they begin.
+    """Return the position of the first code in the block of ``count`` codes.
 
-    That is at a line of the cache where ``count`` numbers that begin at one stand before it, as in a file of the bank.
+    It is aligned to a cache line if the block follows ``count`` numbers that are aligned to one, as in a bank file.
     """
     return _HEAD + -(count + _HEAD) % LINE
 
 
 def quantize(values: Floats) -> Floats:
-    """Return the codes of ``values`` (shape (n,)) as a block of ``block_size(n)`` numbers, to be stored as it is."""
+    """Return the codes of ``values`` (shape (n,)) as a block of ``block_size(n)`` numbers, ready to be stored."""
     block = line_aligned(block_size(values.size), np.float64, offset=_begin(values.size))
     block[:] = 0.0
     values = values.view()
-    values.flags.writeable = False  # as most columns are: one type, one compilation
+    values.flags.writeable = False  # like most columns: one type, one compilation
     _quantize(values, block[:_HEAD], _codes_of(block, values.size))
     return block
 
 
 def open_quantized(block: Floats, count: int) -> Quantized:
-    """Return the ``count`` codes of a block that ``quantize`` made."""
+    """Return the ``count`` codes of a block returned by ``quantize``."""
     low, step, first_word, lossless = block[:_HEAD].tolist()
     return Quantized(low, step, int(first_word), bool(lossless), _codes_of(block, count))
 
@@ -92,7 +91,7 @@ def code_of(number, low, step):  # type: ignore[no-untyped-def]
 
 @compiled
 def _quantize(values, head, codes):  # type: ignore[no-untyped-def]
-    """Fill ``head`` and ``codes``."""
+    """Fill ``head`` (low, step, first word, lossless flag) and ``codes`` in place."""
     least = np.inf
     most = -np.inf
     last_nan = -1

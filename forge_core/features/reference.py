@@ -1,4 +1,4 @@
-"""The name of one feature column: which indicator or structure, its parameters, its output and its timeframe."""
+"""Reference to one feature column: feature, parameters, output and timeframe."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +10,11 @@ Transform = Literal["", "streak"]
 
 @dataclass(frozen=True)
 class FeatureRef:
-    """One column, fully resolved: every parameter is given and in the definition's own order.
+    """Fully resolved reference to one column, with every parameter in the definition's order.
 
-    Two references are equal if and only if they name the same numbers; all code that needs a column asks for it by
-    its reference. ``transform="streak"`` is the signed run length of consecutive rises (positive) or falls
-    (negative) of the column in bars of its own timeframe; the rules ``rising n`` and ``falling n`` read it.
+    Two references are equal if and only if they denote the same column. ``transform="streak"`` is the signed run length
+    of consecutive rises (positive) or falls (negative) of the column in bars of its own timeframe, used by the rules
+    ``rising n`` and ``falling n``.
     """
 
     name: str  # "ema", "zones", "close"
@@ -25,7 +25,7 @@ class FeatureRef:
 
     @cached_property
     def canonical(self) -> str:
-        """One text a reference, such as ``bbands.upperband(timeperiod=20,nbdevup=2.0)@1h``."""
+        """Unique text of the reference, such as ``bbands.upperband(timeperiod=20,nbdevup=2.0)@1h``."""
         params = ",".join(f"{key}={value!r}" for key, value in self.params)
         text = f"{self.name}.{self.output}({params})@{self.timeframe}"
         return f"{self.transform}[{text}]" if self.transform else text
@@ -35,13 +35,19 @@ class FeatureRef:
         return hash((self.name, self.params, self.output, self.timeframe, self.transform))
 
     def __hash__(self) -> int:
-        return self._hash  # counted once: columns are looked up by their references in every backtest
+        return self._hash  # computed once: every backtest looks columns up by their references
 
     def __reduce__(self) -> tuple[type["FeatureRef"], tuple[object, ...]]:
-        return FeatureRef, (self.name, self.params, self.output, self.timeframe, self.transform)  # a hash stays here
+        return FeatureRef, (
+            self.name,
+            self.params,
+            self.output,
+            self.timeframe,
+            self.transform,
+        )  # no cached hash
 
     def streak(self) -> "FeatureRef":
-        """The reference of this column's streak."""
+        """Return the reference of this column's streak."""
         return FeatureRef(self.name, self.params, self.output, self.timeframe, "streak")
 
     def __str__(self) -> str:
@@ -52,5 +58,5 @@ PRICE_FIELDS = ("open", "high", "low", "close", "volume")
 
 
 def price_field(name: str, timeframe: str) -> FeatureRef:
-    """The reference of a bar field itself (``close`` of ``timeframe``)."""
+    """Return the reference of a bar field (``close`` of ``timeframe``)."""
     return FeatureRef(name, (), "real", timeframe)

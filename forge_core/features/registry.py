@@ -1,4 +1,4 @@
-"""Every feature by name: TA-Lib's indicators, Forge's own, the structures and the bar fields."""
+"""Registry of all features by name: TA-Lib's indicators, Forge's own, structures and bar fields."""
 
 from collections.abc import Mapping
 
@@ -28,7 +28,7 @@ _FEATURES: dict[str, FeatureDefinition] = {
 
 
 def get_feature(name: str) -> FeatureDefinition:
-    """Return the feature called ``name``; raises PlayError with the nearest known name."""
+    """Return the feature named ``name``; raises PlayError with the nearest known name."""
     try:
         return _FEATURES[name]
     except KeyError:
@@ -41,12 +41,12 @@ def all_features() -> tuple[FeatureDefinition, ...]:
 
 
 def searchable() -> tuple[FeatureDefinition, ...]:
-    """Return the features an evolution may draw from, each with its finite ``combinations()``, in a fixed order."""
+    """Return the features that an evolution may use, in a fixed order; each has finite ``combinations()``."""
     return tuple(definition for definition in _FEATURES.values() if definition.search)
 
 
 def make_reference(name: str, params: Mapping[str, object], *, output: str | None = None, timeframe: str) -> FeatureRef:
-    """Return the full reference of one column, defaults filled in.
+    """Return the fully resolved reference of one column, with defaults filled in.
 
     Raises PlayError for an unknown feature, parameter or output or an impossible value, ConfigError for a malformed
     ``timeframe``.

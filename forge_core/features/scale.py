@@ -1,4 +1,4 @@
-"""What the numbers of a feature column mean, so that rules never compare apples with percentages."""
+"""Scales of feature columns; rules compare columns of the same scale only."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,10 @@ ScaleKind = Literal["price", "bounded", "centred", "volume", "unbounded"]
 
 @dataclass(frozen=True)
 class Scale:
-    """The scale of one output.
+    """Scale of one output.
 
-    ``price``: in price units, comparable with ``close``. ``bounded``: between ``low`` and ``high`` whatever the
-    instrument (RSI 0..100). ``centred``: swings about zero (MACD, momentum). ``volume``: in traded units.
+    ``price``: in price units, comparable with ``close``. ``bounded``: between ``low`` and ``high`` for every
+    instrument (RSI 0..100). ``centred``: oscillates about zero (MACD, momentum). ``volume``: in traded units.
     ``unbounded``: anything else (ATR, variance), comparable only with itself and with numbers.
     """
 
@@ -20,7 +20,7 @@ class Scale:
     high: float | None = None
 
     def comparable(self, other: "Scale") -> bool:
-        """Whether a rule may set a column of this scale against a column of ``other``."""
+        """Return whether a rule may compare a column of this scale with a column of ``other``."""
         return self == other
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Versions of feature columns: hashes of the source code and the libraries that compute their numbers."""
+"""Versions of feature columns: hashes of the source code and the library versions that compute them."""
 
 from forge_core.features.alignment import aligned_index
 from forge_core.features.column import BarArrays, compute_columns
@@ -10,9 +10,9 @@ from forge_core.market.bars.model import resample_bars, trade_days
 from forge_core.market.futures.adjustment import RollAdjustment
 from forge_core.source_hash import source_hash
 
-# Taken when the modules are imported: what this process computes is what its files held then.
+# Computed on import: the process computes with the source code as it was then.
 BARS_VERSION = source_hash(BarArrays.of, resample_bars, trade_days, RollAdjustment)
-"""Changes with the code that makes the bars features are computed from out of those of a dataset."""
+"""Changes with the code that derives the bars of features from those of a dataset."""
 
 _COLUMNS = source_hash(compute_columns, FeatureDefinition.compute, aligned_index, quantize)
 
@@ -20,7 +20,7 @@ FEATURE_VERSIONS = {
     definition.name: content_hash(BARS_VERSION, _COLUMNS, source_hash(definition.function, definition.bars_needed))
     for definition in all_features()
 }
-"""By feature: changes with every edit of the code, and every version of the libraries, that compute its columns."""
+"""By feature: changes with the code and with the library versions that compute its columns."""
 
 REGISTRY_VERSION = content_hash(*(f"{name} {key}" for name, key in FEATURE_VERSIONS.items()), length=12)
-"""Changes with the numbers of any feature."""
+"""Changes with the version of any feature."""

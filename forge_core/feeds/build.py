@@ -28,9 +28,9 @@ _MEMORY_BYTES = 256 * 2**20  # of columns computed from bars in memory
 def open_feed(version: "DatasetVersion", *, timeframe: str | None = None, home: Home | None = None) -> Feed:
     """Return the feed of a dataset version for one execution timeframe (by default its finest).
 
-    Bars and columns are memory-mapped from the bank, read-only, so that all processes share them; ``start`` is the
-    first bar at or after ``version.start``; the feed of a perpetual has the dataset's funding rates, that of a dated
-    future rolls at the dataset's contract rolls. Raises DataError where the dataset has no such bars.
+    Bars and columns are memory-mapped read-only from the bank, so that all processes share them. ``start`` is the first
+    bar at or after ``version.start``. The feed of a perpetual has the dataset's funding rates, that of a dated future
+    the dataset's contract rolls. Raises DataError if the dataset has no such bars.
     """
     bank = Bank(version, timeframe or version.timeframes[0], home)
     bars = bank.traded_bars()
@@ -57,20 +57,19 @@ def feed_from_bars(
     adjust: Adjustment = "forward",
     recent: LruArrays | None = None,
 ) -> Feed:
-    """Return the feed of a bars frame, its columns computed in memory when asked for.
+    """Return the feed of a bars frame; its columns are computed lazily in memory.
 
-    ``bars`` are those of the execution ``timeframe``, of which the first ``start`` are lead-in; ``higher`` holds bars
-    of coarser timeframes by label, and one that a feature needs and ``higher`` lacks is resampled from ``bars``.
-    ``roll_dates`` are the contract rolls of a dated future: the feed rolls there, and its columns (the bar fields
-    in rules among them) see prices without the gaps between contracts (``futures.adjustment``, anchored at bar
-    ``start``, one level for all timeframes) unless ``adjust`` is ``none``; fills always see the bars as they are. The
-    frames are copied, not changed.
-    ``recent`` keeps the columns, and may be shared by several feeds.
-    Raises DataError for a frame that is not bars or a ``start`` outside them,
-    ConfigError for an unknown ``adjust``.
+    ``bars`` are those of the execution ``timeframe``; the first ``start`` of them are lead-in. ``higher`` holds bars of
+    coarser timeframes by label; a timeframe that is not in ``higher`` is resampled from ``bars`` when needed.
+    ``roll_dates`` are the contract rolls of a dated future. The feed rolls there, and its columns, including bar fields
+    in rules, are computed from prices without the gaps between contracts (``futures.adjustment``, anchored at bar
+    ``start``, one level for all timeframes) unless ``adjust`` is ``none``; fills always use unadjusted prices. The
+    frames are copied, not changed. ``recent`` caches the columns and may be shared by several feeds.
+
+    Raises DataError for an invalid frame or a ``start`` outside it, ConfigError for an unknown ``adjust``.
     """
     if not 0 <= start < len(bars):
-        raise DataError(f"start is {start}; it must be a position among the {len(bars)} bars")
+        raise DataError(f"start is {start}; it must be the position of one of the {len(bars)} bars")
     if adjust not in get_args(Adjustment):
         raise ConfigError(unknown("adjustment", adjust, get_args(Adjustment)))
     execution = Timeframe.parse(timeframe)
@@ -108,8 +107,8 @@ def window_feed(
 ) -> Feed:
     """Return the feed of bars ``start`` to ``end - 1`` of a dated future's series, adjusted for its contract rolls.
 
-    It has up to ``LEAD_IN`` bars of lead-in of each timeframe and is anchored at bar ``start``, as a dataset of that
-    period is: bars before the lead-in change no value. Coarser timeframes are resampled. ``recent`` may be shared.
+    Like a dataset of that period it has up to ``LEAD_IN`` lead-in bars of each timeframe and is anchored at bar
+    ``start``: bars before the lead-in affect no value. Coarser timeframes are resampled. ``recent`` may be shared.
     """
     execution = Timeframe.parse(timeframe)
     known = bars.iloc[:end]

@@ -14,14 +14,14 @@ from forge_core.market.reference.instruments import Instrument
 from forge_core.simd.lanes64 import WORD
 from forge_core.simd.memory import PicklesFieldsOnly, address
 
-FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two stamps, the usual eight hours
+FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two timestamps, usually eight hours
 
-# A feed's columns as the kernel finds them: addresses in one vector
+# Positions of the addresses of a feed's columns in the vector passed to the kernel
 TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING, VOLUME = range(12)
 BARS_SIZE = 12
-WORD_EXTREMES = 4  # numbers a word of bars has in `Feed.extremes`
+WORD_EXTREMES = 4  # numbers per word of bars in `Feed.extremes`
 
-_BITMAP_BYTES = 48 * 2**20  # of a feed's rules: 2,800 on four years of 15m bars
+_BITMAP_BYTES = 48 * 2**20  # of cached rule bitmaps: 2,800 on four years of 15m bars
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -29,14 +29,14 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Feed(PicklesFieldsOnly):
-    """Bars ``0..n-1``, of which ``0..start-1`` are lead-in: features use them, trading and metrics begin at ``start``.
+    """Execution bars ``0..n-1`` and their columns; bars ``0..start-1`` are lead-in, used by features only.
 
-    ``time`` is the bars' open time in microseconds since 1970-01-01 UTC. ``day`` numbers the trade dates (days since
-    1970-01-01) of the instrument's session and never decreases. Prices are in quote currency per unit. All arrays
-    are C-contiguous, may be read-only and shared, and have one entry a bar. ``rolls`` is True at the first bar at
-    or after a roll date. ``funding`` is the sum of the funding rates whose timestamps lie in ``(t_i, t_i+1]``,
-    or None when the instrument pays none. ``price_scale`` is the price that features see over the traded one, or None
-    where it is 1 everywhere: an ATR divided by it is a distance in traded prices.
+    ``time`` is the bars' open time in microseconds since 1970-01-01 UTC. ``day`` is the trade date by the instrument's
+    session in days since 1970-01-01; it never decreases. Prices are in quote currency per unit. All arrays are
+    C-contiguous, may be read-only and shared, and have one entry per bar. ``rolls`` is True at the first bar at or
+    after a roll date. ``funding`` is the sum of the funding rates with timestamps in ``(t_i, t_i+1]``, or None if the
+    instrument pays none. ``price_scale`` is the ratio of the price features are computed from to the traded price, or
+    None if it is 1 everywhere: an ATR divided by it is a distance in traded prices.
     """
 
     instrument: Instrument
@@ -65,14 +65,14 @@ class Feed(PicklesFieldsOnly):
 
     @cached_property
     def day_index(self) -> NDArray[np.int32]:
-        """For each bar the running number of its trade date, the date of bar ``start`` being 0 (lead-in: 0 too)."""
+        """For each bar the index of its trade date, counted from 0 at bar ``start`` (0 in the lead-in too)."""
         index = np.zeros(self.time.size, np.int32)
         index[self.start + 1 :] = np.cumsum(np.diff(self.day[self.start :]) != 0)
         return index
 
     @cached_property
     def day_end(self) -> NDArray[np.int32]:
-        """For each trade date of ``day_index`` the number of its last bar."""
+        """For each trade date of ``day_index`` the index of its last bar."""
         return np.append(np.flatnonzero(np.diff(self.day_index)), self.time.size - 1).astype(np.int32)
 
     @cached_property
@@ -89,7 +89,7 @@ class Feed(PicklesFieldsOnly):
 
     @cached_property
     def addresses(self) -> Integers:
-        """Where the kernel finds the columns of the bars; 0 for rolls or funding without any."""
+        """Addresses of the bars' columns for the kernel; 0 for rolls or funding if there are none."""
         found = np.empty(BARS_SIZE, np.int64)
         found[TIME] = address(self.time, np.int64)
         found[OPEN] = address(self.open, np.float64)
@@ -107,7 +107,7 @@ class Feed(PicklesFieldsOnly):
 
     @cached_property
     def rule_bitmaps(self) -> LruArrays:
-        """The bitmaps of rules used last on this feed, of the engine's making."""
+        """Cache of the rule bitmaps that the engine computes on this feed."""
         return LruArrays(_BITMAP_BYTES)
 
     @cached_property
@@ -121,9 +121,9 @@ class Feed(PicklesFieldsOnly):
         return int(self.day_index[-1]) + 1
 
     def with_funding(self, rates: pd.Series) -> "Feed":
-        """Return this feed with the funding ``rates`` (fractions, paid by longs) of a timestamp index.
+        """Return this feed with funding ``rates`` (fractions, paid by longs), indexed by timestamp.
 
-        They must cover the bars from ``start`` on: nothing is held in the lead-in.
+        They must cover the bars from ``start`` on; the lead-in has no positions.
         """
         rates = rates.sort_index()
         stamps = _microseconds(pd.DatetimeIndex(rates.index))
@@ -139,15 +139,15 @@ class Feed(PicklesFieldsOnly):
 
 def _microseconds(index: pd.DatetimeIndex) -> Integers:
     if index.tz is None:
-        raise DataError("timestamps without a time zone; localize them to UTC first")
+        raise DataError("timestamps have no time zone; localize them to UTC first")
     return index.tz_convert("UTC").as_unit("us").asi8
 
 
 def sum_funding(time: Integers, bar_microseconds: int, stamps: Integers, rates: Floats) -> Floats:
-    """Return for each bar the sum of the ``rates`` stamped in ``(t_i, t_{i+1}]`` (of the last bar: to its close).
+    """Return for each bar the sum of the ``rates`` with timestamps in ``(t_i, t_{i+1}]`` (last bar: until its close).
 
     ``time`` and ``stamps`` are microseconds since 1970-01-01 UTC, ``stamps`` sorted; ``rates`` are fractions of
-    notional, paid by longs. Raises DataError when the series does not cover the bars.
+    notional, paid by longs. Raises DataError if the series does not cover the bars.
     """
     if stamps.size == 0 or stamps[0] > time[0] + FUNDING_INTERVAL or stamps[-1] + FUNDING_INTERVAL < time[-1]:
         raise DataError("the funding series does not cover the bars; import funding for the whole period")

@@ -1,4 +1,4 @@
-"""Several feeds of one symbol laid end to end, so that one program of the kernel runs on all of them."""
+"""Concatenation of several feeds of one symbol, so that one kernel program runs on all of them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed, Floats, Integers
 
 _MEMORY_BYTES = 256 * 2**20  # of joined columns
-_DAYS = 1_000_000  # between the trade dates of two feeds: they never share one
+_DAYS = 1_000_000  # offset between the trade dates of two feeds, which keeps them distinct
 
 
 def offsets_of(feeds: Sequence[Feed]) -> Integers:
@@ -23,10 +23,10 @@ def offsets_of(feeds: Sequence[Feed]) -> Integers:
 
 
 def join_feeds(feeds: Sequence[Feed]) -> Feed:
-    """Return ``feeds`` of one instrument and timeframe laid end to end.
+    """Return the concatenation of ``feeds`` of one instrument and timeframe.
 
-    For ``engine.windows`` alone: spans of it must lie within one feed each, and their first signals must be given,
-    because its columns say nothing of warm-up. Its trade dates are numbers that increase from feed to feed.
+    Use it with ``engine.windows`` only: each window must lie within one feed, and its first signal must be given,
+    because the columns have no warm-up. The trade dates increase from feed to feed.
     """
 
     def joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
@@ -58,7 +58,7 @@ def join_feeds(feeds: Sequence[Feed]) -> Feed:
 
 
 class _JoinedColumns:
-    """The columns of several feeds end to end."""
+    """Concatenated columns of several feeds."""
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._feeds = feeds

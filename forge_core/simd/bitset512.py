@@ -1,7 +1,7 @@
-"""A block of words at a time: what rules say on 512 bars, compared by codes and combined, each in a few instructions.
+"""Bitsets of 512 bars: comparison of codes and combination of rule results, a few vector instructions each.
 
-A block of results is ``BLOCK`` words of 64 bits in memory, a bit a bar. All functions take addresses; those of codes
-must have ``BLOCK * WORD`` of them.
+A block of results is ``BLOCK`` words of 64 bits in memory, one bit per bar. All functions take addresses; an address of
+codes must have ``BLOCK * WORD`` of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ CODE_BYTES = 2
 _INT16 = ir.IntType(16)
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
-_DIGITS = 8  # binary ones of a count
+_DIGITS = 8  # binary digits of a count
 MAX_COUNT = 2**_DIGITS - 1  # bitsets that `count_into` can add up
 _CODES = ir.VectorType(_INT16, WORD)
 _WORDS = ir.VectorType(_INT64, BLOCK)
@@ -30,7 +30,7 @@ _ALL = 2**64 - 1
 
 
 def _same(word: int) -> Any:
-    """Return a block of one word again and again."""
+    """Return a block with ``word`` in every lane."""
     return ir.Constant(_WORDS, [word] * BLOCK)
 
 
@@ -45,7 +45,7 @@ def _store_word(builder: Any, block: Any, word: int, bits: Any) -> None:
 
 
 def _compare(builder: Any, block: Any, pairs: list[tuple[Any, Any]]) -> Any:
-    """Fill a block with where the codes of its words are above others; return whether any are equal."""
+    """Set the bits of a block where the first code of a pair is greater; return whether any codes are equal."""
     least = None  # difference: 0 where codes are equal
     for word, (x, y) in enumerate(pairs):
         _store_word(builder, block, word, as_bits(builder, builder.icmp_unsigned(">", x, y)))
@@ -60,7 +60,7 @@ def _compare(builder: Any, block: Any, pairs: list[tuple[Any, Any]]) -> Any:
 
 @intrinsic
 def above(typing_context: Any, block: Any, left: Any, right: Any) -> Any:
-    """Fill a block with where the codes at ``left`` are above those at ``right``; return whether any are equal."""
+    """Set the bits of a block where the codes at ``left`` exceed those at ``right``; return whether any are equal."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         block, left, right = args
@@ -72,7 +72,7 @@ def above(typing_context: Any, block: Any, left: Any, right: Any) -> Any:
 
 @intrinsic
 def above_number(typing_context: Any, block: Any, codes: Any, number: Any) -> Any:
-    """Fill a block with where codes are above that of a number; return whether any are equal to it."""
+    """Set the bits of a block where codes exceed the code ``number``; return whether any are equal to it."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         block, codes, number = args
@@ -117,14 +117,14 @@ equal_number = _equality(with_number=True)
 
 @contextmanager
 def _for_each(builder: Any, members: Any, count: Any) -> Iterator[Any]:
-    """Loop over the words of the ``count`` blocks whose addresses stand at ``members``."""
+    """Loop over the words of ``count`` blocks; ``members`` is the address of their addresses."""
     with cgutils.for_range(builder, count) as each:
         place = builder.add(members, builder.mul(each.index, _INT64(VALUE_BYTES)))
         yield _words_of(builder, builder.load(builder.inttoptr(place, _INT64.as_pointer())))
 
 
 def _joined(operation: str, beginning: int) -> Callable[..., Any]:
-    """Return a function that joins the ``count`` blocks whose addresses stand at ``members``."""
+    """Return a function that combines ``count`` blocks; ``members`` is the address of their addresses."""
 
     @intrinsic
     def join(typing_context: Any, block: Any, members: Any, count: Any) -> Any:
@@ -148,10 +148,10 @@ any_into = _joined("or_", 0)
 
 @intrinsic
 def count_into(typing_context: Any, block: Any, members: Any, count: Any, needed: Any) -> Any:
-    """Set the bits that at least ``needed`` of ``count`` blocks have, whose addresses stand at ``members``.
+    """Set the bits that are set in at least ``needed`` of ``count`` blocks; ``members`` has their addresses.
 
-    Bits are counted in binary digits, one vector a digit: adding a bit to a digit is an exclusive or, what is carried
-    an and. Then the number is compared digit by digit, the lowest first.
+    Bits are counted in binary digits, one vector per digit: the sum of a digit and a bit is their xor, the carry their
+    and. Then the count is compared digit by digit, the lowest first.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

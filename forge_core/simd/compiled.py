@@ -1,9 +1,8 @@
-"""``@compiled``: numba kernels, kept on disk between processes for as long as their sources stay as they are.
+"""``@compiled`` numba kernels, cached on disk until their sources change.
 
-numba itself notices a change of the file in which a kernel stands, but not of a constant or a callee that comes from
-another file, and would go on with the old machine code. So the cache folder bears a hash of all modules that have
-kernels and of those they import from. A folder that cannot be written is a warning, not a crash: the kernels are then
-compiled in each process.
+numba detects a change of the file that defines a kernel, but not of a constant or a callee from another file, and would
+reuse outdated machine code. Therefore the name of the cache folder includes a hash of all modules with kernels and of
+those they import from. If no folder can be written, there is a warning and the kernels are compiled in each process.
 """
 
 import re
@@ -21,15 +20,13 @@ from platformdirs import user_cache_path
 from forge_core.files import content_hash
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_IMPORTS = re.compile(
-    rb"^from (forge_core[\w.]*) import (\w*)", re.MULTILINE
-)  # imports of a module stand on a line each
-_CONFIG: Any = numba.config  # its settings are made at run time, unknown to a type checker
-_KEPT = 3  # cache folders of the latest versions of the sources
+_IMPORTS = re.compile(rb"^from (forge_core[\w.]*) import (\w*)", re.MULTILINE)  # one import per line
+_CONFIG: Any = numba.config  # its attributes are set at run time, unknown to a type checker
+_KEPT = 3  # cache folders kept, of the latest versions of the sources
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile ``function`` in nopython mode, without the GIL, cached on disk where a folder for it can be written."""
+    """Compile ``function`` in nopython mode, without the GIL, cached on disk if a cache folder can be written."""
     folder = _cache_folder()
     if folder is None:
         return numba.njit(nogil=True)(function)
@@ -43,7 +40,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 @cache
 def _cache_folder() -> Path | None:
-    """Return the folder of the present sources' machine code, made if need be, or None where none can be."""
+    """Return the cache folder of the current sources, created if missing, or None if none can be written."""
     stamp = content_hash(*(part for path, text in _kernel_sources().items() for part in (path, text)))
     places = (_PACKAGE / "__pycache__", user_cache_path("forge"))
     for place in places:
@@ -57,8 +54,8 @@ def _cache_folder() -> Path | None:
         _remove_old(place)
         return folder
     warnings.warn(
-        f"neither {places[0]} nor {places[1]} can be written: kernels are compiled anew in every process, "
-        "which takes about half a minute each time",
+        f"neither {places[0]} nor {places[1]} can be written: kernels are compiled in every process, "
+        "which takes about half a minute each time; make one of them writable",
         RuntimeWarning,
         stacklevel=2,
     )
@@ -66,7 +63,7 @@ def _cache_folder() -> Path | None:
 
 
 def _kernel_sources() -> dict[str, bytes]:
-    """Return path and text of every module of the package that has kernels, and of those it imports from."""
+    """Return path and text of every module of the package with kernels, and of the modules these import from."""
     texts = {path.relative_to(_PACKAGE.parent).as_posix(): path.read_bytes() for path in _PACKAGE.rglob("*.py")}
     kernels = {path: text for path, text in texts.items() if b"import compiled\n" in text}
     names = {

@@ -1,8 +1,8 @@
-"""Sixty-four bars at a time: comparisons and extremes of a *word*, the bars ``64 w .. 64 w + 63``.
+"""Vectors of 64 lanes: comparisons and extremes of a *word*, the bars ``64 w .. 64 w + 63``.
 
-A word of rule results is one 64-bit integer, bit ``j`` for its bar ``j``. Written for LLVM's vector types, each of
-these is a few instructions on a machine with wide vectors, and as correct on any other; numba's own loops cannot be led
-to bit masks. Values are read from addresses, which must have 64 of them. A comparison with NaN is false.
+A word of rule results is one 64-bit integer, bit ``j`` for its bar ``j``. The functions are written in LLVM's vector
+types, because numba's loops do not vectorize to bit masks: a few instructions each on a processor with wide vectors,
+and correct on any other. They read 64 values from each address. A comparison with NaN is false.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ WORD = 64
 WORD_SHIFT = 6  # bar >> WORD_SHIFT is its word
 VALUE_BYTES = 8
 
-NONE = np.uint64(0)  # the bits of a word of which no bar is meant, of all its bars, of its first
+NONE = np.uint64(0)  # bits of no bar of a word, of all its bars, of its first bar
 ALL = ~np.uint64(0)
 ONE = np.uint64(1)
 
@@ -30,13 +30,13 @@ _INT64 = ir.IntType(64)
 
 
 def _has_masks() -> bool:
-    """Whether the processor has registers for vectors of bits, as AVX-512 does."""
+    """Return whether the processor has mask registers (AVX-512)."""
     settings: Any = numba.config
-    if settings.CPU_NAME is not None or settings.CPU_FEATURES is not None:  # somebody compiles for another one
+    if settings.CPU_NAME is not None or settings.CPU_FEATURES is not None:  # compiling for another processor
         return "+avx512bw" in (settings.CPU_FEATURES or "")
     try:
         return bool(get_host_cpu_features().get("avx512bw", False))
-    except RuntimeError:  # llvmlite does not know this system's
+    except RuntimeError:  # not supported by llvmlite on this system
         return False
 
 
@@ -46,9 +46,9 @@ _HAS_MASKS = _has_masks()
 def as_bits(builder: Any, true: Any) -> Any:
     """Return a vector of 64 truth values as an integer.
 
-    On processors without registers for vectors of bits it comes out of an empty piece of assembly, for LLVM to see an
-    integer and not where it came from: where branches meet it would else merge vectors of bits, which it takes apart
-    bit by bit there, in four times the time of a backtest.
+    On processors without mask registers the integer passes through empty inline assembly, which hides its origin from
+    LLVM. Otherwise LLVM would merge vectors of bits where branches join and unpack them bit by bit, which makes a
+    backtest four times as slow.
     """
     bits = builder.bitcast(true, _INT64)
     if _HAS_MASKS:
@@ -61,7 +61,7 @@ def _load(builder: Any, address: Any) -> Any:
 
 
 def repeated(builder: Any, value: Any, vector: Any) -> Any:
-    """Return a vector with ``value`` at each place."""
+    """Return a vector with ``value`` in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, _INT32(0))
     return builder.shuffle_vector(
@@ -70,7 +70,7 @@ def repeated(builder: Any, value: Any, vector: Any) -> Any:
 
 
 def _comparison(predicate: str, *, with_number: bool) -> Callable[..., Any]:
-    """Return a function of the addresses of two words, or of one and a number, that gives the bits of a comparison."""
+    """Return a function that compares the values at two addresses, or those at one with a number, and returns bits."""
 
     @intrinsic
     def compare(typing_context: Any, left: Any, right: Any) -> Any:
@@ -91,7 +91,7 @@ def _extreme(predicate: str, neutral: float) -> Callable[..., Any]:
             rest = ir.Constant(_DOUBLES, [neutral] * WORD)
             found = builder.select(builder.bitcast(args[1], _BITS), _load(builder, args[0]), rest)
             width = WORD
-            while width > 1:  # halves against each other, down to one
+            while width > 1:  # reduce by halves
                 width //= 2
                 parts = [
                     builder.shuffle_vector(
@@ -116,14 +116,14 @@ word_below_number = _comparison("<", with_number=True)
 word_at_most_number = _comparison("<=", with_number=True)
 
 lowest = _extreme("<", float("inf"))
-"""The least of the values whose bits are set; infinity if none is."""
+"""Return the minimum of the values whose bits are set; infinity if none is."""
 highest = _extreme(">", float("-inf"))
-"""The greatest of the values whose bits are set; minus infinity if none is."""
+"""Return the maximum of the values whose bits are set; minus infinity if none is."""
 
 
 @intrinsic
 def set_bits(typing_context: Any, bits: Any) -> Any:
-    """Return how many bits are set."""
+    """Return the number of bits that are set."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
@@ -133,7 +133,7 @@ def set_bits(typing_context: Any, bits: Any) -> Any:
 
 @intrinsic
 def trailing_zeros(typing_context: Any, bits: Any) -> Any:
-    """Return the number of the lowest bit that is set (64 if none is)."""
+    """Return the index of the lowest bit that is set (64 if none is)."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
@@ -142,7 +142,7 @@ def trailing_zeros(typing_context: Any, bits: Any) -> Any:
 
 
 def ask_for(builder: Any, address: Any) -> None:
-    """Ask for the line of the cache at an address, to be read soon."""
+    """Emit a prefetch of the cache line at an address."""
     pointer = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
     function = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), kind)
@@ -152,7 +152,7 @@ def ask_for(builder: Any, address: Any) -> None:
 
 @intrinsic
 def prefetch(typing_context: Any, address: Any) -> Any:
-    """Ask for what is at an address, to be read soon."""
+    """Prefetch the cache line at an address."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         ask_for(builder, args[0])

@@ -1,9 +1,9 @@
 """Arrays by address.
 
-Kernels get the bars and feature columns as addresses. Columns stay where they are, often memory-mapped and of any
-number, and numba cannot index a varying number of separate arrays without copying them. An array made from an address
-has no owner, so that passing it on costs no (atomic) reference count, which took most of the time of the kernel's inner
-calls; and read-only and writable arrays need no second compilation. Whoever takes an address keeps the array alive.
+Kernels take the bars and feature columns as addresses. Columns are separate arrays, often memory-mapped, and numba
+cannot index a varying number of separate arrays without copying them. An array made from an address has no owner, so
+that passing it costs no atomic reference count, which took most of the time of the kernel's inner calls; and read-only
+and writable arrays share one compilation. The caller that takes an address must keep the array alive.
 """
 
 from dataclasses import fields
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 
 from forge_core.simd.compiled import compiled
 
-LINE = 8  # numbers of 8 bytes in a line of a processor's cache
+LINE = 8  # numbers of 8 bytes per cache line
 
 
 def address(array: NDArray[Any], dtype: Any) -> int:
-    """Return where the data of a C-contiguous array of ``dtype`` begin; raises ValueError for another array."""
+    """Return the address of the data of a C-contiguous array of ``dtype``; raises ValueError for any other array."""
     if array.dtype != dtype or not array.flags.c_contiguous:
-        raise ValueError(f"a contiguous {np.dtype(dtype)} array is needed, got {array.dtype}, strides {array.strides}")
+        raise ValueError(f"expected a contiguous {np.dtype(dtype)} array, got {array.dtype}, strides {array.strides}")
     return int(array.__array_interface__["data"][0])
 
 
 def line_aligned(size: int, dtype: Any, *, offset: int = 0) -> NDArray[Any]:
-    """Return an array of ``size`` numbers of 8 bytes, not set, of which number ``offset`` is at a line of the cache.
+    """Return an uninitialized array of ``size`` numbers of 8 bytes, aligned to a cache line at index ``offset``.
 
-    Vectors that lie across two lines are read at half the speed.
+    Vectors that span two cache lines are read at half the speed.
     """
     block = np.empty(size + LINE, dtype)
     shift = -(block.ctypes.data // block.itemsize + offset) % LINE
@@ -38,7 +38,7 @@ def line_aligned(size: int, dtype: Any, *, offset: int = 0) -> NDArray[Any]:
 
 
 class PicklesFieldsOnly:
-    """A dataclass that caches where its arrays are: what is copied or pickled are its fields, never an address."""
+    """Base of dataclasses that cache addresses of their arrays: copies and pickles contain the fields only."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
@@ -92,11 +92,11 @@ def uint8_at(number, size):
 
 @compiled
 def address_of(array):
-    """Return where the data of an array begin."""
+    """Return the address of the data of an array."""
     return array.ctypes.data
 
 
 @compiled
 def unowned_view(array):
-    """Return ``array`` without an owner; the caller of the kernel holds it."""
+    """Return a view of ``array`` without an owner; the caller of the kernel keeps the array alive."""
     return carray(_pointer(array.ctypes.data), array.shape, array.dtype)

@@ -320,7 +320,7 @@ def test_a_full_disk_leaves_columns_in_memory_with_one_warning(version, home, ca
     with caplog.at_level(logging.WARNING), full_disk():
         columns = [bank.column(reference) for reference in REFERENCES]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "stay in memory" in caplog.text
+    assert "are kept in memory" in caplog.text
     for reference, column in zip(REFERENCES, columns, strict=True):
         np.testing.assert_array_equal(column, right_column(reference, version))
         assert not column.flags.writeable

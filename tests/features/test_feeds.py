@@ -143,18 +143,18 @@ def test_no_bar_of_the_coarser_timeframe_has_closed(bars):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda bars: {"bars": bars.drop(columns="volume")}, "lack the column 'volume'"),
+        (lambda bars: {"bars": bars.drop(columns="volume")}, "have no column 'volume'"),
         (lambda bars: {"bars": bars.tz_localize(None)}, "DatetimeIndex in UTC"),
         (lambda bars: {"bars": bars.reset_index()}, "DatetimeIndex in UTC"),
-        (lambda bars: {"bars": bars[::-1]}, "do not ascend"),
-        (lambda bars: {"bars": bars[:0]}, "start is 0; it must be a position among the 0 bars"),
-        (lambda bars: {"start": len(bars)}, r"start is \d+; it must be a position"),
+        (lambda bars: {"bars": bars[::-1]}, "are not strictly ascending"),
+        (lambda bars: {"bars": bars[:0]}, "start is 0; it must be the position of one of the 0 bars"),
+        (lambda bars: {"start": len(bars)}, r"start is \d+; it must be the position"),
         (lambda bars: {"start": -1}, "start is -1"),
         (lambda bars: {"higher": {"15m": bars}}, "15m are not coarser than the execution timeframe 15m"),
-        (lambda bars: {"higher": {"1h": bars[::-1]}}, "1h bars do not ascend"),
+        (lambda bars: {"higher": {"1h": bars[::-1]}}, "1h bars are not strictly ascending"),
     ],
 )
-def test_what_is_not_bars_is_refused(change, message, bars):
+def test_an_invalid_bars_frame_is_an_error(change, message, bars):
     arguments = {"bars": bars, **change(bars)}
     with pytest.raises(DataError, match=message):
         feed_from_bars(arguments.pop("bars"), instrument=INSTRUMENT, timeframe="15m", **arguments)

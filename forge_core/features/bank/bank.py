@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 2.0
 
-_MAPS_SHARE = 4  # OPEN_MAPS takes up to this part of the memory and of the maps a process may have
+_MAPS_SHARE = 4  # OPEN_MAPS uses up to 1/4 of the memory and of the maps that a process may have
 _USUAL_MAP_LIMIT = 65_530
 
 
@@ -68,17 +68,17 @@ def _open_maps() -> LruArrays:
 
 
 OPEN_MAPS = _open_maps()
-"""The columns this process keeps mapped, over all its banks, up to a quarter of the memory.
+"""Cache of the mapped columns of this process, over all its banks, up to a quarter of the memory.
 
-A search of level 5 on four years of 15m bars reads about 1,600 columns of 1.4 MB. A column that is not kept is mapped
-again for each evaluation. Mapped pages belong to the page cache, which all processes share, and are dropped when memory
-is short.
+A search of level 5 on four years of 15m bars reads about 1,600 columns of 1.4 MB. A column that is not cached is mapped
+again for each evaluation. Mapped pages are part of the page cache, which all processes share, and are evicted when
+memory is short.
 """
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What ``Bank.build`` did: columns asked for, of these computed now, and how long it took."""
+    """Result of ``Bank.build``: columns requested, columns computed, and the time taken."""
 
     asked: int
     computed: int
@@ -86,7 +86,7 @@ class BuildReport:
 
 
 class _Entry(NamedTuple):
-    """One file of the bank: where it is, and what it holds as canonical JSON."""
+    """One file of the bank: its path, and its content described in canonical JSON."""
 
     path: Path
     description: str
@@ -117,7 +117,7 @@ class BarsVersion(Protocol):
 
     @property
     def adjustment(self) -> RollAdjustment | None:
-        """Levels of the contracts that features see the bars at; None: as they are traded."""
+        """Adjustment of the bars for features, None for traded prices."""
         ...
 
     def bars(self, timeframe: str) -> pd.DataFrame:
@@ -126,17 +126,17 @@ class BarsVersion(Protocol):
 
 
 class Bank(LazyColumns):
-    """The columns of one version of bars for one execution timeframe, one file each.
+    """Columns of one version of bars for one execution timeframe, one file each.
 
-    A file is ``<home>/features/<dataset hash>/<feature hash>.npy``, the values and behind them their
-    codes (``features.quantized``). The feature hash is that of the dataset hash, the execution timeframe, the reference
-    and the version of the code that computes it (``features.version``); the file holds them too (``bank_contents``
-    lists them). Whichever process needs a column first computes it and renames its file into place. A file that turns
-    out damaged is computed again; where nothing can be written the columns stay in memory.
+    A file is ``<home>/features/<dataset hash>/<feature hash>.npy``: the values, followed by their codes
+    (``features.quantized``). The feature hash covers the dataset hash, the execution timeframe, the reference and the
+    version of the code that computes it (``features.version``). The file also contains these (``bank_contents`` lists
+    them). The first process that needs a column computes it and renames its file into place. A damaged file is computed
+    again. If the folder cannot be written, the columns are kept in memory.
 
     The execution bars and those of the coarser timeframes in use are stored too, as ``bars-<hash>.npy``. A timeframe
-    the dataset lacks is resampled from its finest. Of a dated future these are the bars as features see them, without
-    the gaps between contracts unless the dataset says otherwise; ``traded_bars`` are those that fills happen at.
+    that is not in the dataset is resampled from its finest. For a dated future these are the bars that features are
+    computed from, by default without the gaps between contracts; ``traded_bars`` are those with the prices of fills.
     """
 
     def __init__(
@@ -154,9 +154,9 @@ class Bank(LazyColumns):
         self._warned = False
 
     def build(self, references: Iterable[FeatureRef], log: Callable[[str], None] | None = None) -> BuildReport:
-        """Compute every column of ``references`` that is not stored yet, in order; ``log`` gets the progress.
+        """Compute every column of ``references`` that is not stored yet, in order; ``log`` receives the progress.
 
-        Raises PlayError, before any work, for a feature that cannot be or is finer than the execution timeframe.
+        Raises PlayError, before any work, for an invalid feature or one finer than the execution timeframe.
         """
         wanted = list(dict.fromkeys(references))
         for reference in wanted:
@@ -201,7 +201,7 @@ class Bank(LazyColumns):
         return None if stored is None else _column(stored)
 
     def traded_bars(self) -> BarArrays:
-        """Return the execution bars at the prices that were there; those features see may lack gaps of contracts."""
+        """Return the execution bars at traded prices; those of features may have no gaps between contracts."""
         if self._adjustment is None:
             return self.bars(self.execution)
         return self._arrays("traded ", self.execution, lambda: self._frame(self.execution, self.version.bars))
@@ -226,7 +226,7 @@ class Bank(LazyColumns):
         return BarArrays(timeframe, arrays["time"], {field: arrays[field] for field in PRICE_FIELDS})
 
     def _frame(self, timeframe: Timeframe, bars: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-        """Return the bars of ``timeframe`` out of those that ``bars`` gives of the dataset's own timeframes."""
+        """Return the bars of ``timeframe``, resampled if necessary; ``bars`` loads a timeframe of the dataset."""
         label = self._native.get(timeframe.microseconds)
         if label is not None:
             return bars(label)
@@ -236,7 +236,7 @@ class Bank(LazyColumns):
         return resample_bars(bars(finest), timeframe, session=self._session)
 
     def _seen(self, label: str) -> pd.DataFrame:
-        """Return the dataset's own bars as features see them."""
+        """Return the dataset's bars that features are computed from, adjusted for contract rolls."""
         bars, timeframe = self.version.bars(label), Timeframe.parse(label)
         if self._adjustment is None:
             return bars
@@ -257,7 +257,7 @@ class Bank(LazyColumns):
         return self._entry("bars-", session=session, bars=field, timeframe=timeframe.label, version=BARS_VERSION)
 
     def _entry(self, prefix: str = "", *, session: bool, **content: str) -> _Entry:
-        """Name a file by what it holds; the ``session`` is part of it where its numbers depend on that."""
+        """Return the file of a content; ``session`` adds the session to its hash where the numbers depend on it."""
         description: dict[str, object] = {"dataset": self.version.content_hash, **content}
         if session:
             description["session"] = self._session.model_dump()
@@ -267,7 +267,7 @@ class Bank(LazyColumns):
     def _open(self, entry: _Entry, dtype: type, *, size: int | None = None, extra: int = 0) -> NpyArray | None:
         """Map the array of ``entry``, or return None when it is missing or damaged.
 
-        The first time, its hash is checked and its use noted for pruning.
+        The first time, its hash is checked and its time of use is updated for pruning.
         """
         known = entry.path.name in self._verified
         try:
@@ -275,7 +275,7 @@ class Bank(LazyColumns):
         except FileNotFoundError:
             return None
         except (DamagedArray, OSError) as error:
-            logger.warning("%s cannot be used (%s); it is computed again", entry.path, error)
+            logger.warning("%s cannot be read (%s); computing it again", entry.path, error)
             return None
         if not known:
             self._verified.add(entry.path.name)
@@ -284,7 +284,7 @@ class Bank(LazyColumns):
         return stored
 
     def _store(self, entry: _Entry, array: NpyArray) -> NpyArray:
-        """Write ``array``, unless another process was faster, and return the map; on failure the array itself."""
+        """Write ``array``, unless another process has written it, and return the map; on failure the array itself."""
         expected = {"size": array.data.size, "extra": array.extra.size}
         dtype = array.data.dtype.type
         stored = self._open(entry, dtype, **expected)
@@ -296,7 +296,7 @@ class Bank(LazyColumns):
         except (DamagedArray, OSError) as error:
             if not self._warned:
                 self._warned = True
-                logger.warning("%s cannot be written (%s); columns stay in memory", entry.path, error)
+                logger.warning("%s cannot be written (%s); columns are kept in memory", entry.path, error)
             return NpyArray(*(read_only(part) for part in array))
         self._verified.add(entry.path.name)
         return stored

@@ -13,12 +13,12 @@ from forge_core.features.bank.npy_file import DamagedArray, read_description
 from forge_core.paths import Home, safe_name
 
 MAX_AGE = timedelta(days=30)
-_ABANDONED = 3600.0  # seconds after which a temporary file is nobody's
+_ABANDONED = 3600.0  # seconds after which a temporary file counts as abandoned
 
 
 @dataclass(frozen=True)
 class BankStats:
-    """Feature columns, bytes of all files (bars too), and the time since the oldest and the newest use."""
+    """Number of feature columns, bytes of all files including bars, and the time since the oldest and newest use."""
 
     features: int
     bytes: int
@@ -28,7 +28,7 @@ class BankStats:
 
 @dataclass(frozen=True)
 class StoredColumn:
-    """One feature column on disk: its hash, reference, execution timeframe, size in bytes and time since its use."""
+    """One feature column on disk: hash, reference, execution timeframe, size in bytes and time since its last use."""
 
     hash: str
     feature: str
@@ -39,7 +39,7 @@ class StoredColumn:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What ``prune_bank`` removed and what it left: files and bytes."""
+    """Result of ``prune_bank``: files and bytes removed and kept."""
 
     removed: int
     removed_bytes: int
@@ -60,7 +60,7 @@ def bank_folder(home: Home, dataset_hash: str) -> Path:
 
 
 def bank_stats(home: Home, dataset_hash: str | None = None) -> BankStats:
-    """Count the columns of one dataset version, or of all of them."""
+    """Return statistics of the files of one dataset version, or of all of them."""
     files = [file for file in _files(home, dataset_hash) if file.path.suffix == ".npy"]
     ages = [_age(file) for file in files]
     return BankStats(
@@ -72,7 +72,7 @@ def bank_stats(home: Home, dataset_hash: str | None = None) -> BankStats:
 
 
 def bank_contents(home: Home, dataset_hash: str) -> list[StoredColumn]:
-    """Return the feature columns of one dataset version by name; a damaged file is left out."""
+    """Return the feature columns of one dataset version, sorted by name; damaged files are skipped."""
     columns = []
     for file in _files(home, dataset_hash):
         if _is_feature(file):
@@ -85,10 +85,10 @@ def bank_contents(home: Home, dataset_hash: str) -> list[StoredColumn]:
 
 
 def prune_bank(home: Home, max_bytes: int | None = None, max_age: timedelta | None = MAX_AGE) -> PruneReport:
-    """Remove the files not used for ``max_age``, then those used longest ago until ``max_bytes`` hold the rest.
+    """Remove files not used for ``max_age``, then the least recently used until the rest is within ``max_bytes``.
 
-    None is no limit. Use is what a process notes when it first opens a file. It is safe while processes run: a
-    map outlives its file, a column that is missed is computed again, and a file being written is left alone.
+    None is no limit. A file is used when a process first opens it. Pruning is safe while processes run: a map outlives
+    its file, a removed column is computed again when needed, and a file being written is not removed.
     """
     now = time.time()
     files = sorted(_files(home, None), key=lambda file: file.used)
@@ -112,7 +112,7 @@ def prune_bank(home: Home, max_bytes: int | None = None, max_age: timedelta | No
 
 
 def _files(home: Home, dataset_hash: str | None) -> Iterator[_File]:
-    """Yield the bank's files; what vanishes meanwhile is left out."""
+    """Yield the bank's files, except those deleted during the scan."""
     folders = [bank_folder(home, dataset_hash)] if dataset_hash else home.features.glob("*")
     for folder in folders:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:

@@ -30,10 +30,10 @@ _WARMUPS = 8192
 
 
 class LazyColumns(ABC):
-    """An ``features.column.ColumnSource`` over the bars of one symbol, safe to share between threads.
+    """A ``features.column.ColumnSource`` over the bars of one symbol, safe to share between threads.
 
-    Two threads that ask for outputs of the same indicator call wait for one computation. ``recent`` holds the columns
-    used last under ``owner``, which tells sources apart that share it.
+    Two threads that request outputs of the same indicator call wait for one computation. ``recent`` caches the most
+    recently used columns; ``owner`` is part of the keys, so that several sources can share one cache.
     """
 
     def __init__(self, execution: Timeframe, recent: LruArrays, owner: Hashable) -> None:
@@ -47,9 +47,9 @@ class LazyColumns(ABC):
         self._warmups: dict[FeatureRef, int] = {}
 
     def column(self, reference: FeatureRef) -> Floats:
-        """Return the column, float64, read-only, one value per execution bar, NaN where it has no value yet.
+        """Return the column, float64, read-only, one value per execution bar, NaN in the warm-up.
 
-        Raises PlayError for a feature, parameter or output that does not exist, or a timeframe finer than execution.
+        Raises PlayError for an unknown feature, parameter or output, or a timeframe finer than execution.
         """
         return self.quantized_column(reference).data
 
@@ -76,7 +76,7 @@ class LazyColumns(ABC):
             return columns[reference]
 
     def warmup(self, reference: FeatureRef) -> int:
-        """Return the first execution bar at which the column's own warm-up has passed (lead-in counts)."""
+        """Return the first execution bar after the column's warm-up (lead-in bars count)."""
         first = self._warmups.get(reference)
         if first is None:
             timeframe = feature_timeframe(reference, self.execution)
@@ -87,7 +87,7 @@ class LazyColumns(ABC):
         return first
 
     def bars(self, timeframe: Timeframe) -> BarArrays:
-        """Return the bars of ``timeframe``, loaded once; raises DataError where there are none."""
+        """Return the bars of ``timeframe``, loaded once; raises DataError if there are none."""
         bars = self._bars.get(timeframe.microseconds)
         if bars is None:
             with self._bars_lock:
@@ -100,7 +100,7 @@ class LazyColumns(ABC):
     def _load_bars(self, timeframe: Timeframe) -> BarArrays: ...
 
     def _price(self, reference: FeatureRef) -> Column:
-        """Return a field of the execution bars; its codes are made once and stay in memory."""
+        """Return a field of the execution bars; its codes are computed once and kept in memory."""
         column = self._prices.get(reference)
         if column is None:
             values = self.bars(self.execution).fields[reference.name]
@@ -109,7 +109,7 @@ class LazyColumns(ABC):
         return column
 
     def _produce(self, reference: FeatureRef) -> dict[FeatureRef, Column]:
-        """Return ``reference`` and what comes with it; called under the lock of its indicator call."""
+        """Return ``reference`` and the other outputs of its indicator call, whose lock the caller holds."""
         return {key: Column(values) for key, values in self._computed(reference).items()}
 
     def _computed(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
@@ -132,15 +132,15 @@ class LazyColumns(ABC):
         return index
 
     def _lock(self, reference: FeatureRef) -> threading.Lock:
-        """One of a fixed number of locks; that two calls may share one costs a wait, never a deadlock."""
+        """Return the lock of an indicator call, one of a fixed number; sharing a lock can delay but not deadlock."""
         call = (reference.name, reference.params, reference.timeframe, reference.transform)
         return self._locks[hash(call) % _LOCKS]
 
 
 class MemoryColumns(LazyColumns):
-    """Columns of bars held in memory.
+    """Columns of bars in memory.
 
-    A coarser timeframe that is not in ``higher`` is what ``coarser`` returns, by default resampled from ``bars``.
+    A coarser timeframe that is not in ``higher`` is loaded by ``coarser``, or resampled from ``bars`` by default.
     """
 
     def __init__(

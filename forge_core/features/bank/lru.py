@@ -9,10 +9,10 @@ from cachetools import LRUCache
 
 
 class LruArrays:
-    """A least-recently-used cache of arrays, or of anything with their ``nbytes``, shared between threads.
+    """Least-recently-used cache of arrays, or of any objects with ``nbytes``, safe to share between threads.
 
-    It holds at most ``max_bytes``; an array counts as at least ``least_bytes``, which bounds their number. A larger
-    array is not kept. An evicted array lives on where it is in use.
+    It holds at most ``max_bytes``; an array counts as at least ``least_bytes``, which bounds the number of arrays. An
+    array larger than the cache is not stored. An evicted array stays valid where it is in use.
     """
 
     def __init__(self, max_bytes: int, *, least_bytes: int = 1) -> None:
@@ -26,20 +26,20 @@ class LruArrays:
 
     @property
     def max_bytes(self) -> int:
-        """The bound."""
+        """Maximum size in bytes."""
         return int(self._arrays.maxsize)
 
     @property
     def bytes(self) -> int:
-        """The bytes that count towards the bound."""
+        """Current size in bytes, as counted towards ``max_bytes``."""
         return int(self._arrays.currsize)
 
     def get(self, key: Hashable) -> Any:
-        """Return the array of ``key``, now the one used last, or None."""
+        """Return the array of ``key`` and mark it as most recently used, or return None."""
         with self._lock:
             return self._arrays.get(key)
 
     def put(self, key: Hashable, array: Any) -> None:
-        """Keep ``array`` under ``key`` and evict those used longest ago until the bound holds."""
+        """Store ``array`` under ``key`` and evict the least recently used arrays until ``max_bytes`` holds."""
         with self._lock, suppress(ValueError):  # larger than the whole cache
             self._arrays[key] = array

@@ -2,10 +2,10 @@
 
 Layout: the .npy header (version 1.0) and the data, as ``numpy.load`` reads them; extra numbers, if any; a JSON
 description; a footer of 24 bytes: checksum of the data and the extra numbers, length of the description, magic. All
-parts are in one file that is renamed into place, so none can be missing or belong to another.
+parts are in one file that is renamed into place, so that they are always complete and consistent.
 
-The rename is not followed by fsync, which would take several times as long as writing. Data lost in a power cut fail
-the checksum and are computed again.
+The rename is not followed by fsync, which would take several times as long as writing. Data lost in a power failure
+fail the checksum and are computed again.
 """
 
 import io
@@ -32,11 +32,11 @@ _MAGIC = b"FORGE\x00\x00\x02"
 
 
 class DamagedArray(Exception):
-    """A stored array is not what it should be; the message says in what."""
+    """A stored array is damaged or not the one expected; the message gives the difference."""
 
 
 class NpyArray(NamedTuple):
-    """The ``data`` of a file, and ``extra`` numbers stored behind them (float64, often empty)."""
+    """The ``data`` of a file, and ``extra`` numbers stored after them (float64, often empty)."""
 
     data: Array
     extra: NDArray[np.float64]
@@ -46,9 +46,9 @@ NOTHING = np.zeros(0)
 
 
 def write_array(path: Path, array: NpyArray, description: str) -> None:
-    """Write an array (one dimension, 8 bytes an item) to ``path``, whole or not at all; raises OSError.
+    """Write an array (one dimension, 8 bytes per item) to ``path`` atomically; raises OSError.
 
-    ``description`` is a JSON object as ``files.canonical_json`` writes it.
+    ``description`` is a JSON object in the form of ``files.canonical_json``.
     """
     values, extra = (np.ascontiguousarray(part) for part in array)
     text = description.encode()
@@ -65,14 +65,14 @@ def write_array(path: Path, array: NpyArray, description: str) -> None:
 def open_array(
     path: Path, dtype: type, description: str, *, size: int | None = None, extra: int = 0, verify: bool
 ) -> NpyArray:
-    """Map ``path`` read-only; the map lasts as long as the array, even if the file is deleted meanwhile.
+    """Map ``path`` read-only; the map lasts as long as the array, even if the file is deleted.
 
-    Length, header and ``description`` are always compared, and the number of values where ``size`` gives it; ``extra``
-    is the number of extra numbers. ``verify`` also reads the data and compares their checksum.
-    Raises FileNotFoundError, and DamagedArray when the file is not exactly that array.
+    Length, header and ``description`` are always compared, and the number of values if ``size`` is given; ``extra`` is
+    the number of extra numbers. ``verify`` also reads the data and compares their checksum.
+    Raises FileNotFoundError, and DamagedArray if the file is not exactly that array.
     """
     text = description.encode()
-    with pa.memory_map(os.fspath(path)) as file:  # the map outlives the file object, and needs no open file
+    with pa.memory_map(os.fspath(path)) as file:  # the map outlives the file object and keeps no file open
         buffer = file.read_buffer()
     mapping, length = memoryview(buffer).cast("B"), buffer.size
     item = np.dtype(dtype)
@@ -95,7 +95,7 @@ def open_array(
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Return what the array at ``path`` says it holds; raises OSError, or DamagedArray when it says nothing."""
+    """Return the description of the array at ``path``; raises OSError, or DamagedArray if it has none."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(size - _FOOTER.size, 0))
@@ -113,17 +113,17 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def _lead(text: bytes) -> int:
-    """Return how many bytes to put before the data of an array described by ``text``, whole lines of a cache.
+    """Return the padding before the data of an array described by ``text``, a multiple of the cache line in bytes.
 
-    Files are mapped at whole pages. Were their data all at the same place in a page, many columns read side by side
-    would drive each other out of the cache, which finds a line by its place in a page.
+    Files are mapped at page boundaries. With the same offset in every page, columns that are read together would evict
+    each other from the cache, which selects the set of a line by its offset in the page.
     """
     return zlib.crc32(text) % (_PAGE // _LINE) * _LINE
 
 
 @lru_cache(maxsize=256)
 def _header(dtype: str, count: int, lead: int) -> bytes:
-    """A .npy header of ``count`` values with ``lead`` more spaces than ``numpy.save`` writes."""
+    """Return a .npy header of ``count`` values with ``lead`` more spaces than ``numpy.save`` writes."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         buffer,
@@ -134,7 +134,7 @@ def _header(dtype: str, count: int, lead: int) -> bytes:
 
 
 def _write_all(file: io.RawIOBase, part: bytes | memoryview) -> None:
-    """Write ``part``; one call may write less than asked, as when the disk fills up."""
+    """Write all of ``part``; a single call may write only a part of it, for example when the disk fills up."""
     rest = memoryview(part)
     while rest:
         rest = rest[file.write(rest) :]

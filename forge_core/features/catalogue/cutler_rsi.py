@@ -1,4 +1,4 @@
-"""Cutler's RSI: averages gains and losses with a plain rolling mean, where TA-Lib's ``rsi`` has Wilder's."""
+"""Cutler's RSI: gains and losses are averaged with a simple rolling mean instead of Wilder's as in TA-Lib's ``rsi``."""
 
 import talib
 
@@ -18,7 +18,7 @@ def _rsi_sma(bars: Bars, params: Params) -> tuple[Floats, ...]:
 RSI_SMA = FeatureDefinition(
     name="rsi_sma",
     kind="indicator",
-    description="Relative Strength Index of plain rolling means (Cutler).",
+    description="Relative Strength Index with simple rolling means (Cutler).",
     parameters=(Parameter("timeperiod", 14, True, 2, 100_000, OSCILLATOR_PERIODS),),
     outputs=(Output("real", Scale("bounded", 0.0, 100.0), steps(10, 90, 5)),),
     default_output="real",

@@ -1,4 +1,4 @@
-"""Ichimoku Kinko Hyo without the Chikou line, which is the close shifted into the past: look-ahead."""
+"""Ichimoku Kinko Hyo without the Chikou line, which would be look-ahead (the close shifted into the past)."""
 
 import numpy as np
 import talib
@@ -32,7 +32,7 @@ _HIGHEST = 100_000
 ICHIMOKU = FeatureDefinition(
     name="ichimoku",
     kind="indicator",
-    description="Ichimoku: conversion, base and the two leading spans as they stand over the present bar, no Chikou.",
+    description="Ichimoku: conversion line, base line and the two leading spans plotted at the current bar, no Chikou.",
     parameters=(
         Parameter("tenkan_period", 9, True, 2, _HIGHEST, (5, 7, 9, 12, 18)),
         Parameter("kijun_period", 26, True, 2, _HIGHEST, (17, 22, 26, 34, 52)),

@@ -1,4 +1,4 @@
-"""The bar fields themselves as features, so that a Play can name the close of another timeframe."""
+"""Bar fields as features, so that a Play can name the close of another timeframe."""
 
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Params
 from forge_core.features.reference import PRICE_FIELDS

@@ -1,7 +1,7 @@
-"""Bars at which an indicator divides nothing by nothing, and TA-Lib writes a number all the same.
+"""Masks of bars at which an indicator is 0/0 but TA-Lib writes a number.
 
-A relative strength of 0 or a Williams %R of 0 in a market that does not move would read as oversold or overbought.
-``UNDEFINED`` names every indicator of this kind; ``blank`` makes such values NaN, so that rules on them are false.
+An RSI of 0 or a Williams %R of 0 in a market that does not move would read as oversold or overbought. ``UNDEFINED``
+lists every indicator of this kind; ``blank`` sets such values to NaN, so that rules on them are false.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,44 +15,44 @@ from forge_core.features.definition import Bars, Floats, Params
 Mask = NDArray[np.bool_]
 UndefinedAt = Callable[[Bars, Params], tuple[Mask, ...]]
 
-_CYCLE_BARS = 64  # what the Hilbert transform looks back
+_CYCLE_BARS = 64  # lookback of the Hilbert transform
 
 
 def blank(columns: tuple[Floats, ...], undefined: UndefinedAt, bars: Bars, params: Params) -> None:
-    """Set the values of an indicator's ``columns`` that are not defined to NaN, in place."""
+    """Set the undefined values of an indicator's ``columns`` to NaN, in place."""
     masks = undefined(bars, params)
     for number, column in enumerate(columns):
         column[masks[min(number, len(masks) - 1)]] = np.nan
 
 
 def _flat(high: Floats, low: Floats, bars: int) -> Mask:
-    """Whether the highest high and the lowest low of the last ``bars`` bars are one price."""
+    """Return where the highest high and the lowest low of the last ``bars`` bars are equal."""
     return high == low if bars == 1 else talib.MAX(high, bars) == talib.MIN(low, bars)
 
 
 def _unmoved(values: Floats, steps: int) -> Mask:
-    """Whether none of the last ``steps`` steps of ``values`` changed it."""
+    """Return where ``values`` did not change over the last ``steps`` steps."""
     return _flat(values, values, steps + 1)
 
 
 def _zero(values: Floats, bars: int) -> Mask:
-    """Whether ``values``, none below zero, are all zero over the last ``bars`` bars."""
+    """Return where the non-negative ``values`` are all zero over the last ``bars`` bars."""
     return values == 0.0 if bars == 1 else talib.MAX(values, bars) == 0.0
 
 
 def _constant(values: Floats) -> Mask:
-    """Whether ``values`` are all equal from the first bar on."""
+    """Return where all ``values`` since the first bar are equal."""
     mask: Mask = np.logical_and.accumulate(values == values[:1])
     return mask
 
 
 def _spread(mask: Mask, bars: int) -> Mask:
-    """Whether ``mask`` is set at any of the last ``bars`` bars: those that an average of a masked column reads."""
+    """Return where ``mask`` is set at any of the last ``bars`` bars, the window of an average of a masked column."""
     return mask if bars == 1 else talib.MAX(mask.astype(np.float64), bars) == 1.0
 
 
 def _later(mask: Mask, bars: int) -> Mask:
-    """Shift ``mask`` so that bar i has the entry of bar ``i - bars``."""
+    """Shift ``mask`` by ``bars``: bar ``i`` gets the entry of bar ``i - bars``."""
     shifted = np.zeros_like(mask)
     shifted[bars:] = mask[: max(mask.size - bars, 0)]
     return shifted
@@ -114,7 +114,7 @@ def _fast_stochastic(bars: Bars, params: Params) -> tuple[Mask, ...]:
 
 
 def _stochastic_of_rsi(bars: Bars, params: Params) -> tuple[Mask, ...]:
-    """A relative strength that stays where it is: in a flat market, or at 100 or 0 in one that moves one way only."""
+    """Return where the RSI is constant: in a flat market, or at 100 or 0 in a market that moves in one direction."""
     period = params["fastk_period"]
     strength = talib.RSI(bars["close"], params["timeperiod"])
     fast_k = _unmoved(strength, period - 1) | _unmoved(bars["close"], period - 1)
@@ -140,7 +140,7 @@ def _no_volume_ever(bars: Bars, params: Params) -> tuple[Mask, ...]:
 
 
 UNDEFINED: Mapping[str, UndefinedAt] = {
-    # Nothing moved since the first bar: averages of Wilder's kind remember every move, however long ago
+    # Nothing moved since the first bar: recursive averages such as Wilder's include every earlier move
     "rsi": _close_never_moved,
     "cmo": _close_never_moved,
     "tsi": _close_never_moved,
@@ -174,7 +174,7 @@ UNDEFINED: Mapping[str, UndefinedAt] = {
     "ht_dcphase": _cycle,
     "ht_sine": _cycle,
     "ht_trendmode": _cycle,
-    # Nothing traded; running sums would leave their rounding residue
+    # No volume; running sums would leave rounding residue
     "mfi": _money_flow,
     "vwma": _no_volume(0),
     "cmf": _no_volume(0),
@@ -183,4 +183,4 @@ UNDEFINED: Mapping[str, UndefinedAt] = {
     "vwap": _no_volume_ever,
     "marketfi": lambda bars, params: (bars["volume"] == 0.0,),
 }
-"""By indicator: the bars at which each output is not defined (the last mask holds for the outputs after it)."""
+"""By indicator: the bars at which each output is undefined (the last mask applies to all outputs after it)."""

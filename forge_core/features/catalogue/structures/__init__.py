@@ -1,4 +1,4 @@
-"""Market structure from closed bars alone: a swing is known ``right`` bars after it, and never earlier."""
+"""Market structure without look-ahead: a swing is confirmed ``right`` bars after it."""
 
 from forge_core.features.catalogue.structures.breaks import BREAKS
 from forge_core.features.catalogue.structures.fibonacci import FIBONACCI

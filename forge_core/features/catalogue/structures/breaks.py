@@ -1,4 +1,4 @@
-"""Breaks of structure: a close beyond the last swing, with the prevailing direction or against it."""
+"""Breaks of structure and changes of character: closes beyond the last swing."""
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from forge_core.simd.compiled import compiled
 def structure_breaks(high: Floats, low: Floats, close: Floats, left: int, right: int) -> tuple[Floats, Floats, Floats]:
     """Return break of structure, change of character and direction.
 
-    A close above the last unbroken swing high is an upward break, one below the last unbroken swing low a downward
-    break; each swing breaks once. A break against the direction of the break before it is a change of character, any
-    other a break of structure. Both are 1 or -1 at the bar that breaks, 0 elsewhere; the direction is that of the last
+    A close above the last unbroken swing high is an upward break, a close below the last unbroken swing low a downward
+    break; each swing breaks once. A break against the direction of the previous break is a change of character, any
+    other a break of structure. Both are 1 or -1 at the breaking bar, 0 elsewhere. The direction is that of the last
     break, 0 before the first.
     """
     n = high.size

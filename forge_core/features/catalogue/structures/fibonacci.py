@@ -1,4 +1,4 @@
-"""Fibonacci levels of the last confirmed leg."""
+"""Fibonacci retracement levels of the last confirmed leg."""
 
 import numpy as np
 
@@ -15,13 +15,12 @@ RATIOS = (0.236, 0.382, 0.5, 0.618, 0.786)
 def last_leg(
     open_: Floats, high: Floats, low: Floats, close: Floats, left: int, right: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Return start price, end price and direction (1 up, -1 down) of the last leg known at each bar.
+    """Return start price, end price and direction (1 up, -1 down) of the last leg confirmed at each bar.
 
     A leg runs from a swing low up to a swing high or from a swing high down to a swing low. A second swing of the same
-    kind takes the place of the leg's end if it is beyond it; any other swing that would not make a leg is passed over.
-    A bar that is swing high and swing low at once ends two legs, first the one against the present leg. As the first
-    swing of all it makes the first leg: up where it closed at or above its open, as the fill contract's ``ohlc_path``
-    has it, else down.
+    kind replaces the leg's end if it is beyond it; any other swing that would not make a leg is skipped. A bar that is
+    both swing high and swing low ends two legs, first the one against the current leg. As the very first swing it
+    makes the first leg: up if it closed at or above its open, as in the fill contract's ``ohlc_path``, else down.
     """
     n = high.size
     start, end, direction = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
@@ -37,7 +36,7 @@ def last_leg(
         elif is_high[i]:
             if way > 0.0:
                 tip = max(tip, top)
-            elif not top <= tip:  # true as well before the first swing, when there is no tip
+            elif not top <= tip:  # also true before the first swing, while tip is NaN
                 begin, tip, way = tip, top, 1.0
         elif is_low[i]:
             if way < 0.0:
@@ -62,7 +61,7 @@ _PRICE = Scale("price")
 FIBONACCI = FeatureDefinition(
     name="fibonacci",
     kind="structure",
-    description="Retracement levels of the last leg between two swings, how far it is retraced, and its direction.",
+    description="Retracement levels of the last leg between two swings, the share of it retraced, and its direction.",
     parameters=(LEFT, RIGHT),
     outputs=(
         *(Output(f"level_{round(1000 * ratio)}", _PRICE) for ratio in RATIOS),

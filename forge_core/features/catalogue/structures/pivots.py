@@ -1,4 +1,4 @@
-"""Swing points, the ground of every other structure: bars that stand out from their neighbours."""
+"""Swing points, from which the other structures are computed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ RIGHT = Parameter("right", 3, True, 1, 500, (1, 2, 3, 5))
 
 @compiled
 def confirmed_swings(high: Floats, low: Floats, left: int, right: int) -> tuple[Flags, Flags]:
-    """Return two flags a bar: whether bar ``i`` confirms that bar ``i - right`` was a swing high, a swing low.
+    """Return two flags per bar: whether bar ``i`` confirms bar ``i - right`` as a swing high and as a swing low.
 
-    A swing high is above the ``left`` highs before it and not below the ``right`` highs after it; a swing low mirrors
-    it. Of equal highs in a row the first is the swing, so that a double top to the tick counts once (TA-Lib's FRACTAL
-    lets it count not at all).
+    A swing high is above the ``left`` highs before it and not below the ``right`` highs after it; a swing low is the
+    mirror image. Of equal highs in a row the first is the swing, so that an exact double top counts once (TA-Lib's
+    FRACTAL ignores it).
     """
     is_high = np.zeros(high.size, np.bool_)
     is_low = np.zeros(high.size, np.bool_)

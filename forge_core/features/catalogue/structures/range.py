@@ -1,4 +1,4 @@
-"""Range: the highest high and lowest low of the bars before this one, and where the close lies between them."""
+"""Range: the highest high and lowest low of the preceding bars, and the position of the close between them."""
 
 import numpy as np
 import talib
@@ -8,7 +8,7 @@ from forge_core.features.scale import Scale
 
 
 def _before(column: Floats) -> Floats:
-    """Shift a column by one bar, so that bar i has the value of bar i - 1."""
+    """Shift a column by one bar: bar ``i`` gets the value of bar ``i - 1``."""
     shifted = np.empty_like(column)
     shifted[:1], shifted[1:] = np.nan, column[:-1]
     return shifted
@@ -29,7 +29,7 @@ _PRICE = Scale("price")
 RANGE = FeatureDefinition(
     name="range",
     kind="structure",
-    description="High, low and middle of the bars before this one, the width in percent, the close's position in it.",
+    description="High, low and middle of the preceding bars, the width in percent, the close's position in the range.",
     parameters=(Parameter("lookback", 20, True, 2, 100_000, (5, 7, 10, 14, 20, 28, 34, 55, 89, 144, 200)),),
     outputs=(
         Output("high", _PRICE),

@@ -1,4 +1,4 @@
-"""Swings: the last confirmed swing high and low, and how each compares with the one before it."""
+"""Swings: the last confirmed swing high and low, and their comparison with the previous ones."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ from forge_core.simd.compiled import compiled
 
 @compiled
 def swing_levels(high: Floats, low: Floats, left: int, right: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the price of the last swing high and low, and their labels, each known at bar i.
+    """Return the prices of the last swing high and low confirmed at each bar, and their labels.
 
-    A label is 1 where the last swing is higher than the one before it (HH, HL), -1 where it is lower (LH, LL), 0 where
-    equal.
+    A label is 1 where the last swing is higher than the previous one (HH, HL), -1 where it is lower (LH, LL), 0 where
+    they are equal.
     """
     n = high.size
     last_high, last_low, label_high, label_low = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
@@ -40,7 +40,7 @@ _LABEL = Scale("bounded", -1.0, 1.0)
 SWINGS = FeatureDefinition(
     name="swings",
     kind="structure",
-    description="The last confirmed swing high and low, and whether each is higher (1) or lower (-1) than the last.",
+    description="The last confirmed swing high and low, each labelled higher (1) or lower (-1) than the previous one.",
     parameters=(LEFT, RIGHT),
     outputs=(
         Output("last_high", _PRICE),

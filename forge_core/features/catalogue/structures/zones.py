@@ -1,4 +1,4 @@
-"""Zones: the prices at which the swing lows (support) and swing highs (resistance) of late lie closest together."""
+"""Zones: prices at which recent swing lows (support) and swing highs (resistance) cluster."""
 
 import numpy as np
 import talib
@@ -18,16 +18,16 @@ Integers = NDArray[np.int64]
 def zone_levels(
     prices: Floats, confirmed: Flags, atr: Floats, delay: int, lookback: int, tolerance: float
 ) -> tuple[Floats, Floats]:
-    """Return level and number of touches of the strongest zone of one side.
+    """Return the level and the number of touches of the strongest zone of one side.
 
-    ``confirmed[i]`` says that bar ``i - delay`` is a swing at ``prices[i - delay]``. Counted are the swings of the
-    last ``lookback`` bars. Around each of them lie the swings within ``tolerance`` times the ATR; the one with the
-    most, the latest of equals, is the zone, and its level their mean. It is settled anew whenever a swing is confirmed
-    or grows too old, and stays where it is in between, so that price can cross it.
+    ``confirmed[i]`` is True where bar ``i - delay`` is a swing, at ``prices[i - delay]``. Swings of the last
+    ``lookback`` bars count. The neighbours of a swing are those within ``tolerance`` times the ATR of its price; the
+    swing with the most neighbours, the latest of equals, gives the zone, and its level is their mean. The zone is
+    recomputed when a swing is confirmed or expires and is constant in between, so that price can cross it.
     """
     n = prices.size
     level, touches = np.full(n, np.nan), np.full(n, np.nan)
-    swings = np.empty(n, np.int64)  # the bars of all swings so far, of which those from ``first`` on count
+    swings = np.empty(n, np.int64)  # the bars of all swings so far; those from ``first`` to ``last`` count
     by_price = np.empty(n, np.int64)  # the bars that count, ordered by price
     first, last, changed = 0, 0, False
     centre, most = np.nan, np.nan
@@ -67,8 +67,8 @@ def _remove(by_price: Integers, size: int, bar: int) -> None:
 
 @compiled
 def _strongest(prices: Floats, by_price: Integers, width: float) -> tuple[float, float]:
-    """Return mean price and number of the swings around the one with the most neighbours, NaN where there is none."""
-    low, high = 0, 0  # by_price[low:high] are the neighbours of the swing at hand, itself included
+    """Return mean price and number of the swings around the one with the most neighbours, NaN if there are none."""
+    low, high = 0, 0  # by_price[low:high] are the neighbours of the current swing, itself included
     begin, end, centre = 0, 0, -1
     for bar in by_price:
         while prices[bar] - prices[by_price[low]] > width:
@@ -97,7 +97,7 @@ _TOUCHES = (1.5, 2.5, 3.5)
 ZONES = FeatureDefinition(
     name="zones",
     kind="structure",
-    description="Support and resistance: where late swing lows and swing highs cluster, and how many make the zone.",
+    description="Support and resistance: prices where recent swing lows and swing highs cluster, with their numbers.",
     parameters=(
         Parameter("lookback", 100, True, 3, 5_000, (20, 34, 55, 89, 144, 200)),
         Parameter("strength", 3, True, 1, 500, (2, 3, 5)),

@@ -1,4 +1,4 @@
-"""The form of a catalogue entry, and the scales and grids that many entries share."""
+"""Catalogue entry of a TA-Lib indicator, and the scales and grids that entries share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ ZERO = (0.0,)
 
 
 def steps(low: float, high: float, step: float) -> tuple[float, ...]:
-    """Return ``low, low + step, ..., high``, free of rounding dust."""
+    """Return ``low, low + step, ..., high`` without accumulated rounding errors."""
     return tuple(round(low + step * number, 9) for number in range(round((high - low) / step) + 1))
 
 
@@ -34,10 +34,10 @@ def around_zero(*sizes: float) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Entry:
-    """What TA-Lib does not say of one indicator.
+    """Metadata of one indicator that TA-Lib does not provide.
 
-    ``scale`` and ``thresholds`` hold for every output, or are given by output. ``grids`` are by parameter; an entry
-    that has any is searched, one without parameters if ``search`` says so. ``ascending`` and ``tied`` are those of
+    ``scale`` and ``thresholds`` apply to every output, or are given by output. ``grids`` are by parameter; an entry
+    with grids is searched, an entry without parameters if ``search`` is True. ``ascending`` and ``tied`` are those of
     FeatureDefinition.
     """
 

@@ -1,6 +1,7 @@
-"""TA-Lib's indicators as feature definitions: names, parameters, inputs and outputs are TA-Lib's own metadata.
+"""TA-Lib's indicators as feature definitions.
 
-What TA-Lib does not say (scales, thresholds, search grids) is declared in ``talib_catalogue``.
+Names, parameters, inputs and outputs are from TA-Lib's metadata; scales, thresholds and search grids from
+``features.catalogue.talib``.
 """
 
 from collections.abc import Callable
@@ -25,11 +26,11 @@ _REAL_RANGES = {
     "percentile": (0.0, 100.0),
     "startvalue": (-1e9, 1e9),
 }
-_OTHER_REALS = (0.0, 1e9)  # multipliers, accelerations, penetrations: TA-Lib takes more, nobody means it
+_OTHER_REALS = (0.0, 1e9)  # multipliers, accelerations, penetrations; TA-Lib accepts a larger, useless range
 
 
 def _lookback(function: Any, params: Params) -> int:
-    """TA-Lib's own count of bars before the first value, -1 for parameters it refuses; its state is one a thread."""
+    """Return TA-Lib's number of bars before the first value, -1 for invalid parameters; its state is per thread."""
     function.set_parameters(dict(params))
     return int(function.lookback)
 
@@ -73,7 +74,7 @@ def _definition(entry: Entry) -> FeatureDefinition:
 
 
 def _input_fields(info: Any) -> tuple[str, ...]:
-    """The bar fields a TA-Lib function takes, in the order of its arguments."""
+    """Return the bar fields that a TA-Lib function takes, in the order of its arguments."""
     names = info["input_names"].values()
     return tuple(field for value in names for field in ([value] if isinstance(value, str) else value))
 
@@ -97,7 +98,7 @@ def _computation(
 
 
 def _floats(column: Any, inputs: list[Floats], lookback: int) -> Floats:
-    """Return an integer column as floats, NaN where TA-Lib, having no value yet, writes 0."""
+    """Return an integer column as floats, NaN in the warm-up where TA-Lib writes 0."""
     values = column.astype(np.float64)
     missing = np.isnan(np.sum(inputs, axis=0))
     values[: missing.argmin() + lookback if not missing.all() else values.size] = np.nan

@@ -46,7 +46,7 @@ OVERLAP = (
         grids={"timeperiod": (10, 14, 20, 34, 55), "atrperiod": (10, 14, 20), "nbdev": (1.0, 1.5, 2.0, 2.5, 3.0)},
         default_output="middleband",
     ),
-    # Stop-and-reverse lines; SAREXT is negative while it is short, so it is no price
+    # Stop-and-reverse lines; SAREXT is negative while it is short, so its scale is not price
     Entry("sar", PRICE, grids={"acceleration": (0.005, 0.01, 0.02, 0.03, 0.05), "maximum": (0.1, 0.2, 0.3)}),
     Entry("sarext", CENTRED, ZERO),
     Entry(

@@ -1,6 +1,6 @@
-"""Candlestick patterns: below zero a bearish, above zero a bullish one, zero none.
+"""Candlestick patterns: negative values are bearish, positive ones bullish, zero is no pattern.
 
-Most give -100, 0 or 100, some 80 for a weaker form; Hikkake gives 200 at the bar that confirms an earlier 100.
+Most are -100, 0 or 100, some 80 for a weaker form; Hikkake is 200 at the bar that confirms an earlier 100.
 """
 
 import talib

@@ -20,7 +20,7 @@ STATISTIC = (
     Entry("tsf", PRICE, grids=AVERAGES),
     Entry("linearreg_intercept", PRICE),
     Entry("linearreg_slope", CENTRED, ZERO, AVERAGES),
-    Entry("linearreg_angle", CENTRED, ZERO),  # degrees of a slope in price units: bounded, but not alike across prices
+    Entry("linearreg_angle", CENTRED, ZERO),  # of a slope in price units: bounded, but not comparable across prices
     Entry(
         "percentile",
         PRICE,

@@ -1,6 +1,6 @@
 """Volatility and volume indicators.
 
-Running totals (OBV, A/D, NVI, PVI, PVT, VWAP) count from the first bar there is, so their level means nothing
+Running totals (OBV, A/D, NVI, PVI, PVT, VWAP) start at the first bar of the dataset, so their level is not comparable
 across datasets; they are not searched.
 """
 
