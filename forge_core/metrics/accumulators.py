@@ -1,7 +1,7 @@
-"""The running sums a backtest leaves behind, from which every summary metric follows.
+"""Accumulators of a backtest, from which every summary metric is computed.
 
-The kernel fills one float64 vector with these entries; ``metrics.summary`` reads it. Entries are indexes, so that
-numba sees constants.
+The kernel fills one float64 vector with these entries; ``metrics.summary`` reads it. Entries are indexes, constants
+for numba.
 """
 
 (
@@ -25,8 +25,8 @@ numba sees constants.
     MAX_DRAWDOWN,  # largest fall of marked equity from its running peak, fraction of the peak
     LONGEST_DRAWDOWN,  # longest time from a peak of marked equity to the last close below it, days
     RUINED,  # 1 if equity reached zero or below
-    REJECTED,  # entry orders that opened nothing
-    VOLUME_CAPPED,  # entry orders cut to a share of the bar's volume
+    REJECTED,  # entry orders that opened no position
+    VOLUME_CAPPED,  # entry orders reduced to a share of the bar's volume
 ) = range(22)
 
 TALLY_SIZE = 22

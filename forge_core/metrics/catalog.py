@@ -1,4 +1,4 @@
-"""The catalogue of summary metrics: what each one is called, means, and is worth to the optimizer.
+"""Catalogue of summary metrics: name, definition, and use as an objective.
 
 The order of ``METRICS`` is the order of every metrics vector (``metrics.summary.summarize`` fills it).
 """
@@ -13,14 +13,14 @@ from forge_core.errors import ConfigError, unknown
 class Metric:
     """One summary metric.
 
-    ``better`` is the direction an optimizer takes it in, None where neither is better. An objective is told ``worst``
-    when the metric is undefined or the evaluation failed, ``cap`` when it is undefined because nothing went wrong
-    (no losing trade, no losing day), and is clipped to both. ``needs`` says what it is computed from: at least one
-    trade, at least two daily returns, or neither. ``undefined`` says when it has no value although that is given.
+    ``better`` is the direction of optimization, None if neither is better. The value of an objective is ``worst`` if
+    the metric is undefined or the evaluation failed, ``cap`` if it is undefined because there was no loss (no losing
+    trade, no losing day), and is clipped to both. ``needs`` is the input required: at least one trade, at least two
+    daily returns, or neither. ``undefined`` is the condition under which it is undefined in spite of that input.
 
-    ``desirability`` of an objective is 0 at ``reference`` and 1 at ``ideal``. It is linear between the two where
-    ``scale`` is None; else the ideal is approached without being reached (maximize: it lies at infinity), and a value
-    that is ``scale`` from the bound that is known has a desirability of one half.
+    ``desirability`` of an objective is 0 at ``reference`` and 1 at ``ideal``. It is linear between the two if ``scale``
+    is None. Otherwise it approaches 1 asymptotically (maximize: the ideal is infinity), and is one half at a distance
+    of ``scale`` from the finite bound.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Metric:
 
     @property
     def reference_value(self) -> float:
-        """The value from which the hypervolume counts: a Sharpe ratio of -20 carries no information, so 0."""
+        """Reference value of the hypervolume; 0 rather than an extreme ``worst`` such as a Sharpe ratio of -20."""
         if self.reference is not None:
             return self.reference
         return 0.0 if self.better == "maximize" and self.worst < -1.0 else self.worst
 
     @property
     def integer(self) -> bool:
-        """Whether it counts something."""
+        """Whether the metric is a count."""
         return self.unit == "count"
 
 
@@ -125,8 +125,8 @@ METRICS: tuple[Metric, ...] = (
         worst=1.0,
         description=(
             "Largest fall of the equity marked at each close from its running peak, as a fraction of that peak; "
-            "above 1 when equity falls below zero. A fall inside a bar counts as far as it closed the position; the "
-            "rest of it is in the trades' mae."
+            "above 1 when equity falls below zero. A fall inside a bar counts only as far as it closed the position; "
+            "the trades' mae includes the rest."
         ),
         source="Magdon-Ismail and Atiya, Maximum Drawdown, Risk 17(10), 2004",
     ),
@@ -147,7 +147,7 @@ METRICS: tuple[Metric, ...] = (
         cap=20.0,
         needs="days",
         description=(
-            "mean(r) / std(r, ddof=1) * sqrt(annualization) of the daily returns r; the riskless rate is taken as zero."
+            "mean(r) / std(r, ddof=1) * sqrt(annualization) of the daily returns r; the risk-free rate is zero."
         ),
         undefined=_NO_VARIANCE,
         source="Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21(1), 1994",
@@ -199,8 +199,8 @@ METRICS: tuple[Metric, ...] = (
         needs="days",
         description=(
             "Mean of the daily returns at or below the 5th percentile: the floor(0.05 (n - 1)) + 1 lowest of n. "
-            "Of returns equal to the percentile no more than that number count, or a strategy that is mostly out "
-            "of the market would dilute its losses with days of zero."
+            "Of returns equal to the percentile no more than that number count; otherwise days of zero return would "
+            "dilute the losses of a strategy that is mostly out of the market."
         ),
         source=("Acerbi and Tasche, On the Coherence of Expected Shortfall, Journal of Banking and Finance 26, 2002"),
     ),
@@ -232,8 +232,8 @@ METRICS: tuple[Metric, ...] = (
         scale=10.0,
         needs="days",
         description=(
-            "Fourth standardized moment of the daily returns, m4 / m2^2, biased and not in excess of the normal's"
-            " 3, as the deflated Sharpe ratio takes it."
+            "Fourth standardized moment of the daily returns, m4 / m2^2, biased, not excess kurtosis (3 for a normal"
+            " distribution), as in the deflated Sharpe ratio."
         ),
         undefined=_NO_VARIANCE,
         source=("Bailey and Lopez de Prado, The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), 2014"),
@@ -265,8 +265,8 @@ METRICS: tuple[Metric, ...] = (
         worst=1.0,
         needs="trades",
         description=(
-            "Ambiguous bars / total_trades. Such a bar ends a trade, so this is the share of trades whose exit "
-            "the same-bar policy decided and not the data."
+            "Ambiguous bars / total_trades. Such a bar ends a trade, so this is the share of trades whose exit is "
+            "determined by the same-bar policy, not by the data."
         ),
     ),
     Metric(
@@ -276,7 +276,7 @@ METRICS: tuple[Metric, ...] = (
         worst=-1e6,
         scale=1.0,
         description=(
-            "Sum over trades of net P&L / (value at entry of the contracts traded): returns added up, not compounded."
+            "Sum over trades of net P&L / (value at entry of the contracts traded): a sum of returns, not compounded."
         ),
     ),
     Metric(
@@ -288,8 +288,7 @@ METRICS: tuple[Metric, ...] = (
         scale=0.01,
         needs="trades",
         description=(
-            "total_return_contract / total_trades (what futures traders call percent of contract; equal to "
-            "average_return)."
+            "total_return_contract / total_trades (percent of contract in futures trading; equal to average_return)."
         ),
     ),
     Metric(
@@ -299,7 +298,7 @@ METRICS: tuple[Metric, ...] = (
         worst=-1e6,
         scale=1.0,
         description=(
-            "Sum over trades of net P&L / (initial margin of the contracts traded): returns added up, not compounded."
+            "Sum over trades of net P&L / (initial margin of the contracts traded): a sum of returns, not compounded."
         ),
         undefined=_NO_MARGIN,
     ),
@@ -351,7 +350,7 @@ METRICS: tuple[Metric, ...] = (
         "count",
         None,
         worst=0.0,
-        description="Daily returns the metrics of risk are computed from, one a trade date.",
+        description="Number of daily returns, one per trade date, from which the risk metrics are computed.",
     ),
     Metric(
         "rejected_orders",
@@ -359,8 +358,8 @@ METRICS: tuple[Metric, ...] = (
         None,
         worst=0.0,
         description=(
-            "Entry orders that opened nothing: margin or cash did not cover them, they came to less than a lot, the "
-            "bar had no volume, a level had no distance, or they met a roll without rollover."
+            "Entry orders that opened no position: insufficient margin or cash, less than one lot, no volume in the "
+            "bar, a level without a distance, or a roll without rollover."
         ),
     ),
     Metric(
@@ -368,7 +367,7 @@ METRICS: tuple[Metric, ...] = (
         "count",
         None,
         worst=0.0,
-        description="Entry orders cut to the largest share of the bar's volume (10 % unless said otherwise).",
+        description="Entry orders reduced to the maximum share of the bar's volume (10 % by default).",
     ),
 )
 
@@ -376,7 +375,7 @@ METRIC_INDEX: dict[str, int] = {metric.name: index for index, metric in enumerat
 
 
 def get_metric(name: str) -> Metric:
-    """Return the metric called ``name``, or raise ConfigError naming the nearest one."""
+    """Return the metric named ``name``, or raise ConfigError with the nearest name."""
     if name not in METRIC_INDEX:
         raise ConfigError(unknown("metric", name, METRIC_INDEX))
     return METRICS[METRIC_INDEX[name]]

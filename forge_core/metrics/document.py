@@ -1,29 +1,28 @@
-"""The page ``docs/metrics.md``, written from the catalogue.
+"""Page ``docs/metrics.md``, generated from the catalogue.
 
-``python -m forge_core.metrics.document > docs/metrics.md`` writes it anew.
+``python -m forge_core.metrics.document > docs/metrics.md`` regenerates it.
 """
 
 from forge_core.metrics.catalog import METRICS, Metric
 
 _HEAD = """# Metrics
 
-Written from `forge_core/metrics/catalog.py` by `python -m forge_core.metrics.document > docs/metrics.md`; a test fails
-when the two differ.
+Generated from `forge_core/metrics/catalog.py` by `python -m forge_core.metrics.document > docs/metrics.md`; a test
+compares the two.
 
-Every backtest ends in these numbers, in this order. Fractions are not percent: 0.05 is 5 %. Daily returns are of trade
-dates of the instrument's session, simple, never below -1; bars longer than a day give one return per bar. The
+Every backtest returns these metrics, in this order. Fractions are not percent: 0.05 is 5 %. Daily returns are simple
+returns per trade date of the instrument's session, never below -1; bars longer than a day give one return per bar. The
 annualization is the instrument's number of trade dates a year (365 for crypto, 252 for shares and futures); for bars
 longer than a day it is the number of returns divided by the calendar years of 365.25 days that they cover (52.18 for
-weekly bars). What is undefined is null in every table, with a reason; NaN and infinity reach none.
+weekly bars). An undefined metric is null in every table, with a reason; tables contain no NaN and no infinity.
 
-As an objective a metric is a finite number between *worst* and *cap*: an evaluation that failed, or in which the
-metric is undefined, counts as worst; one in which it is undefined because there was a gain and nothing to divide it by
-(no losing trade, no losing day, no drawdown, no variance) counts as cap. Metrics without a direction are for
-constraints and reading.
+As an objective a metric is a finite number between *worst* and *cap*: *worst* if the evaluation failed or the metric is
+undefined, *cap* if it is undefined because there was a gain and a denominator of zero (no losing trade, no losing day,
+no drawdown, no variance). Metrics without a direction cannot be objectives; they are for constraints and reports.
 
-The hypervolume of a front is measured in objectives that are scaled from 0 at *reference* to 1 at the ideal: linearly
-where *half at* is empty (the ideal is 1 of a win rate, else 0), and else so that a value that is *half at* above the
-reference (less is better: above 0) counts one half.
+The hypervolume of a front is computed from objectives scaled from 0 at *reference* to 1 at the ideal: linearly if
+*half at* is empty (the ideal is 1 for the win rate, else 0), otherwise so that a value *half at* above the reference
+(less is better: above 0) is one half.
 
 | metric | unit | better | worst | cap | reference | half at | definition | undefined |
 |---|---|---|---|---|---|---|---|---|
@@ -31,7 +30,7 @@ reference (less is better: above 0) counts one half.
 
 
 def metrics_page() -> str:
-    """Return the page as Markdown: one row a metric, then the sources."""
+    """Return the page as Markdown: one row per metric, then the sources."""
     rows = "".join(_row(metric) for metric in METRICS)
     sources = "".join(f"- {metric.name}: {metric.source}.\n" for metric in METRICS if metric.source)
     return f"{_HEAD}{rows}\nSources\n\n{sources}"

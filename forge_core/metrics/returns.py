@@ -1,8 +1,8 @@
-"""The metrics of a series of returns or of equity, one public function each.
+"""Metrics of a series of returns or of equity, one public function each.
 
-They are the functions ``summary.summarize`` fills its vector with, for series that come from elsewhere: buy and hold,
-a benchmark, a live account. What is undefined is NaN. Input that is not one-dimensional or not finite raises DataError
-(a missing return is not a return of zero: drop it or find it).
+They apply the formulas of ``summary.summarize`` to any series: buy and hold, a benchmark, a live account. An undefined
+metric is NaN. Input that is not one-dimensional or not finite raises DataError (a missing return is not a return of
+zero: drop it or supply it).
 """
 
 import math
@@ -33,14 +33,14 @@ def cagr(total_return: float, years: float) -> float:
     Returns
     -------
     float
-        Fraction a year; -1 where everything was lost (``total_return <= -1``), NaN where ``years`` are less than
+        Fraction per year; -1 if everything was lost (``total_return <= -1``), NaN if ``years`` is less than
         ``summary.SHORTEST_ANNUALIZED`` (360 days): growth over a shorter period is not annualized.
     """
     return _finite(s.growth_a_year(float(total_return), float(years)))
 
 
 def sharpe(returns: ArrayLike, annualization: float) -> float:
-    r"""Annualized Sharpe ratio over a riskless rate of zero.
+    r"""Annualized Sharpe ratio with a risk-free rate of zero.
 
     .. math:: \frac{\bar r}{\sigma_r} \sqrt{A}, \quad \sigma_r^2 = \frac{1}{n - 1} \sum (r_i - \bar r)^2
 
@@ -132,7 +132,7 @@ def skew(returns: ArrayLike) -> float:
 
 
 def kurtosis(returns: ArrayLike) -> float:
-    r"""Fourth standardized moment, biased, not in excess of 3: that of the normal distribution is 3.
+    r"""Fourth standardized moment, biased; not excess kurtosis (a normal distribution has 3).
 
     .. math:: m_4 / m_2^2, \quad m_k = \frac{1}{n} \sum (r_i - \bar r)^k
 
@@ -176,8 +176,8 @@ def value_at_risk(returns: ArrayLike) -> float:
 def expected_shortfall(returns: ArrayLike) -> float:
     """Historical expected shortfall at 95 %: the mean of the returns at or below the 5th percentile.
 
-    The mean is over the ``floor(0.05 (n - 1)) + 1`` lowest returns. Of several that equal the percentile no more than
-    that number count; otherwise days of exactly zero would dilute the losses of whoever is mostly out of the market.
+    The mean is over the ``floor(0.05 (n - 1)) + 1`` lowest returns. Of returns equal to the percentile no more than
+    that number count; otherwise days of zero return would dilute the losses of a strategy mostly out of the market.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def drawdown(equity: ArrayLike) -> Floats:
 
 
 def max_drawdown(equity: ArrayLike) -> float:
-    """Return the largest ``drawdown``, a fraction of the peak; 0 where equity never fell, NaN of an empty series."""
+    """Return the largest ``drawdown``, a fraction of the peak; 0 if equity never fell, NaN for an empty series."""
     falls = drawdown(equity)
     return _finite(falls.max()) if falls.size else math.nan
 
@@ -248,7 +248,7 @@ def longest_drawdown(equity: pd.Series) -> float:
 
 
 def from_daily_returns(returns: ArrayLike, annualization: float, years: float) -> dict[str, float | int | None]:
-    """Return the metrics that a series of daily returns alone can tell, by name, for comparison with a backtest's.
+    """Return the metrics that depend on daily returns only, by name, for comparison with those of a backtest.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from forge_core.simd.compiled import compiled
 
 Floats = NDArray[np.float64]
 
-# The catalogue's order as constants; tests hold the two together.
+# The catalogue's order as constants; a test compares the two.
 (
     TOTAL_TRADES,
     WINS,
@@ -54,9 +54,9 @@ Floats = NDArray[np.float64]
 _TAIL = 0.05
 _DAY_MICROSECONDS = 86_400_000_000
 YEAR_MICROSECONDS = 365.25 * _DAY_MICROSECONDS
-# Years from which growth is told by the year. A year of futures or shares begins and ends with holidays.
+# Minimum period in years for annualized growth; a trading year of futures or shares starts and ends with holidays.
 SHORTEST_ANNUALIZED = 360.0 / 365.25
-# A return is a ratio less one, so what differs by less than a few units in the last place of one is rounding.
+# A return is a ratio minus one, so differences below a few units in the last place of 1.0 are rounding errors.
 _ROUNDING = 4 * np.finfo(np.float64).eps
 
 
@@ -64,8 +64,8 @@ _ROUNDING = 4 * np.finfo(np.float64).eps
 def daily_returns(equity_at_day_ends, initial, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with the simple return of each trade date.
 
-    ``out[d] = max(equity[d] / equity[d - 1] - 1, -1)``, equity before the first day being ``initial``; 0 once equity
-    is at or below zero, for there is nothing left to lose a share of.
+    ``out[d] = max(equity[d] / equity[d - 1] - 1, -1)``, where the equity before the first day is ``initial``; 0 if the
+    previous equity is at or below zero.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def moments(returns):  # type: ignore[no-untyped-def]
 
     Two passes, the second about the mean and scaled by the range: no cancellation, no overflow (Chan, Golub and
     LeVeque, Algorithms for Computing the Sample Variance, The American Statistician 37(3), 1983). Returns that are
-    equal but for rounding have deviation 0, and NaN for skew and kurtosis; all is NaN if their range is not finite.
+    equal except for rounding have deviation 0 and NaN for skew and kurtosis; all are NaN if the range is not finite.
     """
     n = returns.size
     first = returns[0]
@@ -131,9 +131,9 @@ def moments(returns):  # type: ignore[no-untyped-def]
 
 @compiled
 def tail(returns):  # type: ignore[no-untyped-def]
-    """Return the 5th percentile (linear, as ``numpy.percentile``) and the mean of the returns at or below it.
+    """Return the 5th percentile (linear, as in ``numpy.percentile``) and the mean of the returns at or below it.
 
-    Of ``n >= 2`` returns the mean is over the ``floor(0.05 (n - 1)) + 1`` lowest.
+    The mean is over the ``floor(0.05 (n - 1)) + 1`` lowest of ``n >= 2`` returns.
     """
     position = _TAIL * (returns.size - 1)
     below = int(position)
@@ -149,7 +149,7 @@ def tail(returns):  # type: ignore[no-untyped-def]
 
 @compiled
 def growth_a_year(total_return, years):  # type: ignore[no-untyped-def]
-    """Return the compound annual growth rate: -1 once everything is lost, NaN under ``SHORTEST_ANNUALIZED`` years."""
+    """Return the compound annual growth rate: -1 if everything was lost, NaN below ``SHORTEST_ANNUALIZED`` years."""
     if total_return <= -1.0:
         return -1.0
     return (1.0 + total_return) ** (1.0 / years) - 1.0 if years >= SHORTEST_ANNUALIZED else math.nan
@@ -159,8 +159,8 @@ def growth_a_year(total_return, years):  # type: ignore[no-untyped-def]
 def periods_a_year(returns, years, bar_microseconds, annualization):  # type: ignore[no-untyped-def]
     """Return the number of returns in a year, whose square root annualizes a deviation or a Sharpe ratio.
 
-    Bars of up to a day give one return per trade date: the instrument's own number of trade dates a year. Longer bars
-    give one return per bar: ``returns / years``, the periods that the data have (52.18 for weekly bars).
+    Bars of up to a day give one return per trade date: the instrument's number of trade dates per year. Longer bars
+    give one return per bar: ``returns / years``, the number of periods in the data (52.18 for weekly bars).
 
     Parameters
     ----------
@@ -193,14 +193,14 @@ def ratio(numerator, denominator):  # type: ignore[no-untyped-def]
 def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with every metric of one backtest; NaN where a metric is undefined, never infinite.
 
-    The formulas stand in ``metrics.catalog``; ``metrics.returns`` has those of the daily returns one by one.
+    The formulas are in ``metrics.catalog``; ``metrics.returns`` has a function for each metric of daily returns.
 
     Parameters
     ----------
     tally : float64 array, shape (TALLY_SIZE,)
         The kernel's running sums (``metrics.accumulators``).
     daily : float64 array, shape (days,)
-        Daily returns, fractions, one a trade date.
+        Daily returns, fractions, one per trade date.
     years : float
         Calendar years from the open of the first bar to the close of the last.
     annualization : float
@@ -266,7 +266,7 @@ def metrics_mapping(vector: Floats) -> dict[str, float | int | None]:
 
 
 def undefined_reasons(vector: Floats) -> dict[str, str]:
-    """Return, for each metric of ``vector`` that is undefined, why."""
+    """Return the reason for each undefined metric of ``vector``."""
     _check(vector)
     return {
         metric.name: _reason(metric, vector) for metric, x in zip(METRICS, vector, strict=True) if not math.isfinite(x)
@@ -274,11 +274,11 @@ def undefined_reasons(vector: Floats) -> dict[str, str]:
 
 
 def objective_value(vector: Floats, name: str) -> float:
-    """Return metric ``name`` as an optimizer may be told it: always finite, between ``worst`` and ``cap``.
+    """Return metric ``name`` as the value of an objective: always finite, between ``worst`` and ``cap``.
 
-    What is undefined is ``worst``; what is undefined because nothing went wrong is ``cap``: profit factor with a win
-    and no loss, Sortino without a losing day and Calmar without a drawdown where money was made, Sharpe of a steady
-    gain. Raises ConfigError for an unknown metric or one of which neither more nor less is better.
+    An undefined metric is ``worst``, or ``cap`` if it is undefined for the absence of losses: profit factor with a win
+    and no loss, Sortino without a losing day and Calmar without a drawdown after a gain, Sharpe of a constant gain.
+    Raises ConfigError for an unknown metric or one without a direction.
     """
     metric = get_metric(name)
     if metric.better is None:
@@ -297,7 +297,7 @@ def objective_value(vector: Floats, name: str) -> float:
 
 
 def _faultless(vector: Floats, name: str) -> bool:
-    """Whether a metric that grows without bound is undefined because there was a gain and nothing to divide it by."""
+    """Return whether an unbounded metric is undefined because there was a gain and a denominator of zero."""
     gained = bool(vector[TOTAL_RETURN] > 0)
     if name == "profit_factor":
         return bool(vector[WINS] > 0 and vector[LOSSES] == 0)

@@ -1,4 +1,4 @@
-"""What each trade made, in the units traders compare: points, money, percent of contract, percent of margin."""
+"""Per-trade results in points, money, percent of contract and percent of margin."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""A metrics vector as a mapping people read: values by name, None with a reason where there is none."""
+"""Metrics of a backtest by name, with the reasons for undefined ones."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,7 +10,7 @@ Value = float | int | None
 
 
 class MetricValues(Mapping[str, Value]):
-    """The metrics of one backtest by name: float, int for counts, None where undefined (``undefined`` says why)."""
+    """The metrics of one backtest by name: float, int for counts, None if undefined (``undefined`` has the reasons)."""
 
     def __init__(self, vector: Floats) -> None:
         self._values = metrics_mapping(vector)
@@ -31,7 +31,7 @@ class MetricValues(Mapping[str, Value]):
         return f"MetricValues({self._values!r})"
 
     def texts(self) -> dict[str, str]:
-        """Return each metric as text with its unit (``12.34 %``, ``1.85``), or ``- (why)``."""
+        """Return each metric as text with its unit (``12.34 %``, ``1.85``), or ``- (reason)``."""
         return {
             metric.name: f"- ({self.undefined[metric.name]})"
             if metric.name in self.undefined
@@ -41,7 +41,7 @@ class MetricValues(Mapping[str, Value]):
 
 
 def format_value(metric: Metric, value: Value) -> str:
-    """Return ``value`` for people: fractions in percent, money with its thousands, ``-`` for None."""
+    """Return ``value`` as readable text: fractions in percent, numbers with thousands separators, ``-`` for None."""
     if value is None:
         return "-"
     if metric.integer:
