@@ -293,10 +293,11 @@ class Bank(LazyColumns):
         try:
             write_array(entry.path, array, entry.description)
             stored = open_array(entry.path, dtype, entry.description, **expected, verify=False)
-        except (DamagedArray, OSError) as error:
+        except (DamagedArray, DataError, OSError) as error:
             if not self._warned:
                 self._warned = True
-                logger.warning("%s cannot be written (%s); columns are kept in memory", entry.path, error)
+                cause = error.__cause__ or error
+                logger.warning("%s cannot be written (%s); columns are kept in memory", entry.path, cause)
             return NpyArray(*(read_only(part) for part in array))
         self._verified.add(entry.path.name)
         return stored

@@ -46,7 +46,7 @@ NOTHING = np.zeros(0)
 
 
 def write_array(path: Path, array: NpyArray, description: str) -> None:
-    """Write an array (one dimension, 8 bytes per item) to ``path`` atomically; raises OSError.
+    """Write an array (one dimension, 8 bytes per item) to ``path`` atomically; raises DataError or OSError.
 
     ``description`` is a JSON object in the form of ``files.canonical_json``.
     """
