@@ -152,6 +152,4 @@ def test_too_low_a_limit_of_memory_ends_in_one_message(home):
     )
     assert outcome.returncode == 1
     assert "Traceback" not in outcome.stderr
-    assert "the limit of address space is 0.6 GB (ulimit -v); Forge needs 2.0 GB or more" in " ".join(
-        outcome.stderr.split()
-    )
+    assert "address space limit of 0.6 GB (ulimit -v); Forge needs 2.0 GB or more" in " ".join(outcome.stderr.split())

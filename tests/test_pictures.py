@@ -53,9 +53,9 @@ def test_short_and_flat_series_are_drawn():
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(ValueError, match="no curve"):
+    with pytest.raises(ValueError, match="no curves"):
         equity_png({})
-    with pytest.raises(ValueError, match=r"shape \(30, 2\) do not fit"):
+    with pytest.raises(ValueError, match=r"shape \(30, 2\) do not match"):
         front_png(FRONT, ["sharpe"])
 
 

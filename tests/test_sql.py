@@ -124,7 +124,7 @@ def test_files_outside_the_home_are_not_read(filled, tmp_path):
         run_query(f"SELECT * FROM '{tmp_path}/secret.csv'", filled)
     with pytest.raises(ConfigError, match="not SQL: Parser Error"):
         run_query("SELEC 1", filled)
-    with pytest.raises(ConfigError, match=r"barz does not exist.*`forge sql` alone lists"):
+    with pytest.raises(ConfigError, match=r"barz does not exist.*`forge sql` without a query lists"):
         run_query("SELECT * FROM barz", filled)
 
 
@@ -146,7 +146,7 @@ def test_while_another_process_writes_files_are_read_and_the_store_is_waited_for
     try:
         assert writer.stdout.readline() == "held\n"
         assert rows("SELECT count(*) FROM dataset_bars", filled) == [(2_338,)]
-        with pytest.raises(DataError, match=r"being written to by another process.*query dataset_bars"):
+        with pytest.raises(DataError, match=r"locked by a process that writes to it.*query dataset_bars"):
             run_query("SELECT count(*) FROM bars", filled, wait=0.2)
         writer.stdin.write("\n")
         writer.stdin.flush()

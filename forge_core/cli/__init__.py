@@ -1,1 +1,1 @@
-"""The ``forge`` command: what Dagster's own commands do not do."""
+"""The ``forge`` command line, for tasks outside Dagster's own commands."""

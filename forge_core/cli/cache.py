@@ -9,7 +9,7 @@ import typer
 from forge_core.cli.console import reports_errors, say
 from forge_core.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="The indicator bank: columns computed once, shared by every process.")
+app = typer.Typer(no_args_is_help=True, help="The indicator bank: cached columns, shared by all processes.")
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+)\s*([hdw])", re.IGNORECASE)
@@ -18,18 +18,18 @@ _HOURS = {"h": 1, "d": 24, "w": 168}
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes of ``500MB``, ``2G`` (powers of 1024); raises ConfigError for anything else."""
+    """Return the number of bytes of ``500MB``, ``2G`` (powers of 1024); raise ConfigError for another form."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(f"size {text!r} is not of the form 500MB, 2GB")
+        raise ConfigError(f"size {text!r}: expected a number and a unit, such as 500MB or 2GB")
     return int(float(match[1]) * 1024 ** _POWERS[match[2].upper()])
 
 
 def parse_age(text: str) -> timedelta:
-    """Return the time span of ``12h``, ``30d``, ``2w``; raises ConfigError for anything else."""
+    """Return the duration of ``12h``, ``30d``, ``2w``; raise ConfigError for another form."""
     match = _AGE.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(f"age {text!r} is not of the form 12h, 30d, 2w")
+        raise ConfigError(f"age {text!r}: expected a number and a unit, such as 12h, 30d or 2w")
     return timedelta(hours=int(match[1]) * _HOURS[match[2].lower()])
 
 
@@ -38,15 +38,17 @@ def parse_age(text: str) -> timedelta:
 def prune(
     max_size: Annotated[
         str | None,
-        typer.Option("--max-size", help="Keep at most so much, such as 2GB; the longest unused goes first."),
+        typer.Option(
+            "--max-size", help="Keep at most this size, such as 2GB; the least recently used columns are removed first."
+        ),
     ] = None,
     max_age: Annotated[
-        str | None, typer.Option("--max-age", help="Remove what was not used for so long, such as 30d.")
+        str | None, typer.Option("--max-age", help="Remove columns that were not used for this time, such as 30d.")
     ] = None,
 ) -> None:
     """Remove columns from the indicator bank by age and size; without options, those not used for 30 days.
 
-    Safe while a run is working: what it has open it keeps, and what it misses it computes again.
+    Safe during a run: open columns stay readable, and missing ones are computed again.
 
     Example: `forge cache prune --max-size 2GB --max-age 30d`
     """
@@ -58,14 +60,14 @@ def prune(
     report = prune_bank(Home.current(), max_bytes=size, max_age=age)
     say(
         f"removed {report.removed} files, {report.removed_bytes / 2**20:,.1f} MiB; "
-        f"{report.kept} files, {report.kept_bytes / 2**20:,.1f} MiB stay"
+        f"{report.kept} files, {report.kept_bytes / 2**20:,.1f} MiB kept"
     )
 
 
 @app.command("show")
 @reports_errors
 def show() -> None:
-    """Show how much the indicator bank holds, and how long its columns lie unused.
+    """Show the size of the indicator bank, and when its columns were last used.
 
     Example: `forge cache show`
     """

@@ -1,4 +1,4 @@
-"""What every command shares: output, tables, and errors shown as one message instead of a traceback."""
+"""Output, tables and error messages shared by all commands."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ from forge_core.errors import ConfigError, ForgeError
 
 console = Console()
 if not console.is_terminal:
-    console = Console(width=240)  # into a file or pipe: rows stay on one line
+    console = Console(width=240)  # file or pipe: keep rows on one line
 errors = Console(stderr=True)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-_LEAST_MEMORY = 2_000_000_000  # bytes of address space that Python's libraries and a small query take
+_LEAST_MEMORY = 2_000_000_000  # bytes of address space for the libraries and a small query
 
 
 def reports_errors(command: Command) -> Command:
-    """Wrap a command so that an error of the user's is printed to stderr and ends it with exit code 1."""
+    """Wrap a command to print user errors to stderr without a traceback and exit with code 1."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -31,7 +31,7 @@ def reports_errors(command: Command) -> Command:
             _check_memory_limit()
             return command(*args, **kwargs)
         except MemoryError as error:
-            errors.print("[red]Error:[/red] out of memory; free some, or raise its limit (ulimit -v)", highlight=False)
+            errors.print("[red]Error:[/red] out of memory: free some, or raise the limit (ulimit -v)", highlight=False)
             raise typer.Exit(1) from error
         except ForgeError as error:
             errors.print(f"[red]Error:[/red] {_plain(str(error))}", highlight=False, soft_wrap=True)
@@ -45,26 +45,26 @@ def reports_errors(command: Command) -> Command:
 
 
 def _check_memory_limit() -> None:
-    """Raise ConfigError where libraries could not be loaded: they would end the process without a message."""
+    """Raise ConfigError if the memory limit is too low to load libraries, which would abort without a message."""
     try:
         import resource
-    except ImportError:  # no such limits on this system
+    except ImportError:  # not supported by this system
         return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY:
         raise ConfigError(
-            f"the limit of address space is {limit / 1e9:.1f} GB (ulimit -v); Forge needs {_LEAST_MEMORY / 1e9:.1f} GB "
-            "or more: raise it with `ulimit -v unlimited`"
+            f"address space limit of {limit / 1e9:.1f} GB (ulimit -v); Forge needs {_LEAST_MEMORY / 1e9:.1f} GB "
+            "or more: raise the limit with `ulimit -v unlimited`"
         )
 
 
 def say(text: str) -> None:
-    """Print a line as it is, without markup and without breaking it."""
+    """Print a line verbatim, without markup or wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print ``rows`` under ``columns``; numbers stand to the right."""
+    """Print ``rows`` as a table with headings ``columns``; numbers are right-aligned."""
     table = Table(
         title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
     )

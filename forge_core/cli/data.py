@@ -1,4 +1,4 @@
-"""``forge data``: how good the stored bars are, and filling their gaps."""
+"""``forge data``: quality checks of stored bars, and gap filling."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,18 +7,20 @@ import typer
 
 from forge_core.cli.console import reports_errors, say, show_table
 
-app = typer.Typer(no_args_is_help=True, help="Stored bars: how good they are, and filling their gaps.")
+app = typer.Typer(no_args_is_help=True, help="Stored bars: quality checks and gap filling.")
 
 
 @app.command("check")
 @reports_errors
 def check(
     symbols: Annotated[list[str] | None, typer.Argument(metavar="[SYMBOL]...", help="Symbols [default: all].")] = None,
-    page: Annotated[Path | None, typer.Option("--html", help="Also write a page with a picture to this file.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Also write an HTML page with a plot to this file.")
+    ] = None,
 ) -> None:
-    """Report gaps and why, duplicates, idle and stuck stretches, outliers, contradictions and stale ends.
+    """Report gaps and their causes, duplicates, idle and stuck stretches, outliers, contradictions and stale ends.
 
-    No bar is changed. Ends with exit code 1 if anything is an error: bars that are not sound.
+    No bar is changed. The exit code is 1 if there is a finding of severity error (invalid bars).
 
     Example: `forge data check BTCUSDT --html quality.html`
     """
@@ -30,7 +32,7 @@ def check(
     with BarStore(Home.current().store) as store:
         reports = check_symbols(store, symbols)
     if not reports:
-        say("The store has no bars yet; `forge import FILE` brings some.")
+        say("The store has no bars yet; add some with `forge import FILE`.")
         return
     rows = [
         (r.symbol, r.timeframe, r.rows, f"{r.first:%Y-%m-%d %H:%M}", f"{r.last:%Y-%m-%d %H:%M}", len(r.gaps), r.missing)
@@ -54,13 +56,13 @@ def check(
 @reports_errors
 def fill(
     symbol: Annotated[str, typer.Argument(help="Symbol of datasets/instruments.yaml.")],
-    timeframe: Annotated[str, typer.Argument(help="The timeframe whose gaps are filled, as 15m.")],
-    finer: Annotated[str, typer.Option("--from", help="The timeframe of the bars to make them of, as 5m.")],
+    timeframe: Annotated[str, typer.Argument(help="Timeframe whose gaps are filled, such as 15m.")],
+    finer: Annotated[str, typer.Option("--from", help="Timeframe of the bars to resample, such as 5m.")],
 ) -> None:
-    """Fill gaps with bars made of finer ones that the store has.
+    """Fill gaps of a timeframe with bars resampled from a finer timeframe of the store.
 
-    A bar is made only where no finer one is missing; bars there are stay as they are. Bars of another file need no
-    command of their own: `forge import` adds those that the store lacks.
+    A bar is made only if all its finer bars are present; existing bars are not changed. To fill gaps from a file, use
+    `forge import`, which adds the bars that are missing in the store.
 
     Example: `forge data fill BTCUSDT 15m --from 5m`
     """
@@ -72,4 +74,4 @@ def fill(
         report = fill_gaps(store, symbol, timeframe, finer)
     say(str(report))
     if report.still_missing:
-        say(f"{report.still_missing} are missing still: `forge data check {symbol}` says where and why")
+        say(f"{report.still_missing} still missing; `forge data check {symbol}` shows where and why")

@@ -1,4 +1,4 @@
-"""``forge datasets``: the catalog of named market regimes."""
+"""``forge datasets``: catalog of named market regimes."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,13 +9,13 @@ from forge_core.cli.console import reports_errors, say, show_table
 if TYPE_CHECKING:
     from forge_core.market.regimes.suggest import Suggestion
 
-app = typer.Typer(no_args_is_help=True, help="Named market regimes: what can be tested on.")
+app = typer.Typer(no_args_is_help=True, help="Datasets: named market regimes to train and test on.")
 
 
 @app.command("list")
 @reports_errors
 def list_datasets() -> None:
-    """List the datasets of the catalog, and which of them are built.
+    """List the datasets of the catalog with their built versions.
 
     Example: `forge datasets list`
     """
@@ -41,7 +41,7 @@ def list_datasets() -> None:
 @app.command("show")
 @reports_errors
 def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog.")]) -> None:
-    """Show one dataset: its period, what its latest version holds, and its gaps.
+    """Show one dataset: period, contents of the latest version, and gaps.
 
     Example: `forge datasets show SP500_BEAR_2008`
     """
@@ -54,7 +54,7 @@ def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog."
         say(spec.characteristics.strip())
     version = latest_version(name)
     if version is None:
-        say(f"Not built yet. A study that needs it builds it; so does materializing regime_dataset partition {name}.")
+        say(f"Not built yet. A study that uses it builds it; so does materializing regime_dataset partition {name}.")
         return
     say(f"version {version.content_hash} in {version.path}\n")
     rows = [
@@ -69,7 +69,7 @@ def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog."
         )
         for label, part in version.manifest["timeframes"].items()
     ]
-    show_table(("timeframe", "bars", "of them lead-in", "first bar (UTC)", "last bar (UTC)", "gaps", "origin"), rows)
+    show_table(("timeframe", "bars", "lead-in bars", "first bar (UTC)", "last bar (UTC)", "gaps", "origin"), rows)
     if (rates := version.manifest.get("funding")) is not None:
         say(f"\nfunding: {rates['rows']} rates, {rates['first'][:16]} to {rates['last'][:16]} (UTC)")
     if (rolls := version.manifest.get("rolls")) is not None:
@@ -81,15 +81,17 @@ def show_dataset(name: Annotated[str, typer.Argument(help="Name in the catalog."
 @app.command("add")
 @reports_errors
 def add(
-    name: Annotated[str, typer.Argument(help="Name of the new dataset, as BTCUSDT_BEAR_2022.")],
+    name: Annotated[str, typer.Argument(help="Name of the new dataset, such as BTCUSDT_BEAR_2022.")],
     symbol: Annotated[str, typer.Option("--symbol", "-s", help="Symbol of datasets/instruments.yaml.")],
-    start: Annotated[str, typer.Option("--start", help="First day, as 2022-01-01 (UTC).")],
+    start: Annotated[str, typer.Option("--start", help="First day (UTC), such as 2022-01-01.")],
     end: Annotated[str, typer.Option("--end", help="First day after the period.")],
-    timeframes: Annotated[str, typer.Option("--timeframes", "-t", help="Finest (the one traded) first, as 15m,1h,4h.")],
+    timeframes: Annotated[
+        str, typer.Option("--timeframes", "-t", help="Finest (the traded one) first, such as 15m,1h,4h.")
+    ],
     regime: Annotated[str, typer.Option("--regime", "-r", help="full_cycle, bear, bull, range or volatile.")],
-    characteristics: Annotated[str, typer.Option("--characteristics", help="What is special about it.")] = "",
+    characteristics: Annotated[str, typer.Option("--characteristics", help="Description of the period.")] = "",
 ) -> None:
-    """Add a dataset to the catalog. Every other line of the file, comments among them, stays as it is.
+    """Add a dataset to the catalog. All other lines of the file, including comments, are unchanged.
 
     Example: `forge datasets add BTCUSDT_BEAR_2018 -s BTCUSDT --start 2018-01-01 --end 2018-12-01 -t 1h,4h -r bear`
     """
@@ -113,9 +115,9 @@ def add(
 @app.command("remove")
 @reports_errors
 def remove(name: Annotated[str, typer.Argument(help="Name in the catalog.")]) -> None:
-    """Remove a dataset from the catalog, with the comment right above it. Versions that are built stay.
+    """Remove a dataset and the comment above it from the catalog. Built versions are kept.
 
-    A study that names it can go on no more; `forge datasets add` brings it back.
+    A study that uses it cannot be resumed until `forge datasets add` restores it.
 
     Example: `forge datasets remove BTCUSDT_BEAR_2018`
     """
@@ -129,9 +131,9 @@ def remove(name: Annotated[str, typer.Argument(help="Name in the catalog.")]) ->
 def check(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names [default: all].")] = None,
 ) -> None:
-    """Check that what is built is whole, and that the store has what the rest needs.
+    """Check that built datasets are undamaged, and that the store has the bars to build the others.
 
-    Ends with exit code 1 if a version is damaged, or the store lacks the bars of a dataset that was named.
+    The exit code is 1 if a version is damaged, or if bars of a dataset given by name are missing in the store.
 
     Example: `forge datasets check BTCUSDT_BEAR_2022`
     """
@@ -146,20 +148,20 @@ def check(
         checks = [check_dataset(spec, store, home) for spec in specs]
     rows = [(c.name, c.state, c.version or None, c.text if c.state != "no bars" else None) for c in checks]
     show_table(("dataset", "state", "version", ""), rows)
-    lacking = [c for c in checks if c.state == "no bars"] if names else []
-    for found in lacking:
+    without_bars = [c for c in checks if c.state == "no bars"] if names else []
+    for found in without_bars:
         say(f"{found.name}: {found.text}")
-    if lacking or any(c.state == "damaged" for c in checks):
+    if without_bars or any(c.state == "damaged" for c in checks):
         raise typer.Exit(1)
 
 
 @app.command("suggest")
 @reports_errors
 def suggest(symbol: Annotated[str, typer.Argument(help="Symbol whose bars are in the store.")]) -> None:
-    """Propose bear, bull, sideways and volatile periods from the bars of a symbol, with the commands that add them.
+    """Suggest bear, bull, sideways and volatile periods from the bars of a symbol, with the commands that add them.
 
-    Bull and bear phases run between turning points of the daily closes (peaks and troughs, by prominence); sideways is
-    where the range is small beside that of a random walk; volatile where the volatility is highest.
+    Bull and bear phases run between turning points of the daily closes (peaks and troughs, by prominence). A sideways
+    period has a range that is small compared with a random walk; a volatile one has the highest volatility.
 
     Example: `forge datasets suggest ETHUSDT`
     """
@@ -177,11 +179,11 @@ def suggest(symbol: Annotated[str, typer.Argument(help="Symbol whose bars are in
     suggestions = suggest_regimes(closes, instrument.annualization)
     say(f"{symbol}: {len(closes)} days, {closes.index[0]:%Y-%m-%d} to {closes.index[-1]:%Y-%m-%d}\n")
     rows = [(s.regime, f"{s.start:%Y-%m-%d} to {s.end:%Y-%m-%d}", str(s.figures), s.reason) for s in suggestions]
-    show_table(("regime", "period [start, end)", "of daily closes", "because"), rows)
+    show_table(("regime", "period [start, end)", "daily closes", "reason"), rows)
     say("\nTo add one:")
     known = {(spec.symbol, spec.start, spec.end) for spec in load_catalog().values()}
     for suggestion in suggestions:
-        taken = " # in the catalog already" * ((symbol, suggestion.start, suggestion.end) in known)
+        taken = " # already in the catalog" * ((symbol, suggestion.start, suggestion.end) in known)
         say(f"{_add_command(symbol, suggestion, timeframes)}{taken}")
 
 
@@ -195,9 +197,9 @@ def _add_command(symbol: str, suggestion: "Suggestion", timeframes: list[str]) -
 @app.command("prune")
 @reports_errors
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the versions that would be removed.")] = False,
 ) -> None:
-    """Remove versions that are not the latest and that no study began with, and the features computed from them.
+    """Remove versions that are neither the latest nor pinned by a study, and the features computed from them.
 
     Example: `forge datasets prune --dry-run`
     """

@@ -1,4 +1,4 @@
-"""``forge indicators``: what a Play can name."""
+"""``forge indicators``: indicators and structures available to Plays."""
 
 from typing import Annotated
 
@@ -9,10 +9,10 @@ from forge_core.cli.console import reports_errors, say, show_table
 
 @reports_errors
 def list_features(
-    name: Annotated[str | None, typer.Argument(help="One indicator or structure, to see it in full.")] = None,
-    searchable: Annotated[bool, typer.Option("--searchable", help="Only those that a search space can use.")] = False,
+    name: Annotated[str | None, typer.Argument(help="Show one indicator or structure in full.")] = None,
+    searchable: Annotated[bool, typer.Option("--searchable", help="Only those available to a search space.")] = False,
 ) -> None:
-    """List the indicators and structures that a Play can name, with parameters, outputs and scales.
+    """List the indicators and structures for Plays, with parameters, outputs and scales.
 
     Examples: `forge indicators`, `forge indicators bbands`
     """
@@ -42,4 +42,4 @@ def list_features(
         for feature in features
     ]
     show_table(("name", "kind", "parameters and defaults", "outputs and scales"), rows)
-    say(f"\n{len(rows)} in all; `forge indicators NAME` shows one in full")
+    say(f"\n{len(rows)} in total; `forge indicators NAME` shows one in full")

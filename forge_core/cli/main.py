@@ -1,4 +1,4 @@
-"""The ``forge`` command line: one sub-command a noun. Heavy imports wait until a command needs them."""
+"""Entry point of the ``forge`` command line. Commands import heavy modules lazily."""
 
 from typing import Annotated
 
@@ -13,8 +13,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help=(
         "Evolve and backtest trading strategies.\n\n"
-        "Runs themselves go through Dagster: `dagster job execute -j evolve`, or `dagster dev` for the UI. "
-        "Forge writes to `data/`; the environment variable `FORGE_HOME` moves it."
+        "Start runs through Dagster: `dagster job execute -j evolve`, or `dagster dev` for the UI. "
+        "Forge writes to `data/`, or to the folder given by the environment variable `FORGE_HOME`."
     ),
 )
 app.command("import")(imports.import_bars)

@@ -1,4 +1,4 @@
-"""``forge play``: check and backtest one Play."""
+"""``forge play``: validation and backtest of Plays."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,13 +8,13 @@ import typer
 
 from forge_core.cli.console import reports_errors, say
 
-app = typer.Typer(no_args_is_help=True, help="One strategy in YAML: check it, backtest it.")
+app = typer.Typer(no_args_is_help=True, help="Plays: check and backtest a strategy in YAML.")
 
 PlayFile = Annotated[Path, typer.Argument(metavar="PLAY", help="The Play's YAML file.")]
 
 
 class PolicyName(StrEnum):
-    """How a bar that touches both stop and target is settled."""
+    """Fill policy for a bar that reaches both stop and target."""
 
     pessimistic = "pessimistic"
     ohlc_path = "ohlc_path"
@@ -25,7 +25,7 @@ class PolicyName(StrEnum):
 def check(
     plays: Annotated[list[Path], typer.Argument(metavar="PLAY...", help="YAML files of Plays.")],
 ) -> None:
-    """Check Plays: their words, their scales, and that each has a way in and a way out.
+    """Check Plays: syntax, names, scales, and that each has an entry and an exit.
 
     Example: `forge play check studies/plays/ema_cross.yaml`
     """
@@ -35,7 +35,7 @@ def check(
 
     for path in plays:
         play = load_play(path)
-        say(f"{path}: {play.name} is sound, hash {play_hash(play)}")
+        say(f"{path}: {play.name} is valid, hash {play_hash(play)}")
         say(describe_play(play) + "\n")
 
 
@@ -43,14 +43,14 @@ def check(
 @reports_errors
 def backtest_play(
     play: PlayFile,
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="A dataset's name; it is built if it can be.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Name of a dataset; it is built if necessary.")],
     cash: Annotated[float, typer.Option(help="Starting equity, in quote currency.")] = 100_000.0,
     policy: Annotated[
-        PolicyName, typer.Option(help="A bar that touches stop and target: which fills.")
+        PolicyName, typer.Option(help="Which level fills in a bar that reaches both stop and target.")
     ] = PolicyName.pessimistic,
     no_costs: Annotated[bool, typer.Option("--no-costs", help="No commission, slippage or borrow.")] = False,
-    trades: Annotated[int, typer.Option(help="Show the last so many trades.")] = 0,
-    html: Annotated[Path | None, typer.Option(help="Write a page with plot and metrics, readable offline.")] = None,
+    trades: Annotated[int, typer.Option(help="Number of last trades to show.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="Write an offline HTML page with plot and metrics.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write trades, equity and metrics to this folder.")] = None,
 ) -> None:
     """Backtest a Play on a dataset and print its metrics.

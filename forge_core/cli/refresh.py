@@ -1,4 +1,4 @@
-"""``forge refresh``: what the sources have and the store lacks."""
+"""``forge refresh``: import of new bars from the sources."""
 
 from datetime import datetime
 from typing import Annotated
@@ -19,19 +19,21 @@ def refresh(
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="From when [default: the lead-in of the symbol's earliest dataset]"),
+        typer.Option(
+            formats=["%Y-%m-%d"], help="First day [default: start of the lead-in of the symbol's earliest dataset]"
+        ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="Ask this source alone [default: the import folder and the symbol's own]")
+        str | None, typer.Option(help="Use only this source [default: the import folder and the symbol's own]")
     ] = None,
     recheck: Annotated[
-        int, typer.Option(min=0, metavar="DAYS", help="How far back to ask whether the source has revised its files.")
+        int, typer.Option(min=0, metavar="DAYS", help="Number of days to check for revised files of the source.")
     ] = 7,
 ) -> None:
-    """Take what the sources of symbols have and the store lacks: new files in `data/import`, and downloads.
+    """Import bars that are missing in the store: from new files in `data/import`, and from downloads.
 
-    What the store has already is not asked for again. A source that cannot be reached leaves the store as it was; what
-    was downloaded by then is kept, and the next refresh goes on from there.
+    Stored bars are not requested again. If a source is unreachable, the bars downloaded so far are kept, and the next
+    refresh resumes from there.
 
     Example: `forge refresh BTCUSDT --timeframe 15m --since 2021-01-01`
     """

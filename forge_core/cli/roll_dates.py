@@ -1,4 +1,4 @@
-"""``forge roll-dates``: when continuous futures series pass to another contract."""
+"""``forge roll-dates``: contract rolls of continuous futures series."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 app = typer.Typer(
-    no_args_is_help=True, help="Contract rolls of futures: where a continuous series passes to the next contract."
+    no_args_is_help=True, help="Contract rolls: when a continuous futures series changes to the next contract."
 )
 
 
@@ -20,19 +20,19 @@ app = typer.Typer(
 def import_dates(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="YAML: a list of times by symbol.")],
     timezone: Annotated[
-        str | None, typer.Option("--timezone", help="Times without an offset are this zone's: Europe/Warsaw.")
+        str | None, typer.Option("--timezone", help="Time zone of times without an offset, such as Europe/Warsaw.")
     ] = None,
     trade_dates: Annotated[
-        bool, typer.Option("--trade-dates", help="Only dates count: the first trade date on the new contract.")
+        bool, typer.Option("--trade-dates", help="Use dates only: the first trade date on the new contract.")
     ] = False,
     symbols: Annotated[
         list[str] | None, typer.Option("--symbol", "-s", help="Only this symbol; may be repeated.")
     ] = None,
 ) -> None:
-    """Import roll dates from a YAML file; they take the place of the project's own for its symbols.
+    """Import roll dates from a YAML file; they replace the built-in ones of its symbols.
 
-    A time needs its UTC offset (2024-02-15T01:00:00Z). Where the file has none, say whose clock it is (--timezone), or
-    that only the date counts (--trade-dates): the roll is then where the session of that trade date opens.
+    A time needs a UTC offset (2024-02-15T01:00:00Z). For times without one, give their zone (--timezone), or use only
+    the dates (--trade-dates): the roll is then at the open of the session of that trade date.
 
     Example: `forge roll-dates import contract_switch_dates.yaml --trade-dates`
     """
@@ -43,7 +43,7 @@ def import_dates(
         say(f"{symbol}: {_period(times)}")
     if found.mappings:
         pairs = (f"{micro} with {big}" for micro, big in sorted(found.mappings.items()))
-        say(f"rolling with another: {', '.join(pairs)}")
+        say(f"rolls of another symbol: {', '.join(pairs)}")
     if found.left_out:
         say(f"left out: {', '.join(found.left_out)}")
 
@@ -51,7 +51,7 @@ def import_dates(
 @app.command("show")
 @reports_errors
 def show(symbol: Annotated[str | None, typer.Argument(help="List the roll dates of this symbol.")] = None) -> None:
-    """Show which symbols have roll dates and where these are from, or the dates of one symbol.
+    """List the symbols with roll dates and their origin, or the roll dates of one symbol.
 
     Example: `forge roll-dates show ZS`
     """
@@ -69,9 +69,9 @@ def show(symbol: Annotated[str | None, typer.Argument(help="List the roll dates 
 @app.command("check")
 @reports_errors
 def check(symbol: Annotated[str, typer.Argument(help="A future with bars in the store.")]) -> None:
-    """Show whether the stored prices of a symbol jump at its roll dates, by timeframe.
+    """Check whether the stored prices of a symbol jump at its roll dates, by timeframe.
 
-    Dates that belong to the series come out far above 50 %; those of another series or time zone do not.
+    The share is far above 50 % if the dates belong to the series, and near 50 % or below for another series or zone.
 
     Example: `forge roll-dates check ZS`
     """
@@ -93,13 +93,13 @@ def check(symbol: Annotated[str, typer.Argument(help="A future with bars in the 
             middle = float(gaps["gap"].abs().median()) if len(gaps) else None
             rows.append((interval, len(gaps), "-" if share is None else f"{share:.0%}", middle))
     if not rows:
-        raise DataError(f"the store has no bars of {symbol}")
+        raise DataError(f"the store has no bars of {symbol}: import some with `forge import`")
     say(f"{symbol}: {_period(roll_dates)} from {dates.origin(symbol)}")
-    show_table(("timeframe", "rolls in it", "at a jump of the price", "median gap, points"), rows)
+    show_table(("timeframe", "rolls in the period", "at a price jump", "median gap, points"), rows)
 
 
 def _period(times: "pd.DatetimeIndex") -> str:
-    """Say how many times there are and of which period."""
+    """Return the number of rolls and their period as text."""
     if not len(times):
         return "none: the series does not jump"
     return f"{len(times)} rolls, {times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}"

@@ -1,4 +1,4 @@
-"""``forge sql``: one read-only SQL query over everything that Forge has written."""
+"""``forge sql``: read-only SQL queries over all stored data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,12 +19,12 @@ def sql(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the rows to this file: .csv, .parquet or .json.")
     ] = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Show at most this many rows.")] = 50,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Maximum number of rows to show.")] = 50,
 ) -> None:
-    """Query bars, datasets, generations and mass tests in SQL, read-only. Times are UTC.
+    """Query bars, datasets, generations and mass tests in SQL. Read-only; times are UTC.
 
-    Safe while a run writes: only `bars`, `funding` and their revisions open the store, and wait while another process
-    writes to it.
+    Safe during a run: only `bars`, `funding` and their revisions open the store, and wait while another process writes
+    to it.
 
     Example: `forge sql "SELECT symbol, timeframe, count(*) FROM bars GROUP BY ALL"`
     """
@@ -32,10 +32,10 @@ def sql(
     from forge_core.sql.query import describe_views, run_query
 
     if output is not None and output.suffix not in _SUFFIXES:
-        raise ConfigError(f"{output} has no known suffix; use one of {', '.join(_SUFFIXES)}")
+        raise ConfigError(f"{output}: expected a file name that ends in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}")
     if query is None:
         described = [(view.name, view.description, ", ".join(_first(names))) for view, names in describe_views()]
-        show_table(("view", "holds", "columns"), described)
+        show_table(("view", "contents", "columns"), described)
         return
     table = run_query(query)
     if output is not None:
@@ -48,11 +48,11 @@ def sql(
 
 
 def _first(names: list[str], limit: int = 20) -> list[str]:
-    return names if len(names) <= limit else [*names[:limit], f"... ({len(names)} in all)"]
+    return names if len(names) <= limit else [*names[:limit], f"... ({len(names)} in total)"]
 
 
 def _cells(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what a table shows of a row: prices with all their digits, nothing for what is missing."""
+    """Return the cells of a row for display: prices with all digits, None for missing values."""
     import pandas as pd
 
     shown = []

@@ -1,4 +1,4 @@
-"""``forge study``: what a study found, and how far it is."""
+"""``forge study``: status and results of studies."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,15 +10,15 @@ from forge_core.cli.console import reports_errors, say, show_table
 if TYPE_CHECKING:
     import pandas as pd
 
-app = typer.Typer(no_args_is_help=True, help="Studies: what is evolved, how far it is, what it found.")
+app = typer.Typer(no_args_is_help=True, help="Studies: status, Pareto fronts and holdout results of evolution runs.")
 
-StudyName = Annotated[str, typer.Argument(help="A study's name, as in `forge study list`.")]
+StudyName = Annotated[str, typer.Argument(help="Name of a study, see `forge study list`.")]
 
 
 @app.command("list")
 @reports_errors
 def list_all() -> None:
-    """List the studies in studies/ and how far each is.
+    """List the studies in studies/ with their progress.
 
     Example: `forge study list`
     """
@@ -51,7 +51,7 @@ def list_all() -> None:
 @app.command("status")
 @reports_errors
 def status(name: StudyName) -> None:
-    """Show how far a study is and, once it is complete, its verdict and its champion on train and holdout.
+    """Show the progress of a study and, once complete, its verdict and its champion on train and holdout.
 
     Example: `forge study status quickstart`
     """
@@ -69,7 +69,7 @@ def front(
     limit: Annotated[int, typer.Option("--limit", "-n", help="The number of Plays to show, best first.")] = 10,
     csv: Annotated[bool, typer.Option("--csv", help="Print the whole front as CSV instead.")] = False,
 ) -> None:
-    """Show the Pareto front of a study: the Plays that no other beats in every objective.
+    """Show the Pareto front of a study: the Plays that no other Play dominates.
 
     Example: `forge study front quickstart --limit 5`
     """
@@ -82,7 +82,7 @@ def front(
     rows = table.head(limit)
     show_table(_headings(rows), [tuple(row) for row in rows.itertuples(index=False)])
     if len(table) > limit:
-        say(f"... {len(table)} in all; `--limit {len(table)}` shows them, `--csv` prints them")
+        say(f"... {len(table)} in total; `--limit {len(table)}` shows them, `--csv` prints them")
 
 
 @app.command("holdout")
@@ -130,9 +130,9 @@ def export(
 @reports_errors
 def reset(
     name: StudyName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Put away what a study has, so that it can begin anew. Nothing is deleted, and its trials stay in the ledger.
+    """Archive the results of a study, so that its next run starts from scratch. Its trials stay in the ledger.
 
     Example: `forge study reset quickstart`
     """
@@ -149,5 +149,5 @@ def reset(
 
 
 def _headings(table: "pd.DataFrame") -> list[str]:
-    """Return the columns' names, dataset over metric."""
+    """Return the column names, with a line break between dataset and metric."""
     return [str(name).replace(".", "\n") for name in table.columns]

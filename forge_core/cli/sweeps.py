@@ -1,4 +1,4 @@
-"""``forge sweep``: mass tests, how far they are, and what is best in them."""
+"""``forge sweep``: status, rankings and exports of mass tests."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +12,13 @@ app = typer.Typer(
     help="Sweeps: every strategy on every month, symbol and interval. `dagster job execute -j mass_test` runs one.",
 )
 
-SweepName = Annotated[str, typer.Argument(help="A sweep's name, as in `forge sweep list`.")]
+SweepName = Annotated[str, typer.Argument(help="Name of a sweep, see `forge sweep list`.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Only this symbol; may be repeated.")]
 Intervals = Annotated[list[str] | None, typer.Option("--interval", "-i", help="Only this interval; may be repeated.")]
 Strategies = Annotated[list[str] | None, typer.Option("--strategy", help="Only this strategy; may be repeated.")]
 First = Annotated[str | None, typer.Option("--from", help="First month, such as 2024-01.")]
-Last = Annotated[str | None, typer.Option("--to", help="Last month, itself included.")]
-MinTrades = Annotated[int, typer.Option("--min-trades", help="Leave out what made fewer trades, all tests together.")]
+Last = Annotated[str | None, typer.Option("--to", help="Last month (inclusive).")]
+MinTrades = Annotated[int, typer.Option("--min-trades", help="Minimum number of trades of a row, over all its tests.")]
 
 _COUNTS = ("tests", "total_trades", "days")
 _SHOWN = (*_COUNTS, "sharpe", "profit_factor", "positive_months", "neighbour_sharpe", "net_profit")
@@ -27,7 +27,7 @@ _SHOWN = (*_COUNTS, "sharpe", "profit_factor", "positive_months", "neighbour_sha
 @app.command("list")
 @reports_errors
 def list_all() -> None:
-    """List the sweeps in studies/ and how far each is.
+    """List the sweeps in studies/ with their progress.
 
     Example: `forge sweep list`
     """
@@ -60,7 +60,7 @@ def list_all() -> None:
 @app.command("status")
 @reports_errors
 def status(name: SweepName) -> None:
-    """Show how far a sweep is, by symbol and interval: as it was planned when it was last run.
+    """Show the progress of a sweep by symbol and interval, according to the plan of its last run.
 
     Example: `forge sweep status mass_test`
     """
@@ -85,16 +85,17 @@ def top(
     limit: Annotated[int, typer.Option("--limit", "-n", help="The number of rows to show.")] = 15,
     sort: Annotated[str, typer.Option("--sort", help="Any figure of `forge sweep export`.")] = "sharpe",
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="Rank apart by `symbol` or `interval`; may be repeated.")
+        list[str] | None, typer.Option("--split", help="Rank separately by `symbol` or `interval`; may be repeated.")
     ] = None,
     families: Annotated[
-        bool, typer.Option("--by-strategy", help="A row a strategy instead: all its parameter sets together.")
+        bool, typer.Option("--by-strategy", help="Show one row per strategy over all its parameter sets.")
     ] = False,
 ) -> None:
-    """Show the best strategies of a sweep, over all its symbols, intervals and months or those named.
+    """Show the best strategies of a sweep, over all its symbols, intervals and months or the given ones.
 
-    Ratios are of the daily returns of all tests of a row together; the trades and days they come from stand beside
-    them. `neighbour_sharpe` is the mean of the parameter sets one step away: a peak among poor neighbours is luck.
+    Ratios are computed from the pooled daily returns of all tests of a row; the numbers of trades and days are shown
+    next to them. `neighbour_sharpe` is the mean over the parameter sets one step away: a peak with poor neighbours is
+    probably luck.
 
     Example: `forge sweep top mass_test --symbol SP500 --from 2007-01 --to 2009-12 --min-trades 30`
     """
@@ -106,7 +107,7 @@ def top(
     filters, plan = Filters(symbols, intervals, strategies, first, last, min_trades), read_plan(name)
     table = rank(plan, filters, split=split or (), sort=sort)
     if table.empty:
-        say("no test matches")
+        say("no tests match the filters")
         return
     told_apart = [*(["options"] if table["options"].nunique() > 1 else []), *(split or ())]
     if families:
@@ -121,16 +122,16 @@ def top(
     if not families and (luck := sweep_luck_text(plan, table)):
         say(luck)
     if not families and len(table) > limit:
-        say(f"... {len(table)} in all; `--limit {len(table)}` shows them, `forge sweep export {name} FILE` writes them")
+        say(f"... {len(table)} in total: see `--limit {len(table)}` or `forge sweep export {name} FILE`")
 
 
 @app.command("export")
 @reports_errors
 def export(
     name: SweepName,
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A name that ends in .csv or .parquet.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, .csv or .parquet.")],
     what: Annotated[
-        str, typer.Option("--what", help="`ranking`, `strategies`, `results` (a row a test) or `trades`.")
+        str, typer.Option("--what", help="`ranking`, `strategies`, `results` (one row per test) or `trades`.")
     ] = "ranking",
     symbols: Symbols = None,
     intervals: Intervals = None,
@@ -152,6 +153,6 @@ def export(
 
 
 def _plain(cell: object) -> object:
-    """Show JSON of parameters as people write them."""
+    """Return parameters in JSON as plain text."""
     text = str(cell)
     return text.strip("{}").replace('"', "").replace(",", " ") if text.startswith("{") else cell

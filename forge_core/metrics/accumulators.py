@@ -15,11 +15,11 @@ for numba.
     POINTS_SUM,  # sum over trades of side x (exit - entry), price points
     BARS_HELD,  # sum over trades of bars held
     EXPOSED,  # bars at whose close a position was held
-    BARS,  # bars that count: start .. last
+    BARS,  # bars traded: start .. last
     TURNOVER,  # sum over fills of traded notional, money
     COMMISSION,  # sum of commissions, money
     FINANCING,  # sum of borrow and funding paid (negative: received), money
-    AMBIGUOUS,  # bars that opened between stop and target and touched both
+    AMBIGUOUS,  # bars that opened between stop and target and reached both
     INITIAL,  # equity before the first bar, money
     FINAL,  # equity after the last bar, money
     MAX_DRAWDOWN,  # largest fall of marked equity from its running peak, fraction of the peak

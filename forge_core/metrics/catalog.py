@@ -29,8 +29,8 @@ class Metric:
     _: KW_ONLY
     worst: float
     cap: float | None = None
-    reference: float | None = None  # of the hypervolume; None: worst, or 0 where more is better and worst is below -1
-    ideal: float = 0.0  # of the hypervolume, where scale is None
+    reference: float | None = None  # for the hypervolume; None: worst, or 0 if maximized and worst is below -1
+    ideal: float = 0.0  # for the hypervolume, if scale is None
     scale: float | None = None
     needs: Literal["trades", "days"] | None = None
     description: str
@@ -52,7 +52,7 @@ class Metric:
 
 SHORT_PERIOD = "the period is shorter than 360 days and is not annualized"
 _NO_VARIANCE = "all daily returns are equal"
-_NO_MARGIN = "the instrument states no initial margin"
+_NO_MARGIN = "the instrument has no initial margin"
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -81,8 +81,8 @@ METRICS: tuple[Metric, ...] = (
         cap=1e6,
         description=(
             "Compound annual growth rate, (1 + total_return)^(1 / years) - 1, in calendar years of 365.25 days "
-            "from the open of the first bar to the close of the last; -1 after ruin. Not annualized under 360 days, "
-            "which is a trading year without the holidays at its ends."
+            "from the open of the first bar to the close of the last; -1 after ruin. Not annualized under 360 days "
+            "(a trading year without the holidays at its ends)."
         ),
         undefined=SHORT_PERIOD,
         source="CFA Institute, Global Investment Performance Standards for Firms, 2020: no annualizing under a year",

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def cagr(total_return: float, years: float) -> float:
-    """Compound annual growth rate.
+    """Return the compound annual growth rate.
 
     .. math:: (1 + R)^{1 / years} - 1
 
@@ -65,7 +65,7 @@ def sharpe(returns: ArrayLike, annualization: float) -> float:
 
 
 def sortino(returns: ArrayLike, annualization: float) -> float:
-    r"""Annualized Sortino ratio with a target of zero.
+    r"""Return the annualized Sortino ratio with a target of zero.
 
     .. math:: \frac{\bar r}{\sqrt{\frac{1}{n} \sum \min(r_i, 0)^2}} \sqrt{A}
 
@@ -90,7 +90,7 @@ def sortino(returns: ArrayLike, annualization: float) -> float:
 
 
 def volatility(returns: ArrayLike, annualization: float) -> float:
-    r"""Annualized standard deviation, with ``n - 1`` in the denominator.
+    r"""Return the annualized standard deviation, with ``n - 1`` in the denominator.
 
     .. math:: \sigma_r \sqrt{A}
 
@@ -110,7 +110,7 @@ def volatility(returns: ArrayLike, annualization: float) -> float:
 
 
 def skew(returns: ArrayLike) -> float:
-    r"""Third standardized moment, biased.
+    r"""Return the third standardized moment, biased.
 
     .. math:: m_3 / m_2^{3/2}, \quad m_k = \frac{1}{n} \sum (r_i - \bar r)^k
 
@@ -154,7 +154,7 @@ def kurtosis(returns: ArrayLike) -> float:
 
 
 def value_at_risk(returns: ArrayLike) -> float:
-    """Historical value at risk at 95 %: the 5th percentile of the returns, interpolated linearly.
+    """Return the historical value at risk at 95 %: the 5th percentile of the returns, interpolated linearly.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def value_at_risk(returns: ArrayLike) -> float:
 
 
 def expected_shortfall(returns: ArrayLike) -> float:
-    """Historical expected shortfall at 95 %: the mean of the returns at or below the 5th percentile.
+    """Return the historical expected shortfall at 95 %: the mean of the returns at or below the 5th percentile.
 
     The mean is over the ``floor(0.05 (n - 1)) + 1`` lowest returns. Of returns equal to the percentile no more than
     that number count; otherwise days of zero return would dilute the losses of a strategy mostly out of the market.
@@ -217,7 +217,9 @@ def drawdown(equity: ArrayLike) -> Floats:
     """
     values = _series(equity)
     if values.size and not values[0] > 0:
-        raise DataError(f"the first equity is {values[0]:g}: a drawdown is a share of a peak above zero")
+        raise DataError(
+            f"the first equity is {values[0]:g}; expected a value above zero, which a drawdown is a fraction of"
+        )
     return 1.0 - values / np.maximum.accumulate(values)
 
 
@@ -269,7 +271,7 @@ def from_daily_returns(returns: ArrayLike, annualization: float, years: float) -
     with np.errstate(over="ignore", invalid="ignore"):
         equity = np.cumprod(np.concatenate([[1.0], 1.0 + values]))
     if not np.isfinite(equity).all():
-        raise DataError("the returns compound beyond any finite equity: fractions are expected (0.01 is 1 %)")
+        raise DataError("the returns compound to an infinite equity; expected fractions (0.01 is 1 %)")
     growth = float(equity[-1]) - 1.0
     fall = max_drawdown(equity)
     found = {
@@ -291,10 +293,12 @@ def from_daily_returns(returns: ArrayLike, annualization: float, years: float) -
 def _series(values: ArrayLike) -> Floats:
     array = np.ascontiguousarray(values, dtype=np.float64)
     if array.ndim != 1:
-        raise DataError(f"a series has one dimension, got shape {array.shape}")
+        raise DataError(f"a series of shape {array.shape}; expected one dimension")
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise DataError(f"value {row} of the series is {array[row]}: drop what is missing")
+        raise DataError(
+            f"value {row} of the series is {array[row]}; expected a finite number: remove missing values first"
+        )
     return array
 
 

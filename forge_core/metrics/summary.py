@@ -85,7 +85,7 @@ def daily_returns(equity_at_day_ends, initial, out):  # type: ignore[no-untyped-
 
 @compiled
 def moments(returns):  # type: ignore[no-untyped-def]
-    """Return mean, deviation (ddof 1), downside deviation, skew and kurtosis (biased, Pearson) of two returns or more.
+    """Return mean, deviation (ddof 1), downside deviation, skew and kurtosis (biased, Pearson) of two or more returns.
 
     Two passes, the second about the mean and scaled by the range: no cancellation, no overflow (Chan, Golub and
     LeVeque, Algorithms for Computing the Sample Variance, The American Statistician 37(3), 1983). Returns that are
@@ -157,7 +157,7 @@ def growth_a_year(total_return, years):  # type: ignore[no-untyped-def]
 
 @compiled
 def periods_a_year(returns, years, bar_microseconds, annualization):  # type: ignore[no-untyped-def]
-    """Return the number of returns in a year, whose square root annualizes a deviation or a Sharpe ratio.
+    """Return the number of returns per year; its square root annualizes a deviation or a Sharpe ratio.
 
     Bars of up to a day give one return per trade date: the instrument's number of trade dates per year. Longer bars
     give one return per bar: ``returns / years``, the number of periods in the data (52.18 for weekly bars).
@@ -284,7 +284,7 @@ def objective_value(vector: Floats, name: str) -> float:
     if metric.better is None:
         known = ", ".join(m.name for m in METRICS if m.better)
         raise ConfigError(
-            f"metric {name!r} cannot be an objective: neither more nor less is better; those that can: {known}"
+            f"metric {name!r} cannot be an objective: neither more nor less is better; use one of {known}"
         )
     _check(vector)
     value = float(vector[METRIC_INDEX[name]])
@@ -328,4 +328,4 @@ def _reason(metric: Metric, vector: Floats) -> str:
 
 def _check(vector: Floats) -> None:
     if vector.shape != (len(METRICS),):
-        raise ValueError(f"a metrics vector has shape ({len(METRICS)},), got {vector.shape}")
+        raise ValueError(f"metrics vector of shape {vector.shape}; expected ({len(METRICS)},)")

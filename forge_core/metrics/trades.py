@@ -20,7 +20,7 @@ def per_trade(trades: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     DataFrame, index as ``trades``
         ``points`` (side * (exit - entry), price points), ``dollars`` (points * multiplier * quantity, money of the
         quote currency before costs), ``percent_of_contract`` (100 * net P&L / value of the contracts at entry),
-        ``percent_of_margin`` (100 * net P&L / initial margin of the contracts; NaN where the instrument states none)
+        ``percent_of_margin`` (100 * net P&L / initial margin of the contracts; NaN where the instrument has none)
         and ``commission`` (money).
     """
     points = trades["side"] * (trades["exit_price"] - trades["entry_price"])

@@ -1,14 +1,14 @@
-"""Fewer points for a picture that looks the same."""
+"""Downsampling of curves for plots."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def thin(values: NDArray[np.float64], points: int) -> NDArray[np.int64]:
-    """Return the positions, in order, of about ``points`` of ``values`` that keep the picture.
+    """Return ascending positions of about ``points`` of ``values`` that preserve the shape of the curve.
 
-    The lowest and the highest of each of ``points / 2`` equal stretches, and the first and the last value; all
-    positions where there are no more than ``points``.
+    Selects the minimum and the maximum of each of ``points / 2`` equal chunks, and the first and the last value. All
+    positions are returned if there are at most ``points``.
     """
     if values.size <= points:
         return np.arange(values.size)

@@ -1,6 +1,6 @@
-"""Small PNG pictures for reports and asset metadata.
+"""Small PNG plots for reports and asset metadata.
 
-Drawn with matplotlib's object API alone: no global state, so any thread may draw.
+Only matplotlib's object API is used: without global state, drawing is thread-safe.
 """
 
 import io
@@ -19,18 +19,18 @@ from forge_core.plotting.downsample import thin
 _DPI = 100
 _WIDTH = 7.0  # inches
 _HEIGHT = 3.5
-_NUMBERED_CELLS = 150  # of a heat map; more numbers would not fit
-_COLUMNS = 700  # a line needs no more stretches than the picture has pixels
+_NUMBERED_CELLS = 150  # of a heat map; more numbers do not fit
+_COLUMNS = 700  # a line needs no more chunks than the plot has pixels
 _COLORS = ("#2b59c3", "#e08e1b", "#1a936f", "#c8553d", "#7a5195", "#5c6773")
 
 
 def equity_png(curves: Mapping[str, pd.Series], *, title: str = "", ylabel: str = "equity") -> bytes:
     """Return a PNG (700 x 350) of one or more curves over time.
 
-    ``curves``: Series with a DatetimeIndex by label. Raises ValueError without curves.
+    ``curves``: Series with a DatetimeIndex, by label. Raises ValueError without curves.
     """
     if not curves:
-        raise ValueError("no curve to draw")
+        raise ValueError("no curves to draw; expected at least one")
     figure, axes = _axes(title, "", ylabel)
     for number, (label, curve) in enumerate(curves.items()):
         time, values = _thinned(curve)
@@ -65,12 +65,14 @@ def front_png(
     """Return a PNG (700 x 350) of a Pareto front in its first two objectives.
 
     ``points``: shape (n, 2 or more), the front. ``labels``: the objectives' names. ``others``: dominated points, same
-    columns, drawn pale behind. ``chosen``: the row of ``points`` to mark (the champion). Raises ValueError where the
-    shapes do not fit.
+    columns, drawn pale in the background. ``chosen``: the row of ``points`` to mark (the champion). Raises ValueError
+    for shapes that do not match.
     """
     front = np.asarray(points, np.float64)
     if front.ndim != 2 or front.shape[1] < 2 or len(labels) != front.shape[1]:
-        raise ValueError(f"points of shape {front.shape} do not fit the objectives {list(labels)}: two or more columns")
+        raise ValueError(
+            f"points of shape {front.shape} do not match the objectives {list(labels)}: expected a column each"
+        )
     figure, axes = _axes(title, labels[0], labels[1])
     if others is not None:
         rest = np.asarray(others, np.float64)
@@ -96,12 +98,12 @@ def front_png(
 def histogram_png(
     values: Sequence[float], *, marks: Mapping[str, float] | None = None, title: str = "", xlabel: str = ""
 ) -> bytes:
-    """Return a PNG (700 x 350) of how often values occur, with a vertical line at each of ``marks`` by label.
+    """Return a PNG (700 x 350) of a histogram, with a labelled vertical line at each of ``marks``.
 
     Raises ValueError without values.
     """
     if not len(values):
-        raise ValueError("no value to draw")
+        raise ValueError("no values to draw; expected at least one")
     figure, axes = _axes(title, xlabel, "searches")
     bins = min(20, max(5, len(values) // 2))
     axes.hist(np.asarray(values, np.float64), bins=bins, color=_COLORS[0], alpha=0.6, edgecolor="white")
@@ -115,8 +117,9 @@ def histogram_png(
 def heat_png(grid: pd.DataFrame, *, title: str = "", value: str = "") -> bytes:
     """Return a PNG (700 x 350) of a table of numbers as a heat map.
 
-    ``grid``: its index runs up, its columns to the right, named after what they hold; NaN stays blank. Colors are blue
-    above zero and red below, alike strong on both sides; each cell bears its number. ``value``: what the numbers are.
+    ``grid``: the index is the vertical axis, the columns are the horizontal one, and their names are the axis labels;
+    NaN is blank. Colors are blue above zero and red below on a symmetric scale; small grids have the number in each
+    cell. ``value``: label of the color bar.
     """
     figure, axes = _axes(title, str(grid.columns.name or ""), str(grid.index.name or ""))
     numbers = grid.to_numpy(np.float64)

@@ -1,4 +1,4 @@
-"""Very small pictures as SVG text: a kilobyte or two and a millisecond each, where a PNG would be too much."""
+"""Small plots as SVG text: one or two kilobytes and about a millisecond each."""
 
 from collections.abc import Sequence
 from html import escape
@@ -15,8 +15,8 @@ _TEXT = 'font-family="sans-serif" font-size="10" fill="#5c6773"'
 def points_svg(groups: Sequence[ArrayLike], labels: Sequence[str]) -> str:
     """Return an SVG (320 x 170) of points in their first two columns.
 
-    ``groups``: arrays of shape (n, 2 or more), drawn from pale to strong, the last on top and joined by a line where
-    it has two columns; ``labels``: the names of the columns. Empty groups are left out.
+    ``groups``: arrays of shape (n, 2 or more), drawn from pale to dark; the last is on top, joined by a line if it has
+    two columns. ``labels``: the names of the columns. Empty groups are skipped.
     """
     drawn = [np.asarray(group, np.float64) for group in groups]
     drawn = [group for group in drawn if group.size]
@@ -57,10 +57,10 @@ def _range(label: str, low: float, high: float) -> str:
 
 
 def curves_svg(curves: Sequence[ArrayLike], points: int = 48) -> str:
-    """Return a tiny SVG (240 x 80) of curves on one vertical scale, each from left to right, pale to strong.
+    """Return an SVG (240 x 80) of curves on one vertical scale, each from left to right, pale to dark.
 
-    ``points``: how many points all curves have together. A page of Dagster shows Markdown of less than 1,000 characters
-    without a click, which two curves of the default stay below.
+    ``points``: number of points of all curves together. Dagster shows Markdown of less than 1,000 characters without a
+    click; two curves with the default are below that.
     """
     each = max(points // max(len(curves), 1), 2)
     drawn = [values[np.linspace(0, len(values) - 1, each).round().astype(int)] for values in map(np.asarray, curves)]

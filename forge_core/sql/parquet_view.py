@@ -1,6 +1,6 @@
-"""Views over Parquet files: opened when a query reads them, checked as they are opened, columns added by folder.
+"""Views over Parquet files: opened lazily, checked on opening, with columns derived from the folder.
 
-DuckDB never opens a file itself. It reads Arrow datasets, so its access to files stays switched off.
+DuckDB never opens a file itself. It reads Arrow datasets, so its file access stays disabled.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,25 +16,25 @@ import pyarrow.parquet as pq
 from forge_core.errors import DataError
 from forge_core.files import read_checked
 
-_UNREADABLE = b"PAR1 damaged PAR1"  # what Arrow refuses by itself; an exception in its threads may hang DuckDB
+_UNREADABLE = b"PAR1 damaged PAR1"  # rejected by Arrow itself; an exception in its threads may hang DuckDB
 
 
 @dataclass
 class CheckedFiles(fs.FileSystemHandler):  # type: ignore[misc]
-    """A file system that reads whole files, checks them, and records the ones it refused."""
+    """File system that reads whole files, checks them, and records the rejected ones."""
 
     refused: list[DataError] = field(default_factory=list)
 
     def get_type_name(self) -> str:
-        """Return the name of this kind of file system."""
+        """Return the type name of the file system."""
         return "forge-checked"
 
     def normalize_path(self, path: str) -> str:
-        """Return ``path`` as it is."""
+        """Return ``path`` unchanged."""
         return path
 
     def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
-        """Return what each path is; a missing file counts as one, and is refused when it is opened."""
+        """Return each path as a file; a missing file is rejected when it is opened."""
         return [fs.FileInfo(path, fs.FileType.File) for path in paths]
 
     def open_input_file(self, path: str) -> pa.NativeFile:
@@ -44,7 +44,7 @@ class CheckedFiles(fs.FileSystemHandler):  # type: ignore[misc]
         except DataError as error:
             self.refused.append(error)
         except OSError as error:
-            self.refused.append(DataError(f"{path} cannot be read ({error.strerror or error})"))
+            self.refused.append(DataError(f"cannot read {path} ({error.strerror or error})"))
         return pa.BufferReader(_UNREADABLE)
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
@@ -65,9 +65,9 @@ class CheckedFiles(fs.FileSystemHandler):  # type: ignore[misc]
 def parquet_dataset(
     files: Iterable[tuple[Path, Mapping[str, Any]]], facts: pa.Schema, usual: pa.Schema, checked: CheckedFiles
 ) -> ds.Dataset:
-    """Return a dataset over ``files``, each with its own values of the columns ``facts`` before those of the file.
+    """Return a dataset over ``files``, with the columns ``facts`` of each file before the columns it holds.
 
-    It has all columns that any file has, or the ``usual`` ones where no file can be read.
+    Its schema is the union of the columns of all files, or ``usual`` if no file is readable.
     """
     format_ = ds.ParquetFileFormat()
     file_system = fs.PyFileSystem(checked)
@@ -88,7 +88,7 @@ def parquet_dataset(
 
 
 def _schema(path: Path) -> pa.Schema | None:
-    """Return a file's columns, or None where they cannot be read: such a file is refused once a query opens it."""
+    """Return a file's columns, or None if unreadable: such a file is rejected when a query opens it."""
     try:
         return pq.read_schema(path).remove_metadata()
     except (pa.ArrowException, OSError):

@@ -19,20 +19,20 @@ from forge_core.sql.parquet_view import CheckedFiles
 from forge_core.sql.statement import error_line, readable_statement
 from forge_core.sql.views import STORE, VIEWS, View
 
-_WAIT = 5.0  # seconds for a process that writes to the store
+_WAIT = 5.0  # seconds to wait for a process that writes to the store
 _RETRY = 0.1
 _MEMORY = "1GB"
 _SPILL_LIMIT = "4GB"
-_SPILL = ".sql-"  # folders in the home, named by the process that spills to them
+_SPILL = ".sql-"  # prefix of folders in the home, followed by the id of the process
 
 
 def run_query(text: str, home: Home | None = None, *, wait: float = _WAIT) -> pd.DataFrame:
     """Return the rows of one SELECT over the views of ``forge_core.sql.views``. Times are UTC.
 
-    Nothing can be written, and no file be opened but those of the views it names. Only a query that reads the store's
-    views opens the store; if another process writes to it, it waits up to ``wait`` seconds. Raises ConfigError for
-    anything but one valid SELECT (or EXPLAIN of one), DataError while the store is locked or where a file that the
-    query reads is damaged.
+    Nothing can be written, and only files of the views it names can be opened. Only a query on the store's views opens
+    the store, and waits up to ``wait`` seconds while another process writes to it. Raises ConfigError for anything but
+    one valid SELECT (or EXPLAIN of one), DataError if the store stays locked or a file that the query reads is
+    damaged.
     """
     home = home or Home.current()
     statement = readable_statement(text)
@@ -45,13 +45,15 @@ def run_query(text: str, home: Home | None = None, *, wait: float = _WAIT) -> pd
         except duckdb.Error as error:
             if checked.refused:
                 raise checked.refused[0] from error
-            raise ConfigError(f"{error_line(error)}; `forge sql` alone lists the views and columns") from error
+            raise ConfigError(
+                f"{error_line(error)}; `forge sql` without a query lists the views and columns"
+            ) from error
 
 
 def describe_views(home: Home | None = None) -> list[tuple[View, list[str]]]:
-    """Return the views and the names of their columns. The store is not opened.
+    """Return the views and the names of their columns, without opening the store.
 
-    Where a file of a view is damaged, the columns are those it usually has.
+    If a file of a view is damaged, the columns are the usual ones of the view.
     """
     home = home or Home.current()
     described = []
@@ -68,7 +70,7 @@ def describe_views(home: Home | None = None) -> list[tuple[View, list[str]]]:
 def _connection(
     views: list[View], home: Home, checked: CheckedFiles, spill: Path | None, wait: float
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection that has ``views`` and can do nothing but read them."""
+    """Yield a connection with read-only access to ``views`` and nothing else."""
     settings = {
         "memory_limit": _MEMORY,
         "temp_directory": str(spill or ""),
@@ -93,7 +95,7 @@ def _connection(
 
 @contextmanager
 def _spill_folder(home: Home) -> Iterator[Path | None]:
-    """Yield a folder in the home for what a query spills, deleted afterwards; None where it cannot be made."""
+    """Yield a temporary folder in the home for a query's spill files; None if it cannot be created."""
     folder = None
     with suppress(OSError):  # no home, or a read-only one: queries must fit into memory
         for old in home.root.glob(f"{_SPILL}*"):
@@ -109,7 +111,7 @@ def _spill_folder(home: Home) -> Iterator[Path | None]:
 
 
 def _names(text: str) -> set[str]:
-    """Return the names of tables in a query, or all its words if DuckDB cannot list them."""
+    """Return the table names in a query, or all its words if DuckDB cannot list them."""
     try:
         with duckdb.connect() as connection:
             return {name.lower() for name in connection.get_table_names(text)}
@@ -118,7 +120,7 @@ def _names(text: str) -> set[str]:
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, home: Home, wait: float) -> None:
-    """Attach the store read-only, waiting while another process writes."""
+    """Attach the store read-only; wait while another process writes to it."""
     if not home.store.is_file():
         connection.execute(f"ATTACH ':memory:' AS {STORE}")
         return
@@ -129,11 +131,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, home: Home, wait: float) -> N
             return
         except duckdb.Error as error:
             if "lock" not in str(error):
-                raise DataError(f"{home.store} cannot be read ({error_line(error)})") from error
+                raise DataError(f"cannot read {home.store} ({error_line(error)})") from error
             if time.monotonic() >= deadline:
                 raise DataError(
-                    f"{home.store} is being written to by another process ({error_line(error)}): retry in a moment, "
-                    "or query dataset_bars, which can be read at any time"
+                    f"{home.store} is locked by a process that writes to it ({error_line(error)}): retry in a moment, "
+                    "or query dataset_bars, which is readable at any time"
                 ) from error
         time.sleep(_RETRY)
 

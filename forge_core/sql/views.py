@@ -1,6 +1,6 @@
-"""The views that a query can read, and where their rows come from.
+"""SQL views and the files or tables that they read.
 
-All but the store's are over files that are replaced whole and never changed: they can be read while runs write.
+All views except the store's are over files that are replaced atomically, so they are readable while runs write.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +18,16 @@ from forge_core.market.store.upsert import BARS, FUNDING, Table
 from forge_core.paths import Home
 from forge_core.sql.parquet_view import CheckedFiles, parquet_dataset
 
-STORE = "store"  # the name the store's file is attached under
+STORE = "store"  # catalog name of the attached store
 
 _BAR_TYPES = "open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE, volume DOUBLE"
 
 
 @dataclass(frozen=True)
 class View:
-    """A view: what it holds, the columns it has when there is nothing to read, and how a connection creates it.
+    """One view: description, columns when it is empty, and the function that creates it on a connection.
 
-    The views ``of_store`` need one with the store attached.
+    Views with ``of_store`` need a connection with the store attached.
     """
 
     name: str
@@ -46,7 +46,7 @@ def _nulls(view: View) -> str:
 
 
 def _schema(connection: duckdb.DuckDBPyConnection, view: View) -> pa.Schema:
-    """Return the columns that a view has when there is nothing to read."""
+    """Return the columns of an empty view."""
     return connection.sql(f"SELECT {_nulls(view)} WHERE false").to_arrow_table().schema
 
 
@@ -70,7 +70,7 @@ def _of_store(table: str) -> Callable[[duckdb.DuckDBPyConnection, Home, View, Ch
 def _of_files(
     find: Callable[[Home], Iterator[tuple[Path, dict[str, Any]]]], facts: str = "", select: str = "*"
 ) -> Callable[[duckdb.DuckDBPyConnection, Home, View, CheckedFiles], None]:
-    """Return what makes a view of Parquet files, with the columns ``facts`` of each file before its own."""
+    """Return a function that creates a view of Parquet files, with the columns ``facts`` before those of the file."""
 
     def create(connection: duckdb.DuckDBPyConnection, home: Home, view: View, checked: CheckedFiles) -> None:
         files = list(find(home))
@@ -206,21 +206,21 @@ VIEWS: Sequence[View] = (
     View("funding", "funding rates of the store", _columns(FUNDING), _of_store("funding"), of_store=True),
     View(
         "revisions",
-        "bars of the store that were replaced, as they were",
+        "replaced bars of the store, with their old values",
         _columns(BARS, revisions=True),
         _of_store("revisions"),
         of_store=True,
     ),
     View(
         "funding_revisions",
-        "funding rates that were replaced, as they were",
+        "replaced funding rates, with their old values",
         _columns(FUNDING, revisions=True),
         _of_store("funding_revisions"),
         of_store=True,
     ),
     View(
         "datasets",
-        "a row per version and timeframe of each dataset",
+        "one row per version and timeframe of each dataset",
         "dataset VARCHAR, version VARCHAR, latest BOOLEAN, symbol VARCHAR, regime VARCHAR, start TIMESTAMP, "
         "end TIMESTAMP, timeframe VARCHAR, rows BIGINT, lead_in_rows BIGINT, first TIMESTAMP, last TIMESTAMP, "
         "origin VARCHAR, gaps BIGINT, missing BIGINT",
@@ -247,20 +247,20 @@ VIEWS: Sequence[View] = (
     ),
     View(
         "trials",
-        "the trial ledger: every Play that was backtested, its document, trades and daily returns",
+        "trial ledger: every backtested Play, its document, trades and daily returns",
         "study VARCHAR, manifest VARCHAR, island BIGINT, generation BIGINT, play VARCHAR, document VARCHAR, "
         "feasible BOOLEAN, objective DOUBLE",
         _of_files(_trial_files, "study, manifest, island, generation"),
     ),
     View(
         "study_datasets",
-        "the datasets of every study in the ledger, with the version that it was started with",
+        "datasets of every study in the ledger, with the version pinned at its start",
         "study VARCHAR, manifest VARCHAR, dataset VARCHAR, version VARCHAR, role VARCHAR",
         _create_study_datasets,
     ),
     View(
         "mass_tests",
-        "results of mass tests, a row a test",
+        "results of mass tests, one row per test",
         "month VARCHAR, symbol VARCHAR, interval VARCHAR, strategy VARCHAR, parameters VARCHAR, error VARCHAR",
         _of_files(_mass_test_files),
     ),

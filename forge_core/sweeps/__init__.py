@@ -1,1 +1,1 @@
-"""Mass tests: every strategy, month, symbol and interval; each result written once, and a ranking over all of them."""
+"""Mass tests: every strategy on every month, symbol and interval; each result is written once, and all are ranked."""

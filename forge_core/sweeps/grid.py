@@ -1,4 +1,4 @@
-"""Parameter grids: every combination of the values listed, but for those that make no sense."""
+"""Parameter grids: all valid combinations of the listed values."""
 
 import itertools
 import math
@@ -11,21 +11,21 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from forge_core.errors import unknown
 
 Model = TypeVar("Model", bound=BaseModel)
-Fault = tuple[tuple[str | int, ...], str, Any]  # where in the grid, what is wrong, the value
+Fault = tuple[tuple[str | int, ...], str, Any]  # path in the grid, message, value
 
 MOST_COMBINATIONS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Grid(Generic[Model]):
-    """The combinations of a grid in the order of the model's fields, and why each of the others was refused."""
+    """The valid combinations of a grid in the order of the model's fields, and the reason for each rejected one."""
 
     combinations: tuple[Model, ...]
     refused: tuple[str, ...]
 
 
 def grid_faults(model: type[BaseModel], grid: Mapping[str, Any]) -> list[Fault]:
-    """Return what is wrong with single values of ``grid``: unknown parameters, and values out of their bounds."""
+    """Return the errors of single values of ``grid``: unknown parameters, and values out of bounds."""
     faults: list[Fault] = []
     for name, values in grid.items():
         if name not in model.model_fields:
@@ -40,23 +40,22 @@ def grid_faults(model: type[BaseModel], grid: Mapping[str, Any]) -> list[Fault]:
             except ValidationError as error:
                 faults.append((place, _first_message(error), value))
         if isinstance(values, list) and not values:
-            faults.append(((name,), "a list of values to test is empty", values))
+            faults.append(((name,), "the list of values is empty: give at least one value", values))
     size = math.prod(len(values) if isinstance(values, list) else 1 for values in grid.values())
     if size > MOST_COMBINATIONS:
-        faults.append(((), f"{size:,} combinations; at most {MOST_COMBINATIONS:,} are tested", grid))
+        faults.append(((), f"{size:,} combinations; expected at most {MOST_COMBINATIONS:,}: list fewer values", grid))
     return faults
 
 
 def moved(place: tuple[str | int, ...], faults: list[Fault]) -> list[Fault]:
-    """Return the faults of a grid as those of what holds it at ``place``."""
+    """Return the errors of a grid with ``place`` as prefix of their paths."""
     return [((*place, *inner), message, value) for inner, message, value in faults]
 
 
 def expand(model: type[Model], grid: Mapping[str, Any]) -> Grid[Model]:
-    """Return every combination of ``grid`` (a value or a list of values by parameter) that ``model`` accepts.
+    """Return all combinations of ``grid`` (a value or a list of values by parameter) that ``model`` accepts.
 
-    Parameters that are not named keep their defaults; a value given twice counts once. ``grid`` has no faults of its
-    own (``grid_faults``).
+    Other parameters have their defaults; duplicate values are used once. ``grid`` must have passed ``grid_faults``.
     """
     names = [name for name in model.model_fields if name in grid]
     axes = [list(dict.fromkeys(value for _, value in _listed(name, grid[name]))) for name in names]
@@ -71,7 +70,7 @@ def expand(model: type[Model], grid: Mapping[str, Any]) -> Grid[Model]:
 
 
 def _listed(name: str, values: Any) -> list[tuple[tuple[str | int, ...], Any]]:
-    """Return each value with its place."""
+    """Return each value with its path."""
     if isinstance(values, list):
         return [((name, index), value) for index, value in enumerate(values)]
     return [((name,), values)]

@@ -1,4 +1,4 @@
-"""The results of a sweep in memory: arrays over its tests, told apart by variant, task and month."""
+"""Results of a sweep in memory: arrays over its tests, indexed by variant, task and month."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Filters:
-    """Which tests to look at; None is all. ``first_month`` and ``last_month`` are included; ``min_trades`` is of all
-    tests of a row of the ranking together."""
+    """Filters of tests; None selects all. Months are inclusive; ``min_trades`` applies to the sum over all tests of a
+    row of the ranking."""
 
     symbols: Collection[str] | None = None
     intervals: Collection[str] | None = None
@@ -31,7 +31,7 @@ class Filters:
     min_trades: int = 0
 
     def tasks(self, plan: SweepPlan) -> list[Task]:
-        """Return the tasks of ``plan`` with only the months wanted; raises ConfigError for what the plan lacks."""
+        """Return the selected tasks of ``plan`` with the selected months; raise ConfigError for unknown names."""
         _check("symbol", self.symbols, {task.symbol for task in plan.tasks})
         _check("interval", self.intervals, {task.interval for task in plan.tasks})
         _check("strategy", self.strategies, {variant.strategy.name for variant in plan.spec.variants})
@@ -46,17 +46,17 @@ class Filters:
         return [task for task in chosen if task.cells]
 
     def wants(self, strategy: str) -> bool:
-        """Whether a strategy is wanted."""
+        """Whether a strategy is selected."""
         return self.strategies is None or strategy in self.strategies
 
 
 @dataclass(frozen=True)
 class Results:
-    """Tests that were done and did not fail, n of them.
+    """Results of n completed tests, without the failed ones.
 
     ``variant``, ``task`` and ``month`` (n,) are positions in the plan's variants, in ``tasks`` and in ``months``;
     ``columns`` are metrics by name (n,), NaN where undefined; the daily returns of test k are
-    ``returns[offsets[k]:offsets[k + 1]]``. ``failed`` counts those that failed.
+    ``returns[offsets[k]:offsets[k + 1]]``. ``failed`` is the number of failed tests.
     """
 
     plan: SweepPlan
@@ -75,7 +75,7 @@ class Results:
 
 
 def load_results(plan: SweepPlan, filters: Filters, metrics: Sequence[str]) -> Results:
-    """Read the tests of ``plan`` that are done: those of its own bars, costs, switches and engine, and no others."""
+    """Read the completed tests of ``plan``: those with its bars, costs, roll dates and engine version."""
     tasks = filters.tasks(plan)
     months = sorted({cell.month for task in tasks for cell in task.cells})
     place = {label: position for position, label in enumerate(months)}
@@ -110,7 +110,7 @@ def _read(
     wanted: NDArray[np.bool_],
     metrics: list[str],
 ) -> list[dict[str, NDArray[Any]]]:
-    """Return the rows of one task, a part a file."""
+    """Return the rows of one task, one part per file."""
     tests = plan.test_hashes(task.interval)
     cells = [cell.hash for cell in task.cells]
     month_of = np.array([place[cell.month] for cell in task.cells], np.int64)
@@ -139,7 +139,7 @@ def _read(
 
 
 def month_hashes(plan: SweepPlan) -> dict[str, str]:
-    """Return for each month with results the hash of which tests of the plan are done."""
+    """Return for each month with results a hash of the completed tests of the plan."""
     done: dict[str, list[str]] = {}
     for task in plan.tasks:
         tests = plan.test_hashes(task.interval)

@@ -1,4 +1,4 @@
-"""The feeds of a task's months: one series cut at month ends, or, adjusted for rolls, each with its own lead-in."""
+"""Feeds of the months of a task: slices of one series or, if adjusted for rolls, one feed with lead-in per month."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.model import Play
 from forge_core.sweeps.months import Months, month_feed
 
-_MEMORY_BYTES = 256 * 2**20  # of the months' columns together
+_MEMORY_BYTES = 256 * 2**20  # for the cached columns of all months
 
 
 class MonthFeeds(ABC):
-    """``feed`` holds all months; month k is its bars ``starts[k]:ends[k]``."""
+    """Months of a task in one ``feed``; month k is its bars ``starts[k]:ends[k]``."""
 
     feed: Feed
     starts: Integers
@@ -31,12 +31,12 @@ class MonthFeeds(ABC):
 
     @abstractmethod
     def first_signals(self, play: Play, months: Integers) -> Integers | None:
-        """Return the first bar of ``feed`` at which each of ``months`` may signal; None: see ``feed``'s warm-up."""
+        """Return the first signal bar of each of ``months`` in ``feed``; None: after the warm-up of ``feed``."""
 
 
 @dataclass(frozen=True)
 class SeriesMonths(MonthFeeds):
-    """The months of one series: all bars before a month are its lead-in."""
+    """Months of one series, with all bars before a month as its lead-in."""
 
     feed: Feed
     starts: Integers
@@ -47,14 +47,14 @@ class SeriesMonths(MonthFeeds):
         return month_feed(self.feed, int(self.starts[k]), int(self.ends[k]))
 
     def first_signals(self, play: Play, months: Integers) -> None:
-        """Return None: the series has one warm-up."""
+        """Return None, because the series has one warm-up."""
         return
 
 
 class AdjustedMonths(MonthFeeds):
-    """The months of a dated future's series, each adjusted for rolls from its own first bar and with its own lead-in.
+    """Months of a dated future, each adjusted for rolls from its own first bar and with its own lead-in.
 
-    No result depends on bars before the lead-in. The months lie end to end in ``feed``, so that a Play is linked once.
+    No result depends on bars before the lead-in. The months are concatenated in ``feed``, so a Play is linked once.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class AdjustedMonths(MonthFeeds):
         return self._feeds[k]
 
     def first_signals(self, play: Play, months: Integers) -> Integers:
-        """Return the bar at which the warm-up of each month has passed."""
+        """Return the bar at which the warm-up of each month is over."""
         references = bytecode_of(play).columns
         warm = [max(play.warmup_bars, *map(self._feeds[k].columns.warmup, references)) for k in months.tolist()]
         return self._offsets[months] + np.array(warm, np.int64)

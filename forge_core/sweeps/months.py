@@ -1,4 +1,4 @@
-"""A series cut by calendar month of the trade date: each month is a test of its own, the bars before it its lead-in."""
+"""Slicing of a series by calendar month of the trade date; the bars before a month are its lead-in."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ def cut_months(bars: pd.DataFrame, session: Session) -> Months:
 def data_hashes(bars: pd.DataFrame, ends: Integers, funding: Floats | None = None) -> list[str]:
     """Return for each of ``ends`` (ascending) the hash of all bars before it: times, values and funding.
 
-    That is what a month's result depends on, so bars that come later leave the hash of a month as it was.
+    A month's result depends on these bars only, so later bars do not change its hash.
     """
     columns = [microseconds(bars.index).view(np.float64), *(bars[name].to_numpy(np.float64) for name in BAR_COLUMNS)]
     if funding is not None:
@@ -54,7 +54,7 @@ def data_hashes(bars: pd.DataFrame, ends: Integers, funding: Floats | None = Non
 
 @dataclass(frozen=True)
 class _Head:
-    """The columns of a series up to a bar."""
+    """Columns of a series up to a bar."""
 
     source: ColumnSource
     end: int
@@ -72,7 +72,7 @@ class _Head:
 def month_feed(feed: Feed, start: int, end: int) -> Feed:
     """Return one month of a series as a feed of its own: bars ``0:end``, traded from bar ``start`` on.
 
-    Arrays and columns are those of the series, cut off and not computed anew: a value depends on no later bar.
+    Arrays and columns are truncated views of the series', not recomputed: no value depends on later bars.
     """
 
     def head(values: NDArray[Any]) -> NDArray[Any]:

@@ -1,8 +1,8 @@
-"""The plan of a sweep: which bars, months and settings its tests are made of, pinned as plain data.
+"""Plan of a sweep: the bars, months and settings of its tests, pinned as plain data.
 
-A *cell* is one month of one symbol and interval with everything but the strategy that a result depends on: the bars up
-to the month's end, the instrument, costs, contract rolls, engine and settings. Its hash and that of the strategy are
-the key of a test, so that a test is known again whatever sweep asks for it, and done anew when any of that changes.
+A *cell* is one month of one symbol and interval with all inputs of a result except the strategy: the bars up to the
+month's end, the instrument, costs, contract rolls, engine version and settings. The key of a test consists of the
+hashes of its cell and its strategy. So sweeps share results, and a test is repeated only if an input has changed.
 """
 
 import logging
@@ -38,17 +38,17 @@ from forge_core.sweeps.spec import SweepSpec, Variant
 logger = logging.getLogger(__name__)
 
 ENGINE = f"{ENGINE_VERSION}.{REGISTRY_VERSION}"
-"""What computes a result: the engine's version and that of the indicators."""
+"""Versions of the engine and of the indicators, on which results depend."""
 
 _FORMAT = 1  # of the results; part of each test's key
 _NOT_THE_CONTRACT = {"description", "source", "source_symbol", "source_options"}
 _AT_HAND = (FILES, "sample")  # sources that need no network
-_STORE_WAIT = 120.0  # seconds for another process to let go of the store
+_STORE_WAIT = 120.0  # seconds to wait for another process that uses the store
 
 
 @dataclass(frozen=True)
 class MonthSlice:
-    """One month of one symbol and interval, and the hashes of what its results depend on."""
+    """One month of one symbol and interval, with the hashes of the inputs of its results."""
 
     month: str
     hash: str
@@ -58,7 +58,7 @@ class MonthSlice:
 
 @dataclass(frozen=True)
 class Task:
-    """All months of one symbol and interval: what one worker does at a time."""
+    """All months of one symbol and interval: the unit of work of a worker."""
 
     symbol: str
     interval: str
@@ -67,7 +67,7 @@ class Task:
     bars: int
     instrument: Instrument
     costs: Costs
-    switch_times: tuple[int, ...] | None  # microseconds, None for what does not roll
+    switch_times: tuple[int, ...] | None  # microseconds; None if the instrument does not roll
     cells: tuple[MonthSlice, ...]
 
     @property
@@ -77,14 +77,14 @@ class Task:
 
     @property
     def switches(self) -> pd.DatetimeIndex | None:
-        """When the series passes to another contract, or None for what does not roll."""
+        """Roll dates of the series, or None if the instrument does not roll."""
         if self.switch_times is None:
             return None
         return pd.DatetimeIndex(np.array(self.switch_times, np.int64).astype("datetime64[us]"), tz="UTC")
 
     @property
     def instrument_hash(self) -> str:
-        """Hash of the contract: what the instrument is, its costs aside."""
+        """Hash of the instrument's contract without its costs."""
         return _instrument_hash(self.instrument)
 
     def document(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Task:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """A sweep, the folder it writes to, its tasks, and the engine it was planned for."""
+    """A sweep with its home folder, tasks and engine version."""
 
     spec: SweepSpec
     home: Home
@@ -125,7 +125,7 @@ class SweepPlan:
 
     @cached_property
     def tests(self) -> int:
-        """How many tests it is made of."""
+        """Number of tests."""
         return sum(len(task.cells) for task in self.tasks) * len(self.spec.variants)
 
     @property
@@ -145,7 +145,7 @@ class SweepPlan:
         return [test_hash(variant, interval) for variant in self.spec.variants]
 
     def document(self) -> dict[str, Any]:
-        """Return the plan as plain data, which any process can read."""
+        """Return the plan as plain data."""
         return {
             "spec": self.spec.model_dump(mode="json", by_alias=True),
             "home": str(self.home.root),
@@ -164,7 +164,7 @@ class SweepPlan:
 
     @classmethod
     def make(cls, spec: SweepSpec, home: Home | None = None, log: logging.Logger | None = None) -> Self:
-        """Read the bars a sweep tests on and pin everything its results depend on; see ``plan_sweep``."""
+        """Read the bars of a sweep and pin all inputs of its results; see ``plan_sweep``."""
         home, log = home or Home.current(), log or logger
         for text in spec.refusals:
             log.warning(text)
@@ -172,45 +172,47 @@ class SweepPlan:
             log.warning(text)
         dates = load_roll_dates(home)
         tasks: list[Task] = []
-        for symbol in spec.symbols:  # one after the other, so that the bars of one alone are in memory
+        for symbol in spec.symbols:  # sequentially, to keep the bars of only one in memory
             _take_in(get_instrument(symbol), home, log)
             with BarStore(home.store, wait=_STORE_WAIT) as store:
                 series = _read(store, symbol, spec, home, log)
             tasks += [_task(one, origin, spec, dates, home, log) for one, origin in series]
         plan = cls(spec, home, tuple(task for task in tasks if task.cells), ENGINE)
         if not plan.tasks:
-            raise DataError(f"sweep {spec.name}: none of its months has bars enough to test on")
+            raise DataError(
+                f"sweep {spec.name!r}: no month has {MIN_ROWS} bars up to its end: choose other months, or import more bars"
+            )
         write_json(plan_path(spec.name, home), plan.document())
         return plan
 
 
 def plan_path(name: str, home: Home) -> Path:
-    """Return the file of the plan a sweep was last run with."""
+    """Return the file of the plan of a sweep's last run."""
     return home.mass_tests / "sweeps" / f"{safe_name(name, 'sweep name')}.json"
 
 
 def read_plan(name: str, home: Home | None = None) -> SweepPlan:
-    """Read the plan a sweep was last run with; raises StudyError if it never was."""
+    """Read the plan of a sweep's last run; raise StudyError if it was never run."""
     path = plan_path(name, home or Home.current())
     if not path.is_file():
-        raise StudyError(f"sweep {name!r} has not been run yet; `dagster job execute -j mass_test` runs one")
+        raise StudyError(f"sweep {name!r} has not been run yet: `FORGE_SWEEP={name} dagster job execute -j mass_test`")
     return SweepPlan.read(read_json(path))
 
 
 def test_hash(variant: Variant, interval: str) -> str:
-    """Return the hash of a variant on bars of ``interval``: its name, parameters, options, and the rules they make."""
+    """Return the hash of a variant on bars of ``interval``: its name, parameters, options and resulting rules."""
     play = variant.strategy.play(interval, variant.options)
     return content_hash(variant.strategy.name, variant.parameters_json, variant.options_json, play_hash(play))
 
 
 def _take_in(instrument: Instrument, home: Home, log: logging.Logger) -> None:
-    """Put into the store what the import folder and the symbol's source have of it; nothing is downloaded."""
+    """Import new bars from the import folder and from an offline source of the symbol; download nothing."""
     only = None if instrument.source in _AT_HAND else FILES
     refresh_bars(instrument, home, only=only, wait=_STORE_WAIT, log=log.info)
 
 
 def _read(store: BarStore, symbol: str, spec: SweepSpec, home: Home, log: logging.Logger) -> list[tuple[Series, str]]:
-    """Return the series of one symbol that there are bars of."""
+    """Return the series of one symbol that have bars."""
     instrument = get_instrument(symbol)
     intervals = stored_intervals(store, symbol) if spec.intervals == "all" else list(spec.intervals)
     found = {interval: read_series(store, instrument, interval) for interval in intervals}
@@ -221,9 +223,7 @@ def _read(store: BarStore, symbol: str, spec: SweepSpec, home: Home, log: loggin
         )
     for interval, series in found.items():
         if series is None:
-            log.warning(
-                f"{symbol} {interval}: no bars; it is left out ({acquisition_hint(instrument, interval, home)})"
-            )
+            log.warning(f"{symbol} {interval}: no bars; skipped ({acquisition_hint(instrument, interval, home)})")
     return [series for series in found.values() if series is not None]
 
 
@@ -241,8 +241,8 @@ def _task(series: Series, origin: str, spec: SweepSpec, dates: RollDates, home: 
     short = [months.labels[k] for k in np.flatnonzero(wanted & (months.ends < MIN_ROWS))]
     if short:
         log.warning(
-            f"{series.symbol} {series.interval}: {_months(short)} left out: up to their "
-            f"end there are fewer than {MIN_ROWS} bars, those before the month included"
+            f"{series.symbol} {series.interval}: {_months(short)} skipped: fewer than {MIN_ROWS} bars "
+            "up to the end of the month, lead-in included"
         )
     hashes = data_hashes(series.bars, months.ends, series.funding)
     stamps = None if switches is None else microseconds(switches)
@@ -278,7 +278,7 @@ def _task(series: Series, origin: str, spec: SweepSpec, dates: RollDates, home: 
 
 
 def _switch_hash(stamps: NDArray[np.int64] | None, first: np.int64, last: np.int64) -> str:
-    """Hash the switches after the first bar of a series, up to the last bar of a month: no other plays a part in it."""
+    """Hash the rolls after the first bar of a series up to the last bar of a month, the only ones with an effect."""
     return "" if stamps is None else content_hash(stamps[(stamps > first) & (stamps <= last)].tobytes())
 
 

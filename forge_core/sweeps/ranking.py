@@ -1,9 +1,9 @@
-"""Ranking what a sweep found: by pooled returns over months, with how steady a result is and how good its neighbours.
+"""Ranking of the results of a sweep by pooled returns, with monthly stability and neighbouring parameter sets.
 
-A month is few days, and a ratio of few days is noise; its mean over months is no better. So ratios are computed from
-all daily returns of a row's tests together (pooled), and the number of trades and days stands beside each. Returns of
-several symbols or intervals are pooled too: a contract that moves more money weighs more, and several intervals of one
-symbol are not independent; rank them apart (``split``) where that matters.
+A ratio over the few days of a month is mostly noise, and so is its mean over months. Ratios are therefore computed from
+the pooled daily returns of all tests of a row, with the numbers of trades and days. Returns of several symbols or
+intervals are pooled too: a contract with larger money moves has more weight, and several intervals of one symbol are
+not independent. Use ``split`` to rank them separately.
 """
 
 import itertools
@@ -46,13 +46,13 @@ Floats = NDArray[np.float64]
 def rank(
     plan: SweepPlan, filters: Filters | None = None, *, split: Sequence[str] = (), sort: str = "sharpe"
 ) -> pd.DataFrame:
-    """Return a row for each strategy with its parameters and options (and symbol or interval, if ``split`` so), best
-    first by ``sort``.
+    """Return one row per strategy, parameters and options (and symbol or interval, with ``split``), sorted by ``sort``,
+    best first.
 
     Columns: strategy, parameters and options (JSON); the counts tests, symbols, intervals, months, total_trades, days;
     pooled over all its tests: win_rate, net_profit, expectancy, profit_factor, sharpe, sortino, volatility, var_95,
-    expected_shortfall_95, skew, kurtosis (formulas as in docs/metrics.md); month by month (a month's return being the
-    mean of its tests'): positive_months (share), month_return_mean, _median, _std, _worst, _best; max_drawdown (the
+    expected_shortfall_95, skew, kurtosis (formulas as in docs/metrics.md); by month (the return of a month is the mean
+    of its tests): positive_months (share), month_return_mean, _median, _std, _worst, _best; max_drawdown (the
     worst of a single test); neighbours (parameter sets one step away on the grid), neighbour_sharpe (their mean) and
     neighbours_positive (share of them with a Sharpe ratio above zero). NaN where undefined. Raises ConfigError for
     an unknown column, symbol, interval or strategy.
@@ -70,11 +70,11 @@ def rank(
 
 
 def rank_strategies(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each strategy, options and split of a ranking, best first, over all its parameter sets.
+    """Return one row per strategy, options and split of a ranking over all its parameter sets, best first.
 
     Columns: strategy, options, symbol and interval where the ranking is split by them, parameter_sets, sharpe_median,
-    positive_sets (share with a Sharpe ratio above zero), total_trades (all sets), best_parameters and of these sharpe,
-    total_trades, days, positive_months, neighbour_sharpe and neighbours_positive.
+    positive_sets (share with a Sharpe ratio above zero), total_trades (all sets), best_parameters, and for these
+    sharpe, total_trades, days, positive_months, neighbour_sharpe and neighbours_positive.
     """
     keys = ["strategy", "options", *(name for name in SPLITS if name in table.columns)]
     rows = []
@@ -98,10 +98,10 @@ def rank_strategies(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def parameter_map(table: pd.DataFrame, strategy: str, column: str = "sharpe") -> pd.DataFrame | None:
-    """Return ``column`` of one strategy over its two parameters with the most values, the others as in its best row.
+    """Return ``column`` of one strategy over its two parameters with the most values, the others from its best row.
 
     ``index`` and ``columns`` are the values, named after the parameters; ``attrs["fixed"]`` holds the others. None
-    where the ranking has fewer than two parameters that take several values. ``table`` is a ranking without ``split``.
+    if fewer than two parameters have several values. ``table`` is a ranking without ``split``.
     """
     rows = table[table["strategy"] == strategy]
     if rows.empty:
@@ -124,7 +124,7 @@ def parameter_map(table: pd.DataFrame, strategy: str, column: str = "sharpe") ->
 
 
 def _table(results: Results, split: Sequence[str]) -> pd.DataFrame:
-    """Return a row a group, in the order of the plan."""
+    """Return one row per group, in the order of the plan."""
     keys = [results.variant]
     for name in split:
         labels = [getattr(task, name) for task in results.tasks]
@@ -157,7 +157,7 @@ def _summary(results: Results, tests: NDArray[np.int64], columns: Mapping[str, F
     tasks = [results.tasks[k] for k in np.unique(results.task[tests])]
     daily = _pooled(results, tests)
     days = np.diff(results.offsets)[tests]
-    years = (days / columns["annualization"]).sum()  # of all tests together: as many periods a year as they have
+    years = (days / columns["annualization"]).sum()  # of all tests together, at their own number of periods per year
     trades, wins = columns["total_trades"].sum(), columns["wins"].sum()
     profit, loss = columns["gross_profit"].sum(), columns["gross_loss"].sum()
     month = results.month[tests]
@@ -196,7 +196,7 @@ def _pooled_ratios(daily: Floats, annualization: float) -> dict[str, float]:
 
 
 def _pooled(results: Results, tests: NDArray[np.int64]) -> Floats:
-    """Return the daily returns of ``tests`` one after the other."""
+    """Return the concatenated daily returns of ``tests``."""
     begins, lengths = results.offsets[tests], np.diff(results.offsets)[tests]
     ends = np.cumsum(lengths)
     where = np.arange(ends[-1] if ends.size else 0) + np.repeat(begins - (ends - lengths), lengths)
@@ -204,7 +204,7 @@ def _pooled(results: Results, tests: NDArray[np.int64]) -> Floats:
 
 
 def _with_neighbours(table: pd.DataFrame, split: Sequence[str]) -> pd.DataFrame:
-    """Add what the parameter sets one step away are worth: a peak among poor neighbours is luck."""
+    """Add the figures of the parameter sets one step away: a peak with poor neighbours is probably luck."""
     found = pd.DataFrame(
         {"neighbours": 0, "neighbour_sharpe": math.nan, "neighbours_positive": math.nan}, index=table.index
     )
@@ -236,5 +236,5 @@ def _is_number(column: pd.Series) -> bool:
 
 
 def _best(values: pd.Series) -> int:
-    """Return the position of the highest value, the first if all are undefined."""
+    """Return the position of the highest value, 0 if all are undefined."""
     return int(np.argmax(values.fillna(-math.inf).to_numpy()))

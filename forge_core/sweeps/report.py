@@ -1,4 +1,4 @@
-"""What a sweep comes to: its ranking on disk, how far it is, and tables of its results for other programs."""
+"""Reports of a sweep: ranking on disk, progress, failures, and exported tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ from forge_core.sweeps.ranking import parameter_map, rank, rank_strategies
 from forge_core.sweeps.results import RESULT_SCHEMA, TRADES_SCHEMA, ResultFiles, positions
 
 EXPORTS = ("ranking", "strategies", "results", "trades")
-_EXAMPLES = 3  # errors that are quoted
+_EXAMPLES = 3  # number of quoted errors
 _SUFFIXES = (".csv", ".parquet")
 
 
 def ranking_folder(name: str, home: Home) -> Path:
-    """Return where the ranking of a sweep is kept."""
+    """Return the folder of the ranking of a sweep."""
     return home.mass_tests / "rankings" / safe_name(name, "sweep name")
 
 
 def write_ranking(plan: SweepPlan) -> pd.DataFrame:
-    """Rank all results of a sweep, and write ``ranking`` and ``strategies`` as Parquet and CSV; return the ranking."""
+    """Rank all results of a sweep, write ``ranking`` and ``strategies`` as Parquet and CSV, and return the ranking."""
     folder = ranking_folder(plan.spec.name, plan.home)
     ranking = rank(plan)
     for name, table in (("ranking", ranking), ("strategies", rank_strategies(ranking))):
@@ -41,7 +41,7 @@ def write_ranking(plan: SweepPlan) -> pd.DataFrame:
 
 
 def heat_maps(ranking: pd.DataFrame) -> dict[str, bytes]:
-    """Return for each strategy with two parameters or more a PNG of the pooled Sharpe ratio over two of them."""
+    """Return a PNG of the pooled Sharpe ratio over two parameters for each strategy with two or more."""
     pictures = {}
     for strategy in dict.fromkeys(ranking["strategy"]):
         grid = parameter_map(ranking, strategy)
@@ -53,7 +53,7 @@ def heat_maps(ranking: pd.DataFrame) -> dict[str, bytes]:
 
 
 def sweep_status(plan: SweepPlan) -> pd.DataFrame:
-    """Return a row a symbol and interval: bars, months, tests, done, failed and the first and last month."""
+    """Return one row per symbol and interval: bars, months, tests, done, failed, first and last month."""
     rows = []
     for task in plan.tasks:
         tests, cells = plan.test_hashes(task.interval), [cell.hash for cell in task.cells]
@@ -82,7 +82,7 @@ def sweep_status(plan: SweepPlan) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Failures:
-    """Tests of a sweep that are ``done``, of these ``failed``, and the first distinct errors with their symbols."""
+    """Number of completed and of failed tests of a sweep, and the first distinct errors with their symbols."""
 
     done: int
     failed: int
@@ -90,7 +90,7 @@ class Failures:
 
 
 def read_failures(plan: SweepPlan) -> Failures:
-    """Return how many tests of a sweep are on record as failed, with examples of their errors."""
+    """Return the number of recorded failed tests of a sweep, with examples of their errors."""
     done = failed = 0
     errors: dict[str, str] = {}
     for task in plan.tasks:
@@ -103,8 +103,8 @@ def read_failures(plan: SweepPlan) -> Failures:
 
 
 def month_figures(plan: SweepPlan) -> dict[str, dict[str, Any]]:
-    """Return for each month that has results what it comes to: tests, failed, total_trades, symbols, intervals, and
-    under ``strategies`` for each strategy tests, total_trades, days, profitable (share of tests) and mean_return."""
+    """Return the figures of each month with results: tests, failed, total_trades, symbols, intervals, and under
+    ``strategies`` for each strategy tests, total_trades, days, profitable (share of tests) and mean_return."""
     columns = ["month", "strategy", "error", "total_trades", "days", "total_return"]
     frames = []
     for task in plan.tasks:
@@ -137,17 +137,17 @@ def month_figures(plan: SweepPlan) -> dict[str, dict[str, Any]]:
 
 
 def export(plan: SweepPlan, what: str, path: Path, filters: Filters | None = None) -> int:
-    """Write ``ranking``, ``strategies``, ``results`` (a row a test) or ``trades`` (a row a trade) to a CSV or Parquet
-    file, as its name ends; return the number of rows. What is undefined is empty, or null.
+    """Write ``ranking``, ``strategies``, ``results`` (one row per test) or ``trades`` (one row per trade) to a CSV or
+    Parquet file, according to its suffix; return the number of rows. Undefined values are empty, or null.
 
-    Results keep their daily returns in Parquet alone. Raises ConfigError for another ending, StudyError where there is
+    Results have their daily returns only in Parquet. Raises ConfigError for another suffix, StudyError if there is
     nothing to export.
     """
     filters = filters or Filters()
     if what not in EXPORTS:
-        raise ConfigError(f"{what!r} cannot be exported: {', '.join(EXPORTS)}")
+        raise ConfigError(f"cannot export {what!r}: use one of {', '.join(EXPORTS)}")
     if path.suffix.lower() not in _SUFFIXES:
-        raise ConfigError(f"{path.name}: the name must end in {' or '.join(_SUFFIXES)}")
+        raise ConfigError(f"{path.name}: expected a file name that ends in {' or '.join(_SUFFIXES)}")
     if what in ("ranking", "strategies"):
         frame = rank(plan, filters)
         frame = rank_strategies(frame) if what == "strategies" and len(frame) else frame
@@ -167,7 +167,7 @@ def export(plan: SweepPlan, what: str, path: Path, filters: Filters | None = Non
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame as Parquet or CSV, as the path ends, whole or not at all; NaN becomes null, or empty."""
+    """Write a frame atomically as Parquet or CSV, according to the suffix; NaN becomes null, or empty."""
     _write(path, pa.Table.from_pandas(frame, preserve_index=False))
 
 
@@ -181,7 +181,7 @@ def _write(path: Path, table: pa.Table) -> None:
 def _tables(
     plan: SweepPlan, task: Task, kind: str, filters: Filters, columns: list[str] | None = None
 ) -> list[pa.Table]:
-    """Return the rows of one task that belong to the plan, a table a file."""
+    """Return the rows of one task that belong to the plan, one table per file."""
     tests, cells = plan.test_hashes(task.interval), [cell.hash for cell in task.cells]
     wanted = np.array([filters.wants(variant.strategy.name) for variant in plan.spec.variants], np.bool_)
     found = []
@@ -194,7 +194,7 @@ def _tables(
 
 
 def _flat_trades(table: pa.Table) -> pa.Table:
-    """Return a row a trade."""
+    """Return one row per trade."""
     table = table.combine_chunks()
     if table.num_rows == 0:
         return table

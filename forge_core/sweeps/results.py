@@ -1,10 +1,10 @@
-"""What sweeps found, on disk: one row a test, written exactly once.
+"""Results of sweeps on disk: one row per test, written exactly once.
 
 ``<home>/mass_tests/results/<symbol>/<interval>/<hash>.parquet``: files of some thousand rows each, named by the hash of
-their keys, put into place whole and never changed. Whoever writes for a symbol and interval holds its lock, which the
-operating system lets go of when a process dies, and looks at what is there after taking it: so no result is lost or
-written twice, whatever is killed when, and however many sweeps run at once. ``trades/`` beside it holds, in the same
-way, the trades of the tests that were asked to keep them.
+their keys, written atomically and never changed. A writer holds the lock of the symbol and interval, which the
+operating system releases when the process ends, and reads the existing keys after acquiring it. So no result is lost
+or duplicated if processes are killed or several sweeps run at once. ``trades/`` has the same layout, for the trades of
+verbose sweeps.
 """
 
 import logging
@@ -34,7 +34,7 @@ _FACTS = (
     "adjust", "roll_mode", "policy", "engine",
 )  # fmt: skip
 _KEY = "-"  # between the two hashes of a key
-_WAIT = 30.0  # seconds between two words on waiting for the lock
+_WAIT = 30.0  # seconds between two log lines while waiting for the lock
 
 TRADE_TYPE = pa.struct(
     [
@@ -68,7 +68,7 @@ RESULT_SCHEMA = pa.schema(
         ("daily_returns", pa.list_(pa.float32())),
     ]
 )
-"""One row a test. Metrics are null where undefined, and all of them where ``error`` says why the test failed."""
+"""One row per test. Undefined metrics are null; all metrics are null if the test failed with ``error``."""
 
 TRADES_SCHEMA = pa.schema(
     [
@@ -79,7 +79,7 @@ TRADES_SCHEMA = pa.schema(
         ("trades", pa.list_(TRADE_TYPE)),
     ]
 )
-"""One row a test that kept its trades, in order of exit."""
+"""One row per test of a verbose sweep, with its trades in order of exit."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,16 @@ class ResultFiles:
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """Folder of the files."""
         return result_folder(self.home, self.kind) / safe_name(self.symbol, "symbol") / safe_name(self.interval)
 
     def files(self) -> list[Path]:
-        """Return its files."""
+        """Return the files, sorted."""
         return sorted(self.folder.glob("*.parquet"))
 
     def done(self, cells: Sequence[str], tests: Sequence[str]) -> NDArray[np.bool_]:
-        """Return which tests are there: bool (tests, cells). Every file's two columns of hashes are read."""
-        found = np.zeros((len(tests) + 1, len(cells) + 1), np.bool_)  # one more of each, for what is not asked for
+        """Return which tests are recorded, as bool (tests, cells); read two columns of hashes of each file."""
+        found = np.zeros((len(tests) + 1, len(cells) + 1), np.bool_)  # one more of each, for other rows
         for path in self.files():
             table = read_table(path, columns=["cell", "test"])
             rows, columns = positions(table["test"], tests), positions(table["cell"], cells)
@@ -110,13 +110,13 @@ class ResultFiles:
         return found[:-1, :-1]
 
     def append(self, table: pa.Table) -> Path:
-        """Put a file of new rows into place, whole or not at all; the caller holds the lock."""
+        """Write a file of new rows atomically; the caller holds the lock."""
         path = self.folder / f"{content_hash(*table['key'].to_pylist())}.parquet"
         write_table(path, table)
         return path
 
     def clear_leftovers(self) -> None:
-        """Remove what a process that was killed left half-written; the caller holds the lock."""
+        """Delete temporary files of killed processes; the caller holds the lock."""
         for leftover in self.folder.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
 
@@ -128,7 +128,7 @@ def result_folder(home: Home, kind: str) -> Path:
 
 @contextmanager
 def locked(home: Home, task: Task, log: logging.Logger) -> Iterator[None]:
-    """Let one process at a time write for a symbol and interval; others wait, and say so."""
+    """Hold the lock of a symbol and interval; wait, with log lines, while another process holds it."""
     path = home.mass_tests / "locks" / f"{safe_name(task.symbol, 'symbol')}_{safe_name(task.interval)}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -137,7 +137,7 @@ def locked(home: Home, task: Task, log: logging.Logger) -> Iterator[None]:
         try:
             lock.acquire(timeout=timeout)
         except Timeout:
-            log.info(f"{task.name}: another sweep is writing its results; waiting for it")
+            log.info(f"{task.name}: waiting for another sweep that writes its results")
             timeout = _WAIT
     try:
         yield
@@ -147,7 +147,7 @@ def locked(home: Home, task: Task, log: logging.Logger) -> Iterator[None]:
 
 @dataclass
 class ResultBuffer:
-    """Rows on their way to a file: tests by their position in the plan's variants, months in the task's cells."""
+    """Buffer of result rows: tests by position in the plan's variants, months by position in the task's cells."""
 
     plan: SweepPlan
     task: Task
@@ -164,12 +164,12 @@ class ResultBuffer:
     _times: list[datetime] = field(default_factory=list)
 
     def add(self, test: int, cells: NDArray[np.int64], found: SpanResults, annualization: NDArray[np.float64]) -> None:
-        """Add the results of one variant on ``cells``; ``annualization`` is the returns a year of each."""
+        """Add the results of one variant on ``cells``; ``annualization`` is the number of returns per year of each."""
         days = np.diff(found.offsets)
         self._take(test, cells, found.metrics, found.gross, annualization, found.returns, days, None)
 
     def add_failure(self, test: int, cells: NDArray[np.int64], error: str) -> None:
-        """Take what kept one variant from being tested on ``cells``."""
+        """Add the error of one variant on ``cells``."""
         nothing = np.full((cells.size, len(METRICS)), np.nan)
         days = np.zeros(cells.size, np.int64)
         self._take(test, cells, nothing, nothing[:, :2], nothing[:, 0], np.empty(0), days, error)
@@ -218,7 +218,7 @@ class ResultBuffer:
 def identity(
     plan: SweepPlan, task: Task, tests: Sequence[str], test: NDArray[np.int32], cell: NDArray[np.int32]
 ) -> dict[str, Any]:
-    """Return the columns that say which tests these are: variant ``test[k]`` of the plan on cell ``cell[k]``."""
+    """Return the identifying columns of tests: variant ``test[k]`` of the plan on cell ``cell[k]``."""
     spec, variants, cells = plan.spec, plan.spec.variants, task.cells
 
     def by(positions: NDArray[np.int32], values: Sequence[str]) -> pa.DictionaryArray:
@@ -271,7 +271,7 @@ def trades_table(identities: Mapping[str, Any], trades: Sequence[Mapping[str, ND
 
 
 def positions(column: pa.ChunkedArray, known: Sequence[str]) -> NDArray[np.int64]:
-    """Return where each value of a dictionary column stands in ``known``, -1 where it does not."""
+    """Return the position of each value of a dictionary column in ``known``, -1 if absent."""
     place = {value: position for position, value in enumerate(known)}
     parts = [np.empty(0, np.int64)]
     for chunk in column.chunks:
@@ -281,7 +281,7 @@ def positions(column: pa.ChunkedArray, known: Sequence[str]) -> NDArray[np.int64
 
 
 def _numbers(values: NDArray[np.float64], integer: bool = False) -> pa.Array:
-    """Return numbers with null in place of what is not finite."""
+    """Return numbers as an array with null for non-finite values."""
     missing = ~np.isfinite(values)
     return pa.array(np.where(missing, 0, values).astype(np.int32 if integer else np.float64), mask=missing)
 

@@ -1,4 +1,4 @@
-"""The bars a sweep tests on: read from the store once, kept as files that its workers read."""
+"""Bars of a sweep: read from the store once, and written to files for its workers."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,12 +20,12 @@ from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home, safe_name
 
 _FUNDING = "funding"
-_KEPT = 3  # files of one series; older ones are of no use once no sweep that was planned with them is running
+_KEPT = 3  # files per series; older ones are needed only by running sweeps that were planned with them
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """All bars of one symbol and interval; ``funding`` is that of a perpetual (see ``Feed``) where it is known."""
+    """All bars of one symbol and interval, with the ``funding`` of a perpetual (see ``Feed``) if known."""
 
     symbol: str
     interval: str
@@ -34,11 +34,11 @@ class Series:
 
     @cached_property
     def hash(self) -> str:
-        """Hash of its values."""
+        """Hash of the values."""
         return content_hash(bars_hash(self.bars), b"" if self.funding is None else self.funding.tobytes())
 
     def path(self, home: Home) -> Path:
-        """Return where it is kept."""
+        """Return the path of the file."""
         return series_path(self.symbol, self.interval, self.hash, home)
 
 
@@ -83,15 +83,15 @@ def series_path(symbol: str, interval: str, series_hash: str, home: Home) -> Pat
 
 
 def stored_intervals(store: BarStore, symbol: str) -> list[str]:
-    """Return the intervals of which the store has bars of ``symbol``, finest first."""
+    """Return the intervals with stored bars of ``symbol``, finest first."""
     coverage = store.coverage()
     return list(coverage.loc[coverage["symbol"] == symbol, "timeframe"])
 
 
 def read_series(store: BarStore, instrument: Instrument, interval: str) -> tuple[Series, str] | None:
-    """Return the bars of one interval and where they are from: the store's own, or joined from the coarsest finer ones.
+    """Return the bars of one interval and their origin: stored, or resampled from the coarsest finer interval.
 
-    None where the store has neither. Raises DataError for bars that the instrument cannot have.
+    None if the store has neither. Raises DataError for bars that are invalid for the instrument.
     """
     symbol = instrument.symbol
     bars, origin = store.read(symbol, interval), "store"
@@ -118,11 +118,11 @@ def _funding(store: BarStore, instrument: Instrument, interval: str, bars: pd.Da
         times, stamps = microseconds(bars.index), microseconds(rates.index)
         return sum_funding(times, Timeframe.parse(interval).microseconds, stamps, rates.to_numpy(np.float64))
     except DataError:
-        return None  # each test of it then fails, and says so
+        return None  # each test then fails with this error
 
 
 def write_series(series: Series, home: Home) -> None:
-    """Keep a series, whole or not at all; where it is kept already nothing is written."""
+    """Write a series atomically, unless the file exists; delete old files of the series."""
     path = series.path(home)
     if path.is_file():
         return
@@ -135,16 +135,16 @@ def write_series(series: Series, home: Home) -> None:
 
 
 def load_series(symbol: str, interval: str, series_hash: str, home: Home) -> Series:
-    """Read a series back; raises DataError if it is gone, damaged or changed."""
+    """Read a series; raise DataError if it is missing, damaged or changed."""
     path = series_path(symbol, interval, series_hash, home)
     try:
         table = read_table(path)
     except FileNotFoundError:
-        raise DataError(f"{path} is gone: run the sweep again, and it is made anew from the store") from None
+        raise DataError(f"{path} is missing: run the sweep again to write it from the store") from None
     index = pd.DatetimeIndex(table["timestamp"].cast(pa.int64()).to_numpy().astype("datetime64[us]"), tz="UTC")
     bars = pd.DataFrame({name: table[name].to_numpy() for name in BAR_COLUMNS}, index=index.rename("timestamp"))
     funding = table[_FUNDING].to_numpy() if _FUNDING in table.column_names else None
     series = Series(symbol, interval, bars, funding)
     if series.hash != series_hash:
-        raise DataError(f"{path} does not hold the bars it was written with; delete it and run the sweep again")
+        raise DataError(f"{path} does not match its hash: delete it and run the sweep again")
     return series

@@ -1,4 +1,4 @@
-"""What to sweep: a sweep's YAML file, checked before any work starts."""
+"""Specification of a sweep, validated from its YAML file."""
 
 import re
 from collections import Counter
@@ -42,10 +42,10 @@ class _Spec(BaseModel):
 
 
 def month_label(value: Any) -> str:
-    """Return a month as ``2024-01``, read from that or from ``202401``; raises ConfigError for anything else."""
+    """Return a month as ``2024-01``, parsed from that or from ``202401``; raise ConfigError for another form."""
     match = _MONTH.fullmatch(str(value))
     if match is None or isinstance(value, bool):
-        raise ConfigError(f"month {value!r} is not of the form 2024-01")
+        raise ConfigError(f"month {value!r}: expected the form 2024-01")
     return f"{match[1]}-{match[2]}"
 
 
@@ -68,7 +68,7 @@ Interval = Annotated[str, AfterValidator(_interval)]
 
 
 class MonthRange(_Spec):
-    """From one month to another, both included; an end that is not named is open."""
+    """Range of months, both ends inclusive; an omitted end is open."""
 
     first: Month | None = Field(default=None, alias="from")
     last: Month | None = Field(default=None, alias="to")
@@ -76,16 +76,16 @@ class MonthRange(_Spec):
     @model_validator(mode="after")
     def _forwards(self) -> "MonthRange":
         if self.first is not None and self.last is not None and self.first > self.last:
-            raise ValueError(f"from {self.first} is after to {self.last}; write the earlier month as 'from'")
+            raise ValueError(f"from {self.first} is after to {self.last}: swap the two")
         return self
 
     def holds(self, month: str) -> bool:
-        """Whether ``month`` lies in it."""
+        """Whether the range contains ``month``."""
         return (self.first is None or month >= self.first) and (self.last is None or month <= self.last)
 
 
 class CostChanges(_Spec):
-    """Costs in place of the instruments' own; those that are not named stay the instrument's (see ``Costs``)."""
+    """Overrides of the instruments' costs; omitted ones are the instrument's (see ``Costs``)."""
 
     commission_bps: NonNegative | None = None
     commission_per_contract: NonNegative | None = None
@@ -100,7 +100,7 @@ class CostChanges(_Spec):
 
 @dataclass(frozen=True)
 class Variant:
-    """One strategy with its parameters and options: what a mass test tests in every month."""
+    """One strategy with its parameters and options, tested in every month."""
 
     strategy: ClassicStrategy
     options: Options
@@ -117,7 +117,7 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """A name for people: ``rsi_14_30_70_sma``, with what options it has beside the usual."""
+        """Readable name such as ``rsi_14_30_70_sma``, followed by the options that are not at their default."""
         usual = Options()
         more = [f"{k}={v}" for k, v in self.options.model_dump().items() if v != getattr(usual, k)]
         return " ".join([self.strategy.label, *more])
@@ -126,9 +126,9 @@ class Variant:
 class SweepSpec(_Spec):
     """One sweep: months x symbols x intervals x strategies.
 
-    ``intervals`` and ``months`` may be ``all``: whatever the store has. Each strategy has one grid or a list of grids,
-    each a value or a list of values by parameter; ``options`` likewise. Every test trades ``options.contracts`` on
-    ``cash``.
+    ``intervals`` and ``months`` may be ``all``: everything in the store. Each strategy has one grid or a list of grids,
+    and a grid has a value or a list of values per parameter; ``options`` is a grid too. Every test trades
+    ``options.contracts`` on ``cash``.
     """
 
     name: str
@@ -155,7 +155,7 @@ class SweepSpec(_Spec):
     @field_validator("strategies", mode="before")
     @classmethod
     def _grids(cls, value: Any) -> Any:
-        """Let one grid stand for a list of one, and no grid for the defaults alone."""
+        """Convert one grid to a list of one, and an empty value to the defaults."""
         if not isinstance(value, dict):
             return value
         return {name: grids if isinstance(grids, list) else [grids or {}] for name, grids in value.items()}
@@ -167,9 +167,9 @@ class SweepSpec(_Spec):
             values = getattr(self, key)
             if isinstance(values, list):
                 twice = [i for i, value in enumerate(values) if value in values[:i]]
-                faults += [((key, i), "it stands twice", values[i]) for i in twice]
+                faults += [((key, i), "duplicate value: remove it", values[i]) for i in twice]
                 if not values:
-                    faults.append(((key,), "the list is empty; `all` takes whatever the store has", values))
+                    faults.append(((key,), "the list is empty: add values, or write `all`", values))
         faults += moved(("options",), grid_faults(Options, self.options))
         for name, grids in self.strategies.items():
             faults += self._strategy_faults(name, grids)
@@ -188,7 +188,7 @@ class SweepSpec(_Spec):
             faults = grid_faults(strategy, grid)
             yield from moved(at, faults)
             if not faults and not (made := expand(strategy, grid)).combinations:
-                yield at, f"no combination makes sense: {made.refused[0]}", grid
+                yield at, f"no valid combination: {made.refused[0]}", grid
 
     @cached_property
     def _expanded(self) -> dict[str, list[Grid[ClassicStrategy]]]:
@@ -205,19 +205,19 @@ class SweepSpec(_Spec):
 
     @cached_property
     def refusals(self) -> tuple[str, ...]:
-        """What was left out of the grids because it makes no sense, one line a strategy."""
+        """Invalid combinations that were skipped, one line per strategy."""
         lines = []
         for name, grids in self._expanded.items():
             refused = [reason for grid in grids for reason in grid.refused]
             if refused:
                 more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
                 total = len(refused) + sum(len(grid.combinations) for grid in grids)
-                lines.append(f"{name}: {len(refused)} of {total} combinations make no sense: {refused[0]}{more}")
+                lines.append(f"{name}: {len(refused)} of {total} combinations are invalid: {refused[0]}{more}")
         return tuple(lines)
 
     @cached_property
     def oddities(self) -> tuple[str, ...]:
-        """What is legal but odd, each said once with the number of variants it holds for."""
+        """Warnings about valid but unusual values, each once with the number of variants."""
         counts: Counter[str] = Counter()
         for grids in self._expanded.values():
             for strategy in dict.fromkeys(s for grid in grids for s in grid.combinations):
@@ -227,27 +227,27 @@ class SweepSpec(_Spec):
         return tuple(text + (f" ({n} combinations)" if n > 1 else "") for text, n in counts.items())
 
     def wants_month(self, month: str) -> bool:
-        """Whether ``month`` is one of the sweep's."""
+        """Whether the sweep tests ``month``."""
         if self.months == "all":
             return True
         return self.months.holds(month) if isinstance(self.months, MonthRange) else month in self.months
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what is swept, whatever the sweep is called."""
+        """Hash of the specification without name, description and verbosity."""
         return content_hash(canonical_json(self.model_dump(mode="json", exclude={"name", "description", "verbose"})))
 
 
 def list_sweeps() -> dict[str, Path]:
-    """Return the sweeps of the project by name, each with its file."""
+    """Return the files of the project's sweeps by name."""
     return study_files("sweep")
 
 
 def load_sweep(name_or_path: str | Path) -> SweepSpec:
-    """Read a sweep by its name in ``studies/`` or from a YAML file of its own.
+    """Read a sweep by its name in ``studies/`` or from the path of a YAML file.
 
-    Raises StudyError for a name or file that is not there, and ConfigError with file, line and suggestion for
-    whatever is wrong in it.
+    Raises StudyError if the name or file does not exist, and ConfigError with file, line and suggestion for each error
+    in it.
     """
     path, value, lines = read_study_file(name_or_path, "sweep")
     return validate_model(SweepSpec, value, source=str(path), lines=lines)

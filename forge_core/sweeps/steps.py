@@ -1,8 +1,8 @@
-"""The steps of a sweep, as a scheduler or ``run_sweep`` calls them: plain data in, plain data out.
+"""Steps of a sweep for a scheduler or ``run_sweep``, with plain data as input and output.
 
-``plan_sweep``, then ``run_sweep_task`` for every symbol and interval that is not complete yet (``pending_tasks``; in
-any order, in any processes), then ``finish_sweep``. Every step can be run again, and two sweeps can run at once: what
-is there already is not done again.
+``plan_sweep``, then ``run_sweep_task`` for every incomplete symbol and interval (``pending_tasks``; in any order, in
+any process), then ``finish_sweep``. Every step is idempotent, and sweeps can run at the same time: recorded tests are
+not repeated.
 """
 
 import logging
@@ -33,17 +33,17 @@ __all__ = [
 
 
 def plan_sweep(spec: SweepSpec, home: Home | None = None, log: logging.Logger | None = None) -> dict[str, Any]:
-    """Take in the bars of a sweep and pin what its tests depend on; return the plan as plain data.
+    """Import the bars of a sweep and pin the inputs of its tests; return the plan as plain data.
 
-    It holds the ``spec``, the ``home``, the number of ``tests`` and the ``tasks``, each with its symbol and interval.
-    Told to ``log``: what makes no sense in a grid (left out) or is odd, and intervals without bars. Raises DataError
-    for a symbol without any bars, or a future without roll dates, and says what brings them.
+    The plan has the ``spec``, the ``home``, the number of ``tests`` and the ``tasks``, each with its symbol and
+    interval. Logs skipped invalid combinations, unusual values, and intervals without bars. Raises DataError for a
+    symbol without bars or a future without roll dates, with a hint how to get them.
     """
     return SweepPlan.make(spec, home, log).document()
 
 
 def pending_tasks(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the tasks of a plan of which something is missing."""
+    """Return the incomplete tasks of a plan."""
     read = SweepPlan.read(plan)
     return [task.document() for task in read.tasks if not is_complete(read, task)]
 
@@ -56,10 +56,11 @@ def run_sweep_task(
     log: logging.Logger | None = None,
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Run the missing tests of one symbol and interval, of ``months`` alone if they are named; return a report.
+    """Run the missing tests of one symbol and interval, optionally of ``months`` only; return a report.
 
-    ``threads`` is by default the workers divided among the sweep's series; it changes no result. The report counts
-    tests: asked, known (there already), run, failed (of those), kept (whose trades were written).
+    ``threads`` is by default the number of workers divided by the number of series; it does not affect results. The
+    report has numbers of tests: asked (requested), known (recorded before), run, failed (of those run) and kept (trades
+    written).
     """
     read = SweepPlan.read(plan)
     wanted = None if months is None else {month_label(month) for month in months}
@@ -73,12 +74,12 @@ def run_sweep(
 ) -> dict[str, Any]:
     """Run a whole sweep in this process; return its report (see ``finish_sweep``), or raise as ``check_results`` does.
 
-    ``workers``: symbols and intervals at a time, by default the number of workers (``forge_core.parallelism``). It
-    changes no result.
+    ``workers``: number of concurrent tasks (symbol and interval), by default that of ``forge_core.parallelism``. It
+    does not affect results.
     """
     workers = worker_count() if workers is None else workers
     if workers < 1:
-        raise ConfigError(f"workers is {workers}: it must be 1 or more")
+        raise ConfigError(f"workers is {workers}: expected 1 or more")
     plan = plan_sweep(spec, home, log)
     names = [(task["symbol"], task["interval"]) for task in pending_tasks(plan)]
     threads = max(1, workers // max(1, min(workers, len(names))))
@@ -95,11 +96,11 @@ def run_sweep(
 
 
 def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """Rank all results of the sweep, write the ranking (see ``write_ranking``), and add up the tasks' reports.
+    """Rank all results of the sweep, write the ranking (see ``write_ranking``), and sum the tasks' reports.
 
     Returns the sweep's name, its tests (asked, known, run, failed, kept: see ``run_sweep_task``), ``failed_in_all``
-    (those on record that failed, now or before), up to three of their ``errors``, where the ranking is and the best
-    strategy in it. Tasks without a report were complete before. ``check_results`` raises where every test failed.
+    (failed tests of this and earlier runs), up to three of their ``errors``, the path of the ranking and its best
+    strategy. Tasks without a report were complete before. ``check_results`` raises if every test failed.
     """
     read = SweepPlan.read(plan)
     failures = read_failures(read)
@@ -119,7 +120,7 @@ def finish_sweep(plan: dict[str, Any], reports: list[dict[str, Any]]) -> dict[st
 
 
 def check_results(report: dict[str, Any]) -> None:
-    """Raise StudyError, with the first errors, where every test of a finished sweep failed."""
+    """Raise StudyError with the first errors if every test of a finished sweep failed."""
     if report["errors"] and report["failed_in_all"] == report["asked"]:
         raise StudyError(
             f"sweep {report['sweep']!r}: all {report['asked']:,} tests failed; the first errors: "

@@ -1,4 +1,4 @@
-"""One task of a sweep: every strategy on every month of one symbol and interval, but for what is there already."""
+"""Execution of one task of a sweep: the missing tests of all strategies and months of one symbol and interval."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ from forge_core.sweeps.series import SeriesVersion, load_series
 
 logger = logging.getLogger(__name__)
 
-CHUNK_ROWS = 20_000  # tests in memory before they are written
+CHUNK_ROWS = 20_000  # tests in memory at most
 CHUNK_TRADES = 100_000
 _PROGRESS_SECONDS = 5.0
 _AHEAD = 4  # variants submitted per thread before the first is written
@@ -37,8 +37,8 @@ _AHEAD = 4  # variants submitted per thread before the first is written
 
 @dataclass
 class Report:
-    """What a task did, in tests: of those ``asked`` for, ``known`` were there already, ``run`` were done now, and
-    ``failed`` of these could not be; ``kept`` are those whose trades were kept now."""
+    """Numbers of tests of a task: ``asked`` (requested), ``known`` (recorded before), ``run`` now, ``failed`` of those
+    run, and ``kept`` (trades written now)."""
 
     symbol: str
     interval: str
@@ -63,7 +63,7 @@ class Report:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """The results of one variant: of ``cells`` what was ``found``, or the ``error``; the trades kept, by cell."""
+    """Results of one variant on ``cells``, or the ``error``; trades by cell."""
 
     test: int
     cells: NDArray[np.int64]
@@ -80,29 +80,29 @@ def run_task(
     log: logging.Logger | None = None,
     threads: int = 1,
 ) -> Report:
-    """Run the missing tests of one task, of ``months`` alone if they are named, on ``threads``, and write them.
+    """Run the missing tests of one task, optionally of ``months`` only, on ``threads``, and write their results.
 
-    A test that fails is recorded with its error; the others run. Neither results nor files depend on ``threads``: the
-    kernels run side by side, and results are written in the order of the plan. Raises DataError when the bars of the
-    plan are gone or a file of results is damaged, StudyError when the plan was made for another engine.
+    A failed test is recorded with its error; the other tests run. Neither results nor files depend on ``threads``: the
+    kernels run in parallel, and results are written in the order of the plan. Raises DataError if the bars of the plan
+    are missing or a file of results is damaged, StudyError if the plan was made for another engine version.
     """
     log = log or logger
     if plan.engine != planning.ENGINE:
-        planned = f"sweep {plan.spec.name!r} was planned for engine {plan.engine}"
-        raise StudyError(f"{planned}, this is {planning.ENGINE}: run it again")
+        planned = f"sweep {plan.spec.name!r} was planned for engine version {plan.engine}"
+        raise StudyError(f"{planned}, got {planning.ENGINE}: run the sweep again")
     with locked(plan.home, task, log):
         return _Worker(plan, task, months, log, threads).run()
 
 
 def is_complete(plan: SweepPlan, task: Task) -> bool:
-    """Whether nothing of a task is missing."""
+    """Whether all tests of a task are recorded."""
     cells, tests = [cell.hash for cell in task.cells], plan.test_hashes(task.interval)
     kinds = ("results", "trades") if plan.spec.verbose else ("results",)
     return all(ResultFiles(plan.home, kind, task.symbol, task.interval).done(cells, tests).all() for kind in kinds)
 
 
 class _Worker:
-    """The state of one task while it runs; it holds the task's lock."""
+    """State of one running task; the caller holds the task's lock."""
 
     def __init__(self, plan: SweepPlan, task: Task, months: set[str] | None, log: logging.Logger, threads: int) -> None:
         self.plan, self.task, self.log, self.threads = plan, task, log, threads
@@ -137,7 +137,7 @@ class _Worker:
         return self.report
 
     def test(self, missing: NDArray[np.bool_], untraded: NDArray[np.bool_]) -> None:
-        """Run each variant on all its missing months, and write the results in the order of the variants."""
+        """Run each variant on its missing months, and write the results in the order of the variants."""
         months = self.open()
 
         def run(test: int) -> _Outcome:
@@ -157,7 +157,7 @@ class _Worker:
     def run_variant(
         self, test: int, cells: NDArray[np.int64], traded: NDArray[np.int64], months: MonthFeeds
     ) -> _Outcome:
-        """Test one variant on ``cells``, and record its trades on ``traded``; it changes nothing of the worker's."""
+        """Test one variant on ``cells`` and record its trades on ``traded``, without changing the worker's state."""
         found, periods, trades = None, None, []
         try:
             play = self.play(test)
@@ -166,7 +166,7 @@ class _Worker:
             for cell in traded.tolist():
                 trades.append((cell, self.record_trades(test, play, months.month(cell))))
         except (MemoryError, OSError):
-            raise  # the machine's fault, not the test's
+            raise  # a fault of the machine, not of the test
         except ForgeError as error:
             return _Outcome(test, cells, found, periods, tuple(trades), str(error))
         except Exception as error:
@@ -174,7 +174,7 @@ class _Worker:
         return _Outcome(test, cells, found, periods, tuple(trades))
 
     def take(self, outcome: _Outcome) -> None:
-        """Add the results of one variant to those in memory, and write them when they are many."""
+        """Add the results of one variant to the buffer, and write a full buffer."""
         if outcome.found is not None and outcome.annualization is not None:
             self.buffer.add(outcome.test, outcome.cells, outcome.found, outcome.annualization)
             self.report.run += outcome.cells.size
@@ -207,7 +207,7 @@ class _Worker:
         return SeriesMonths(replace(feed, columns=bank, funding=series.funding), months.starts, months.ends)
 
     def play(self, test: int) -> Play:
-        """Return a variant as a Play; raises PlayError unless it can be traded."""
+        """Return a variant as a Play; raise PlayError if it is not tradable."""
         variant = self.plan.spec.variants[test]
         play = variant.strategy.play(self.task.interval, variant.options)
         check_play(play)
@@ -216,7 +216,7 @@ class _Worker:
     def simulate(
         self, test: int, cells: NDArray[np.int64], play: Play, months: MonthFeeds
     ) -> tuple[SpanResults, NDArray[np.float64]]:
-        """Return the results of one variant on ``cells``, and the returns a year of each."""
+        """Return the results of one variant on ``cells``, and the number of returns per year of each."""
         feed, firsts = months.feed, months.first_signals(play, cells)
         starts, ends = months.starts[cells], months.ends[cells]
         found = simulate_spans(play, feed, starts, ends, first_signals=firsts, **self.settings(test))
@@ -229,7 +229,7 @@ class _Worker:
         """Return the trades of one variant on the feed of a month."""
         trades = simulate(play, feed, record=True, **self.settings(test)).trades
         if trades is None:
-            raise DataError("the engine kept no trades")
+            raise DataError("the engine recorded no trades")
         return trades
 
     def settings(self, test: int) -> dict[str, Any]:
@@ -243,14 +243,14 @@ class _Worker:
         }
 
     def fail(self, test: int, cells: NDArray[np.int64], error: str) -> None:
-        """Record why one variant could not be tested on ``cells``."""
+        """Record the error of one variant on ``cells``."""
         if cells.size:
             self.buffer.add_failure(test, cells, error)
             self.report.run += cells.size
             self.faults[error] += cells.size
 
     def flush(self) -> None:
-        """Write what is in memory."""
+        """Write the buffered results and trades."""
         if self.buffer.rows:
             self.results.append(self.buffer.table())
             self.buffer = ResultBuffer(self.plan, self.task, self.tests)
@@ -261,7 +261,7 @@ class _Worker:
             self.kept, self.kept_trades = [], 0
 
     def log_progress(self) -> None:
-        """Log the progress, every few seconds."""
+        """Log the progress every few seconds."""
         now = time.monotonic()
         if now - self.last_logged >= _PROGRESS_SECONDS:
             self.last_logged = now

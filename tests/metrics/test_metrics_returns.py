@@ -178,7 +178,7 @@ def test_huge_returns_are_undefined_not_infinite():
     assert math.isnan(m.volatility([1e308, -1e308], 365))
     assert math.isfinite(m.kurtosis(values))
     assert not math.isinf(m.sharpe(values, 365))
-    with pytest.raises(DataError, match="compound beyond"):
+    with pytest.raises(DataError, match="compound to an infinite equity"):
         m.from_daily_returns(values, 365, 1.0)
 
 

@@ -122,7 +122,7 @@ def test_a_play_that_never_trades():
     assert reasons["sharpe"] == reasons["kurtosis"] == "all daily returns are equal"
     assert reasons["sortino"] == "no losing day"
     assert reasons["calmar"] == "no drawdown"
-    assert reasons["total_return_margin"] == "the instrument states no initial margin"
+    assert reasons["total_return_margin"] == "the instrument has no initial margin"
     assert found["total_trades"] == 0
     assert found["total_return"] == found["cagr"] == found["max_drawdown"] == found["volatility"] == 0.0
     assert found["var_95"] == found["expected_shortfall_95"] == 0.0

@@ -45,14 +45,14 @@ def test_the_best_are_shown_with_their_trades_and_days(forge):
     shown = forge("sweep", "top", "mass_test", "--limit", "2", "--symbol", "ZS", "--from", "2023-02")
     assert "neighbour_sharpe" in shown
     assert shown.count("long_period:") == 2
-    assert "... 4 in all" in shown
+    assert "... 4 in total" in shown
     assert "luck line: the best of" in shown
     assert "parameter_sets" in forge("sweep", "top", "mass_test", "--by-strategy")
     shown = forge("sweep", "top", "mass_test", "--by-strategy", "--split", "symbol").splitlines()
     assert shown[0].split()[:3] == ["strategy", "symbol", "parameter_sets"]
     assert [line.split()[:3] for line in shown[1:]] == [["ema", "ZS", "4"]]
     assert "interval" in forge("sweep", "top", "mass_test", "--split", "interval", "--sort", "win_rate")
-    assert "no test matches" in forge("sweep", "top", "mass_test", "--min-trades", "100000")
+    assert "no tests match" in forge("sweep", "top", "mass_test", "--min-trades", "100000")
     assert "unknown symbol 'ZZ'" in forge("sweep", "top", "mass_test", "--symbol", "ZZ", code=1)
 
 
@@ -60,7 +60,7 @@ def test_results_are_exported(forge, tmp_path):
     path = tmp_path / "results.parquet"
     assert "20 rows" in forge("sweep", "export", "mass_test", str(path), "--what", "results")
     assert len(pd.read_parquet(path)) == 20
-    assert "must end in" in forge("sweep", "export", "mass_test", str(tmp_path / "x.txt"), code=1)
+    assert "file name that ends in" in forge("sweep", "export", "mass_test", str(tmp_path / "x.txt"), code=1)
 
 
 def test_roll_dates_are_imported_shown_and_checked(forge, tmp_path):

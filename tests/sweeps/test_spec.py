@@ -45,7 +45,7 @@ def test_combinations_that_make_no_sense_are_left_out_and_said():
     spec = read("strategies:\n  ema: {short_period: [5, 20, 30], long_period: [20, 25]}\n")
     assert labels(spec) == ["ema_5_20", "ema_5_25", "ema_20_25"]
     assert spec.refusals == (
-        "ema: 3 of 6 combinations make no sense: short_period 20 must be below long_period 20 (and 2 more)",
+        "ema: 3 of 6 combinations are invalid: short_period 20 must be below long_period 20 (and 2 more)",
     )
     assert spec.oddities == ("ema: averages of 20 and 25 bars are so close that they cross on noise",)
 
@@ -64,26 +64,26 @@ def test_what_is_odd_is_said_once_with_how_often():
     [
         ("strategies: {rsi: {period: [14, 0]}}", "test.yaml:3: strategies.rsi.period.1: Input should be greater than"),
         ("strategies:\n  rsi:\n    perid: 14", "test.yaml:5: strategies.rsi.perid: unknown parameter 'perid' (did you"),
-        ("strategies: {rsi: {lower: 80, upper: 70}}", "no combination makes sense: lower 80 must be below upper 70"),
+        ("strategies: {rsi: {lower: 80, upper: 70}}", "no valid combination: lower 80 must be below upper 70"),
         ("strategies: {rssi: {}}", "strategies.rssi: unknown strategy 'rssi' (did you mean 'rsi'?)"),
-        ("strategies: {rsi: {period: []}}", "strategies.rsi.period: a list of values to test is empty"),
+        ("strategies: {rsi: {period: []}}", "strategies.rsi.period: the list of values is empty"),
         ("strategies: {ema: [{}, {short_period: x}]}", "strategies.ema.1.short_period: Input should be a"),
         ("strategies: {}", "strategies: Dictionary should have at least 1 item"),
         ("strategies: {rsi: {}}\noptions: {trailing_stop: 3}", "test.yaml:4: options.trailing_stop: a fraction"),
         ("strategies: {rsi: {}}\noptions: {sides: short_only}", "options.sides: Input should be 'both', 'long'"),
         ("strategies: {rsi: {}}\noptions: {slipage: 1}", "options.slipage: unknown parameter"),
         ("strategies: {rsi: {}}\ncosts: {slippage_tick: 1}", "costs.slippage_tick' (did you mean 'slippage_ticks'"),
-        ("strategies: {rsi: {}}\nmonths: [2024-01, 2024-13]", "months.1: month '2024-13' is not of the form 2024-01"),
-        ("strategies: {rsi: {}}\nmonths: []", "months: the list is empty; `all` takes whatever the store has"),
+        ("strategies: {rsi: {}}\nmonths: [2024-01, 2024-13]", "months.1: month '2024-13': expected the form 2024-01"),
+        ("strategies: {rsi: {}}\nmonths: []", "months: the list is empty: add values, or write `all`"),
         ("strategies: {rsi: {}}\nmonths: some", "months: Input should be 'all', got 'some'"),
         ("strategies: {rsi: {}}\nintervals: [1h, 1x]", "intervals.1: timeframe '1x' is not one of the form"),
-        ("strategies: {rsi: {}}\nintervals: [1h, 1h]", "intervals.1: it stands twice"),
+        ("strategies: {rsi: {}}\nintervals: [1h, 1h]", "intervals.1: duplicate value"),
         ("strategies: {rsi: {}}\ncash: 0", "cash: Input should be greater than 0"),
         ("strategies: {rsi: {}}\nadjust: back", "adjust: Input should be 'forward' or 'none'"),
         ("strategies: {rsi: {}}\npolicy: replay", "policy: Input should be 'pessimistic' or 'ohlc_path'"),
         ("strategies: {rsi: {}}\nworker: 3", "unknown key 'worker'"),
         ("strategies: {ema: {short_period: [" + "5, " * 1001 + "5], long_period: [" + "9, " * 1001 + "9]}}",
-         "1,004,004 combinations; at most 1,000,000 are tested"),
+         "1,004,004 combinations; expected at most 1,000,000"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(text, message):
@@ -104,7 +104,7 @@ def test_months_are_read_as_people_write_them(value):
 
 @pytest.mark.parametrize("value", [20240101, "2024", "2024-00", True, None, "2024-1"])
 def test_what_is_no_month_is_refused(value):
-    with pytest.raises(ConfigError, match="is not of the form 2024-01"):
+    with pytest.raises(ConfigError, match="expected the form 2024-01"):
         month_label(value)
 
 
