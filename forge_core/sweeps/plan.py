@@ -195,7 +195,8 @@ def read_plan(name: str, home: Home | None = None) -> SweepPlan:
     """Read the plan of a sweep's last run; raise StudyError if it was never run."""
     path = plan_path(name, home or Home.current())
     if not path.is_file():
-        raise StudyError(f"sweep {name!r} has not been run yet: `FORGE_SWEEP={name} dagster job execute -j mass_test`")
+        command = f"FORGE_SWEEP={name} dagster job execute -j mass_test"
+        raise StudyError(f"sweep {name!r} has not been run yet: run it with `{command}`")
     return SweepPlan.read(read_json(path))
 
 
