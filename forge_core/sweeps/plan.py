@@ -180,7 +180,7 @@ class SweepPlan:
         plan = cls(spec, home, tuple(task for task in tasks if task.cells), ENGINE)
         if not plan.tasks:
             raise DataError(
-                f"sweep {spec.name!r}: no month has {MIN_ROWS} bars up to its end: choose other months, or import more bars"
+                f"sweep {spec.name!r}: no month has {MIN_ROWS} bars up to its end: choose other months or add bars"
             )
         write_json(plan_path(spec.name, home), plan.document())
         return plan
