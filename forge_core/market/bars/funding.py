@@ -1,4 +1,4 @@
-"""Funding rates of perpetuals: what a series looks like, what makes one sound, and how a dataset keeps it."""
+"""Funding rates of perpetuals: validation, holes, hash and storage format."""
 
 from itertools import pairwise
 
@@ -16,10 +16,10 @@ _JITTER = pd.Timedelta(minutes=1)
 
 
 def checked_rates(rates: pd.Series, *, symbol: str) -> pd.Series:
-    """Return funding rates stamped to the minute they are paid in (exchanges stamp milliseconds later), or refuse them.
+    """Return validated funding rates, stamped to the minute of payment (exchanges stamp milliseconds later).
 
-    ``rates`` are fractions of notional, paid by longs, by UTC time. Raises DataError if there are none, if the times do
-    not rise or have no zone, or if a rate is no number or beyond 5 % (a rate in percent or basis points).
+    ``rates`` are fractions of notional, paid by longs, by UTC time. Raises DataError if there are none, if the times
+    are not ascending or have no zone, or if a rate is not a number or beyond 5 % (a rate in percent or basis points).
     """
     subject = f"{symbol} funding"
     index = rates.index
@@ -44,9 +44,9 @@ def checked_rates(rates: pd.Series, *, symbol: str) -> pd.Series:
 
 
 def funding_holes(rates: pd.Series, start: pd.Timestamp, end: pd.Timestamp) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """Return the stretches of [start, end) that are longer than ``MAX_INTERVAL`` without a payment, oldest first.
+    """Return the periods of [start, end) longer than ``MAX_INTERVAL`` without a payment, oldest first.
 
-    A stretch runs from the payment before it (or ``start``) to the one after it (or ``end``).
+    A period runs from the payment before it (or ``start``) to the payment after it (or ``end``).
     """
     inside = pd.DatetimeIndex(rates.index)
     moments = [start, *inside[(inside > start) & (inside < end)], end]
@@ -61,13 +61,13 @@ def funding_hash(rates: "pd.Series[float]") -> str:
 
 
 def funding_table(rates: "pd.Series[float]") -> pa.Table:
-    """Return the rates as the Arrow table that is written to disk."""
+    """Return the rates as an Arrow table for storage."""
     times = pa.array(pd.DatetimeIndex(rates.index).as_unit("us").asi8, type=pa.timestamp("us", tz="UTC"))
     return pa.table({"timestamp": times, "rate": rates.to_numpy(np.float64)})
 
 
 def to_rates(table: pa.Table) -> "pd.Series[float]":
-    """Return what ``funding_table`` made a table of."""
+    """Return the rates of a table made by ``funding_table``."""
     times = table["timestamp"].cast(pa.int64()).to_numpy().astype("datetime64[us]")
     index = pd.DatetimeIndex(times, tz="UTC", name="timestamp")
     return pd.Series(table["rate"].to_numpy(), index=index, name="rate")

@@ -1,4 +1,4 @@
-"""Gaps: where a market usually has bars and the data have none."""
+"""Gaps: missing bars at times at which the market usually has bars."""
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,12 @@ _WEEKS_TO_KNOW_A_WEEK = 4
 
 
 def find_gaps(bars: pd.DataFrame, timeframe: Timeframe, session: Session) -> pd.DataFrame:
-    """Return a row per gap: ``start`` (the first missing bar), ``end`` (the next bar there is), ``missing`` (bars).
+    """Return one row per gap: ``start`` (first missing bar), ``end`` (next existing bar), ``missing`` (number of bars).
 
-    No calendar says when a market trades, so the data do: a bar is expected at a time of the session and weekday where
-    at least half the weeks have one (in data of less than four weeks: at a time of the session where half the days
-    have one). Round-the-clock markets so miss every absent bar, others none for nights, weekends and pauses; single
-    holidays are listed. Bars longer than a day are expected every ``timeframe``.
+    Trading hours are inferred from the data: a bar is expected at a time of the session and weekday at which at least
+    half of the weeks have one (in data of less than four weeks: at a time of the session at which half of the days
+    have one). In round-the-clock markets every missing bar is a gap; in others nights, weekends and pauses are not,
+    but single holidays are. Bars longer than a day are expected every ``timeframe``.
     """
     times = microseconds(bars.index)
     missing = _missing_times(times, timeframe.microseconds, session) if times.size > 1 else times[:0]

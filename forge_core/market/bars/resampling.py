@@ -1,4 +1,4 @@
-"""Coarser bars from finer ones, in buckets that follow the instrument's session."""
+"""Resampling of bars to a coarser timeframe, in buckets that follow the instrument's session."""
 
 import numpy as np
 import pandas as pd
@@ -27,9 +27,9 @@ def resample_bars(bars: pd.DataFrame, timeframe: Timeframe, *, session: Session)
     A bucket's timestamp is its open time. Intraday buckets are counted from the session's opening, the last one of a
     session ending with it; a day is a trade date, a week the trade dates Monday to Sunday. Where a bucket's last bar
     closes later than the timeframe's nominal length after its open time (a day of 25 hours, bars that straddle the
-    session's end), the bucket is stamped that much later: whoever waits for timestamp + timeframe never sees a bar
-    early. A first bucket that the bars enter after its open time, and a last one they do not follow to its end, are
-    incomplete and left out; a hole in the middle leaves no bucket out that has any bar.
+    session's end), the bucket is stamped that much later, so that it is never visible before it has closed. A first
+    bucket that starts before the bars do, and a last one that ends after them, are incomplete and omitted; a bucket
+    with a hole in the middle is kept if it has any bar.
 
     Raises DataError when the length of the bars cannot be told (fewer than two) or does not divide ``timeframe``.
     """

@@ -1,4 +1,4 @@
-"""The funding rates that a dataset of a perpetual carries beside its bars."""
+"""Funding rates of the dataset of a perpetual."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ _MICROSECOND = pd.Timedelta(1, unit="us")
 def dataset_funding(spec: DatasetSpec, store: BarStore) -> "pd.Series[float]":
     """Return the funding rates paid in (start, end] of a perpetual's dataset.
 
-    Raises DataError, saying what brings them, if anywhere in the period more than ``MAX_INTERVAL`` passes without one:
-    missing funding is never taken as zero.
+    Raises DataError with a hint how to import them if there is none for more than ``MAX_INTERVAL`` anywhere in the
+    period: missing funding is never assumed to be zero.
     """
     start, end = pd.Timestamp(spec.start), pd.Timestamp(spec.end)
     rates = store.funding(spec.symbol, start + _MICROSECOND, end + _MICROSECOND)
@@ -36,7 +36,7 @@ def dataset_funding(spec: DatasetSpec, store: BarStore) -> "pd.Series[float]":
 
 
 def lacks_funding(spec: DatasetSpec, store: BarStore) -> bool:
-    """Whether the store has not all the funding rates that ``dataset_funding`` returns."""
+    """Return whether funding rates of the dataset are missing in the store."""
     try:
         dataset_funding(spec, store)
     except DataError:
@@ -45,7 +45,7 @@ def lacks_funding(spec: DatasetSpec, store: BarStore) -> bool:
 
 
 def funding_entry(spec: DatasetSpec, store: BarStore, rates: "pd.Series[float]") -> dict[str, Any]:
-    """Return what the manifest says of the rates."""
+    """Return the manifest entry of the rates."""
     return {
         "file": FUNDING_FILE,
         "rows": len(rates),

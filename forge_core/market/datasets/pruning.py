@@ -1,4 +1,4 @@
-"""Versions of datasets that nothing needs any more, and removing them."""
+"""Pruning of unused dataset versions."""
 
 import shutil
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _PRUNED = ".pruned-"
 
 @dataclass(frozen=True)
 class PrunedVersion:
-    """A version that nothing needs: its dataset, hash, and bytes on disk with the features computed from it."""
+    """An unused version: its dataset, hash, and bytes on disk including its features."""
 
     dataset: str
     content_hash: str
@@ -23,10 +23,10 @@ class PrunedVersion:
 
 
 def unneeded_versions(home: Home) -> list[PrunedVersion]:
-    """Return the versions that are not the latest of their dataset and that no study began with.
+    """Return the versions that are neither the latest of their dataset nor pinned by a study.
 
-    A study, also one that is complete, pins the versions in its manifest: its figures can be computed again as long as
-    they are there. Raises DataError if a study's manifest cannot be read: it may pin any version.
+    A study, also a finished one, pins the versions in its manifest, so that its results can be computed again. Raises
+    DataError if a study's manifest cannot be read: it may pin any version.
     """
     pinned = {*_pinned(home)}
     unneeded = []
@@ -43,7 +43,7 @@ def unneeded_versions(home: Home) -> list[PrunedVersion]:
 
 
 def prune_versions(home: Home) -> list[PrunedVersion]:
-    """Remove the versions that nothing needs, each as a whole, with their features; return what was removed."""
+    """Remove the unused versions, each atomically, with their features; return those removed."""
     removed = unneeded_versions(home)
     for version in removed:
         folder = home.dataset(version.dataset) / version.content_hash
@@ -56,7 +56,7 @@ def prune_versions(home: Home) -> list[PrunedVersion]:
 
 
 def _pinned(home: Home) -> Iterator[tuple[str, str]]:
-    """Yield name and hash of each version that a study began with."""
+    """Yield name and hash of each version pinned by a study."""
     for manifest in sorted((home.root / "studies").glob("*/manifest.json")):
         try:
             datasets = read_json(manifest)["datasets"]

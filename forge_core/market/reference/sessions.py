@@ -1,4 +1,4 @@
-"""Trading sessions: which trade date a bar belongs to, and when each session opens."""
+"""Trading sessions: their openings, and the trade dates of bars."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ _SATURDAY, _SUNDAY = 5, 6
 
 
 class Sessions(NamedTuple):
-    """Consecutive sessions, oldest first: when each opens (microseconds, UTC) and its trade date.
+    """Consecutive sessions, oldest first: their openings (microseconds, UTC) and trade dates.
 
     ``day`` is in days since 1970-01-01 and never decreases: the evenings of Friday, Saturday and Sunday all open
     Monday's trade date.

@@ -23,7 +23,7 @@ class Timeframe:
 
     @classmethod
     def parse(cls, label: "str | Timeframe") -> Self:
-        """Read a label such as ``15m``; raise ConfigError for anything else."""
+        """Parse a label such as ``15m``; raise ConfigError for anything else."""
         if isinstance(label, Timeframe):
             return cls(label.label, label.microseconds)
         match = _LABEL.fullmatch(label)

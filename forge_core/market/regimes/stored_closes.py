@@ -1,4 +1,4 @@
-"""What the store has to tell the regimes of a symbol from."""
+"""Stored daily closes of a symbol, from which its regimes are derived."""
 
 import pandas as pd
 

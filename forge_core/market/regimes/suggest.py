@@ -1,10 +1,10 @@
-"""Proposing named regimes from a symbol's bars: where it rose, fell, went sideways, and was wild.
+"""Suggested regimes of a symbol, derived from its bars: bull, bear, sideways and volatile periods.
 
 Bull and bear phases run between turning points of the log price: peaks and troughs whose prominence
 (``scipy.signal.find_peaks``) is at least twice what the symbol's own volatility makes of a quarter of a year, and 20 %,
 the usual rule for a bull or bear market (Lunde and Timmermann, 2004, date phases by such thresholds).
 
-Sideways windows are those of whole months whose range is small beside that of a random walk of the symbol's volatility
+Sideways windows are those of whole months whose range is small compared with a random walk of the symbol's volatility
 (expected range sigma * sqrt(8 n / pi) over n days; Feller, 1951) and that end about where they began: of those within
 15 % of the smallest ratio, the longest. Volatile windows are those of the highest realized volatility, again the
 longest of those near it.
@@ -41,7 +41,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figures:
-    """What the catalog tells of a period, of its daily closes, as fractions; ``volatility`` is a year's.
+    """Figures of a period's daily closes for the catalog, as fractions; ``volatility`` is annualized.
 
     ``span`` is the highest over the lowest, minus 1.
     """
@@ -92,7 +92,7 @@ def figures(closes: pd.Series, annualization: int) -> Figures:
 
 
 def suggest_regimes(closes: pd.Series, annualization: int) -> list[Suggestion]:
-    """Return periods worth a name, oldest first within each regime: bear, bull, range, volatile.
+    """Return suggested periods, oldest first within each regime: bear, bull, range, volatile.
 
     ``closes`` are daily. Raises DataError for fewer than ``_LEAST_DAYS`` of them, or prices that are not above zero.
     """

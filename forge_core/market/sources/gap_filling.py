@@ -1,4 +1,4 @@
-"""Filling gaps of a series with bars made of finer ones that the store has."""
+"""Filling of gaps in a series with bars resampled from finer ones in the store."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from forge_core.market.store.upsert import UpsertReport
 
 @dataclass(frozen=True)
 class FillReport:
-    """What a fill did: the bars that were ``missing`` before, the store's report, and how many are missing still."""
+    """Result of a fill: number of bars ``missing`` before, the store's report, and number still missing."""
 
     missing: int
     stored: UpsertReport
@@ -29,11 +29,10 @@ class FillReport:
 
 
 def fill_gaps(store: BarStore, symbol: str, timeframe: str, finer: str) -> FillReport:
-    """Put bars made of the ``finer`` ones into the gaps of a series; those there are stay as they are.
+    """Fill the gaps of a series with bars resampled from ``finer`` ones; existing bars are not changed.
 
-    A bar is made only where no finer one is missing. Raises ConfigError unless ``timeframe`` is a
-    multiple of ``finer``, and DataError if the store lacks either series, the series has no gap, or nothing can be
-    made.
+    A bar is filled only if none of its finer bars is missing. Raises ConfigError unless ``timeframe`` is a multiple of
+    ``finer``, and DataError if either series is missing in the store, the series has no gap, or no bar can be filled.
     """
     instrument, coarse, fine = get_instrument(symbol), Timeframe.parse(timeframe), Timeframe.parse(finer)
     if coarse <= fine or coarse.microseconds % fine.microseconds:
@@ -64,7 +63,7 @@ def fill_gaps(store: BarStore, symbol: str, timeframe: str, finer: str) -> FillR
 
 
 def _whole(finer: pd.DataFrame, coarse: Timeframe, fine: Timeframe, session: Session) -> pd.DataFrame:
-    """Return the coarser bars of which no finer one is missing."""
+    """Return the coarser bars whose finer bars are complete."""
     made = resample_bars(finer, coarse, session=session)
     times, begins = microseconds(finer.index), microseconds(made.index)
     counts = np.searchsorted(times, begins + coarse.microseconds) - np.searchsorted(times, begins)

@@ -1,4 +1,4 @@
-"""Any exchange that the library ccxt knows; an optional extra (``pip install 'forge-evolve[ccxt]'``)."""
+"""Source of bars from any exchange supported by ccxt; an optional extra (``pip install 'forge-evolve[ccxt]'``)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +14,8 @@ from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.sources.protocol import Fetched, Log, Request, load_extra, read_options
 from forge_core.paths import Home
 
-_PAGE = 1000  # bars asked for at once; an exchange may give fewer
-_SMALLEST_PAGE = 100  # what is passed over at a time where an exchange has nothing yet
+_PAGE = 1000  # bars per request; an exchange may return fewer
+_SMALLEST_PAGE = 100  # bars skipped at a time where an exchange has no data yet
 _ATTEMPTS, _LONGEST_WAIT = 5, 30.0
 
 
@@ -29,10 +29,10 @@ class CcxtOptions(BaseModel):
 
 
 class CcxtSource:
-    """Bars of one symbol from an exchange's public interface, asked for page by page at the pace ccxt keeps.
+    """Bars of one symbol from an exchange's public API, requested page by page within ccxt's rate limit.
 
-    ``source_symbol`` is ccxt's name of the symbol, as ``BTC/USDT``. How far back bars go is up to the exchange. What
-    the store lacks before its first bar and after its last is asked for; holes between are not.
+    ``source_symbol`` is ccxt's name of the symbol, such as ``BTC/USDT``. The available history depends on the exchange.
+    Bars before the first and after the last of the store are requested, holes between are not.
     """
 
     on_demand = True
@@ -53,7 +53,7 @@ class CcxtSource:
         return sorted(labels, key=Timeframe.parse)
 
     def fetch(self, request: Request, log: Log) -> Iterator[Fetched]:
-        """Yield what the store lacks at either end, bars that have closed."""
+        """Yield the closed bars that are missing at either end of the stored series."""
         symbol, label = self.instrument.symbol, str(request.timeframe)
         rows = [row for start, end in request.lacking_ends() for row in self._rows(request.timeframe, start, end, log)]
         bars = rows_to_bars(rows, request, source=f"{symbol} {label} of {self.name}")
