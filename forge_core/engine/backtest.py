@@ -1,4 +1,4 @@
-"""``forge_core.backtest``: one Play on one set of bars, with everything a person wants to see of it."""
+"""``forge_core.backtest``: backtest of one Play on one set of bars, with a full report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,16 +65,17 @@ def backtest(
         A Play, a path to its YAML file, YAML text, or a mapping of the same shape.
     data
         A dataset's name, a dataset version, a DataFrame of execution bars (UTC index of bar open times; open, high,
-        low, close, volume) of the Play's timeframe, or a prebuilt feed. A DataFrame is checked as an imported file is.
+        low, close, volume) of the Play's timeframe, or a prebuilt feed. A DataFrame is validated like an imported file.
     instrument
         For a DataFrame: an instrument or its symbol. None means ``GENERIC_INSTRUMENT``. Datasets and feeds have their
-        own, and refuse another.
+        own; another one raises ConfigError.
     costs
-        None means the instrument's own, which are not zero; ``Costs.zero()`` for none.
+        None: the instrument's own, which are not zero. ``Costs.zero()``: no costs.
     cash
         Starting equity, in quote currency.
     policy
-        A bar that touches stop and target: ``pessimistic``, ``ohlc_path`` or ``replay`` (which needs ``finer``).
+        Fill policy for a bar that reaches stop and target: ``pessimistic``, ``ohlc_path`` or
+        ``replay`` (which needs ``finer``).
     higher
         For a DataFrame: bars of coarser timeframes by label; those not given are resampled.
     finer
@@ -174,7 +175,7 @@ def _resolve_feed(
     if isinstance(data, DatasetVersion):
         data = open_feed(data, timeframe=play.timeframe)
     if not isinstance(data, Feed):
-        raise ConfigError(f"data is a {type(data).__name__}: give a dataset's name, a DataFrame of bars or a feed")
+        raise ConfigError(f"data is a {type(data).__name__}; expected a dataset's name, a DataFrame of bars or a feed")
     if instrument is not None and instrument != data.instrument:
-        raise ConfigError(f"the data is of {data.instrument.symbol}; instrument {instrument.symbol} does not fit it")
+        raise ConfigError(f"instrument {instrument.symbol} does not match data of {data.instrument.symbol}")
     return data if roll_dates is None else data.with_rolls(roll_dates)

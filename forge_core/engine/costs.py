@@ -1,4 +1,4 @@
-"""What trading costs: per instrument by default, or as the caller states."""
+"""Trading costs, by default those of the instrument."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,7 +6,7 @@ from forge_core.market.reference.instruments import Instrument, NonNegative
 
 
 class Costs(BaseModel):
-    """Costs of one backtest. ``bps`` are hundredths of a percent of notional; commissions are per side."""
+    """Costs of one backtest. ``bps`` are 0.01 % of notional; commissions are per side."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -14,14 +14,14 @@ class Costs(BaseModel):
     commission_per_contract: NonNegative = 0.0
     slippage_bps: NonNegative = 0.0
     slippage_ticks: NonNegative = 0.0
-    borrow_rate: NonNegative = 0.0  # a year, on the notional of shorts of spot and index instruments
+    borrow_rate: NonNegative = 0.0  # per year, on the notional of shorts of spot and index instruments
 
     @classmethod
     def of(cls, instrument: Instrument) -> "Costs":
-        """The instrument's own costs."""
+        """Return the instrument's own costs."""
         return cls(**{name: getattr(instrument, name) for name in cls.model_fields})
 
     @classmethod
     def zero(cls) -> "Costs":
-        """No costs at all."""
+        """Return zero costs."""
         return cls()

@@ -1,4 +1,4 @@
-"""Rules for the fills of a backtest that simulators disagree on: strict by default."""
+"""Rules for fills that differ between simulators; the defaults are strict."""
 
 from typing import Annotated, Literal
 
@@ -14,14 +14,14 @@ class FillRules(BaseModel):
     ----------
     levels
         ``tick``: stop, target, trailing stop and the price of a margin call are rounded to the tick, away from the
-        entry price. ``exact``: they stay where the distance puts them.
+        entry price. ``exact``: not rounded.
     target
-        ``through``: a target fills once the price is a tick beyond it. ``touch``: as soon as the price is at it.
+        ``through``: a target fills once the price is a tick beyond it. ``touch``: once the price is at it.
     margin
         ``intrabar``: equity at the bar's worst price is compared with maintenance margin and with zero. ``close``:
-        equity is compared with zero at opens and closes alone.
+        equity is compared with zero only at opens and closes.
     volume_share
-        Largest share of the entry bar's volume that an entry buys or sells; None: no limit.
+        Largest share of the entry bar's volume for an entry; None: no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

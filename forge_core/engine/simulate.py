@@ -1,4 +1,4 @@
-"""Run one Play on one feed: the single way into the kernel, for evolution and for ``backtest`` alike."""
+"""Simulation of one Play on one feed, used by evolution and by ``backtest``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from forge_core.metrics.summary import daily_returns, periods_a_year, summarize
 from forge_core.plays.model import Play
 
 DEFAULT_CASH = 100_000.0
-ENGINE_VERSION = "4"  # raised whenever a change may alter a trade or a metric
+ENGINE_VERSION = "4"  # incremented with every change that may alter a trade or a metric
 
 _NO_FLOATS = np.zeros(0)
 _NO_BARS = np.zeros(BARS_SIZE, np.int64)
@@ -30,7 +30,7 @@ _NO_MARKS = np.zeros((0, layout.TRADE_INTEGERS), np.int64)
 
 @dataclass(frozen=True)
 class Simulation:
-    """The outcome of one backtest.
+    """Result of one simulation.
 
     ``metrics``: float64 in the order of ``metrics.catalog.METRICS``, NaN where undefined. ``daily_returns``: one per
     trade date from the feed's ``start`` on, fractions. With ``record=True`` also ``trades``, a mapping of column name
@@ -59,11 +59,10 @@ def simulate(
 ) -> Simulation:
     """Backtest ``play`` on ``feed`` by docs/fill_contract.md.
 
-    ``costs``: None means the instrument's own. ``cash``: starting equity in quote currency. ``policy``: how a bar that
-    touches stop and target is settled; ``replay`` needs ``finer``, a feed of finer bars of the same symbol.
-    ``roll_mode`` and ``rollover`` say what happens to a position at the feed's contract rolls; ``fills`` relaxes rules
-    of the contract. Raises PlayError, ConfigError or DataError before any work starts; releases the GIL while the
-    kernel runs.
+    ``costs``: None means the instrument's own. ``cash``: starting equity in quote currency. ``policy``: fill policy for
+    a bar that reaches stop and target; ``replay`` needs ``finer``, a feed of finer bars of the same symbol.
+    ``roll_mode`` and ``rollover``: handling of a position at contract rolls. ``fills``: relaxed rules of the contract.
+    Raises PlayError, ConfigError or DataError before any work starts; releases the GIL while the kernel runs.
     """
     program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer, fills)
     bars, finer_bars = feed.addresses, _NO_BARS if finer is None else finer.addresses
@@ -87,7 +86,7 @@ def simulate(
     summarize(tally, returns, years, annualization, metrics)
     if not record:
         return Simulation(metrics, returns)
-    # The first run has counted the trades; the second writes them down
+    # The first run counts the trades, the second one records them
     trades = int(metrics[0])
     curve = np.empty(len(feed) - feed.start)
     floats = np.empty((trades, layout.TRADE_FLOATS))

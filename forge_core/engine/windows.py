@@ -1,8 +1,8 @@
-"""One Play on many spans of one feed: a backtest each, in one call of compiled code.
+"""Backtests of one Play on many spans of one feed, in one call of compiled code.
 
-A mass test runs a Play on every month of a series. Rules are compiled and columns computed once for all of them, and
-nothing is paid for a month but the kernel's own time. Each span gives exactly what ``simulate`` gives on a feed of the
-bars up to the span's end that starts at its first bar.
+A mass test runs a Play on every month of a series. Rules are compiled and columns computed once for all months. The
+result of each span is identical to that of ``simulate`` on a feed of the bars up to the span's end that starts at its
+first bar.
 """
 
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ _YEAR_MICROSECONDS = 365.25 * 86_400e6
 
 @dataclass(frozen=True)
 class SpanResults:
-    """What ``simulate_spans`` found: ``metrics`` (spans, len(METRICS)), NaN where undefined; ``gross`` (spans, 2), the
-    net P&L of all winning and of all losing trades, money; ``returns``, the daily returns of all spans one after the
-    other, those of span k at ``offsets[k]:offsets[k + 1]``."""
+    """Results of ``simulate_spans``: ``metrics`` (spans, len(METRICS)), NaN where undefined; ``gross`` (spans, 2), the
+    net P&L of all winning and of all losing trades, money; ``returns``, the concatenated daily returns of
+    all spans, those of span k at ``offsets[k]:offsets[k + 1]``."""
 
     metrics: Floats
     gross: Floats
@@ -61,7 +61,7 @@ def simulate_spans(
     first_signals: ArrayLike | None = None,
     fills: FillRules = STRICT,
 ) -> SpanResults:
-    """Backtest ``play`` on each span of ``feed``: bars ``starts[k]`` to ``ends[k] - 1``, those before being lead-in.
+    """Backtest ``play`` on each span of ``feed``: bars ``starts[k]`` to ``ends[k] - 1``, after the lead-in.
 
     Each begins with ``cash`` and no position and ends flat. ``first_signals``: the first bar of
     each span whose rules count, where that is later than its start and the warm-up counted from bar 0 of the feed.
@@ -75,7 +75,7 @@ def simulate_spans(
         raise DataError(f"spans reach to bar {end.max(initial=0)} of a feed of {len(feed)} bars from {feed.start}")
     firsts = begin if first_signals is None else np.asarray(first_signals, np.int64)
     if firsts.shape != begin.shape:
-        raise DataError(f"{firsts.size} first signals for {begin.size} spans: give one a span")
+        raise DataError(f"{firsts.size} first signals for {begin.size} spans; expected one per span")
     program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, None, fills)
     day = feed.day_index
     offsets = np.concatenate(([0], np.cumsum(day[end - 1] - day[begin] + 1))).astype(np.int64)
@@ -98,7 +98,7 @@ def _run_spans(
     starts: Any, ends: Any, firsts: Any, day_index: Any, annualization: Any,
     metrics: Any, gross: Any, returns: Any, offsets: Any,
 ) -> None:  # fmt: skip
-    """Run the kernel on one span after the other; the day index counts from bar 0 of the feed, whatever the span."""
+    """Run the kernel on each span; the day index counts from bar 0 of the feed."""
     time = int64_at(bars[TIME], day_index.size)
     warm = cfg[st.FIRST_SIGNAL]
     for k in range(starts.size):

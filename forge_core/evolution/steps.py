@@ -1,7 +1,7 @@
-"""The steps of an evolution, as a scheduler or ``run_study`` calls them: plain data in, plain data out.
+"""Steps of a study for a scheduler or ``run_study``, with plain data as input and output.
 
 ``plan_study``, then for each epoch ``run_island`` for every island (in any order, in any processes) and
-``merge_epoch``, then ``finish_study``. Every step can be run again: it goes on from what is on disk and ends with the
+``merge_epoch``, then ``finish_study``. Every step is idempotent: it resumes from the files on disk and ends with the
 same files.
 """
 
@@ -44,11 +44,11 @@ __all__ = [
 
 
 def plan_study(spec: StudySpec, home: Home | None = None, log: Log | None = None) -> dict[str, Any]:
-    """Begin a study, or take it up again: its datasets built where lacking, its manifest written or checked.
+    """Start or resume a study: build missing datasets, and write or check the manifest.
 
     Returns the plan: study, datasets and their hashes, islands and their sizes, epochs, generations_per_epoch (a list),
-    population, reference_point, whether it is complete, and what the other steps need. Raises StudyError, with a diff
-    and the ways out, when the study was begun with something else, and DataError when its bars are not to be had.
+    population, reference_point, whether it is complete, and the input of the other steps. Raises StudyError, with a
+    diff and a remedy, if the inputs differ from the manifest, and DataError if bars are not available.
     """
     return StudyPlan.make(spec, home, log).document()
 
@@ -65,7 +65,7 @@ def run_island(
 ) -> IslandReport:
     """Evolve the generations of ``epoch`` (from 1) that ``island`` (from 0) does not have on disk; return its report.
 
-    ``threads`` is by default the workers divided among the islands (``forge_core.parallelism``); it changes no result.
+    ``threads`` is by default workers per island (``forge_core.parallelism``); it does not affect results.
     ``until`` is the last generation to evolve. ``written`` is called after each generation is written. Raises
     StudyError when another process evolves the island or an earlier epoch is not complete.
     """
@@ -83,7 +83,7 @@ def merge_epoch(plan: dict[str, Any], epoch: int) -> list[GenerationFigures]:
 
 
 def write_pareto_front(plan: dict[str, Any]) -> FrontReport:
-    """Write the Pareto front alone, and return its size and the Play that would be champion."""
+    """Write only the Pareto front; return its size and the candidate for champion."""
     study = StudyPlan.read(plan)
     front = find_front(study)
     write_front(study, front)
@@ -103,9 +103,9 @@ def finish_study(plan: dict[str, Any]) -> dict[str, Any]:
 def run_study(
     spec: StudySpec, home: Home | None = None, log: Log | None = None, threads: int | None = None
 ) -> dict[str, Any]:
-    """Run a whole study in this process, island after island; return the champion's report.
+    """Run a whole study in this process, one island at a time; return the champion's report.
 
-    It ends with the same files as any other way to run the study. ``threads`` is by default the number of workers
+    The files are the same as those of any other way to run the study. ``threads`` is by default the number of workers
     (``forge_core.parallelism``).
     """
     plan = plan_study(spec, home, log)

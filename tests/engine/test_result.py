@@ -279,7 +279,7 @@ def test_a_window_of_the_plot(result):
     times = [pd.Timestamp(x) for name in ("won", "lost") for x in _trace(figure, name).x]
     assert min(times) >= pd.Timestamp("2024-01-10")
     assert max(times) <= pd.Timestamp("2024-01-12")
-    with pytest.raises(DataError, match=r"no bar lies between 2030.* to 2024-01-26"):
+    with pytest.raises(DataError, match=r"no bars between 2030.* to 2024-01-26"):
         result.plot(start="2030-01-01")
 
 

@@ -198,12 +198,12 @@ def test_counts_reach_as_far_as_a_group_may(needed):
 
 def test_larger_and_deeper_groups_are_refused():
     rule = Compare(column("a"), ">", 0.0)
-    with pytest.raises(PlayError, match="a group of 256 rules: at most 255"):
+    with pytest.raises(PlayError, match="a group of 256 rules; expected at most 255"):
         evaluated(Group(1, (rule,) * 256), {column("a"): np.zeros(3)})
     nested = Group(1, (rule,))
     for _ in range(MAX_DEPTH):
         nested = Group(1, (nested,))
-    with pytest.raises(PlayError, match="nested deeper than 8"):
+    with pytest.raises(PlayError, match="nested too deeply; expected at most 8"):
         evaluated(nested, {column("a"): np.zeros(3)})
 
 

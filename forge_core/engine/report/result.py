@@ -1,4 +1,4 @@
-"""What a backtest returns: trades, equity and metrics, as tables, files and pictures."""
+"""Result of a backtest: trades, equity and metrics, as tables, files and plots."""
 
 import html
 from collections.abc import Mapping
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BacktestResult:
-    """One Play on one feed, and what came of it.
+    """Result of one Play on one feed.
 
     Attributes
     ----------
     play, feed, costs, cash
-        What was tested: on which bars, at which costs, from how much money (quote currency).
+        Inputs: Play, bars, costs, and starting cash (quote currency).
     trades : DataFrame
-        One row a closed trade, in order of exit; the columns of ``docs/fill_contract.md``. Times are UTC,
+        One row per closed trade, in order of exit; the columns of ``docs/fill_contract.md``. Times are UTC,
         ``return_pct``, ``mae`` and ``mfe`` percent, prices and money in quote currency.
     equity : Series
         Marked at each close, indexed by the bars' CLOSE time (open time + timeframe), UTC; money.
     daily_returns : Series
-        One simple return a trade date of the instrument's session, fractions; the index is the date.
+        Simple returns per trade date of the instrument's session, fractions, indexed by date.
     metrics : MetricValues
-        Every metric of ``docs/metrics.md`` by name; None where undefined, ``metrics.undefined`` says why.
+        Every metric of ``docs/metrics.md`` by name; None where undefined, with reasons in ``metrics.undefined``.
     """
 
     play: Play
@@ -66,12 +66,12 @@ class BacktestResult:
         trades: Mapping[str, NDArray[Any]],
         equity: Floats,
     ) -> Self:
-        """Put the kernel's arrays into tables.
+        """Build tables from the kernel's arrays.
 
         ``vector``: metrics, shape (len(METRICS),). ``daily``: shape (feed.days,). ``equity``: at the closes of bars
         ``feed.start`` to the last, shape (len(feed) - feed.start,). ``trades``: arrays of one length named as the
         columns of the fill contract, but times in microseconds and ``reason`` in codes of
-        ``engine.kernel.exit_reasons``. Raises ValueError where a shape does not fit the feed.
+        ``engine.kernel.exit_reasons``. Raises ValueError for a shape that does not match the feed.
         """
         bars, days = len(feed) - feed.start, np.unique(feed.day[feed.start :])
         if equity.shape != (bars,):
@@ -93,7 +93,7 @@ class BacktestResult:
 
     @property
     def drawdown(self) -> pd.Series:
-        """The fall of marked equity from its running peak (starting cash included), a fraction of it, at each close."""
+        """Fall of marked equity from its running peak (starting cash included) at each close, a fraction."""
         falls = drawdown(np.concatenate([[self.cash], self.equity.to_numpy()]))[1:]
         return pd.Series(falls, index=self.equity.index, name="drawdown")
 
@@ -102,14 +102,14 @@ class BacktestResult:
         return per_trade(self.trades, self.feed.instrument)
 
     def summary(self) -> str:
-        """Return what was tested and every metric as text, one a line."""
+        """Return the inputs and all metrics as text, one per line."""
         texts = self.metrics.texts()
         width = max(len(name) for name in texts)
         return "\n".join([self.headline, "", *(f"{name:<{width}}  {text}" for name, text in texts.items())])
 
     @property
     def headline(self) -> str:
-        """One line: Play, symbol, timeframe, period, bars and cash."""
+        """Return one line with Play, symbol, timeframe, period, bars and cash."""
         first, last = pd.to_datetime([self.feed.time[self.feed.start], self.feed.time[-1]], unit="us")
         return (
             f"{self.play.name} on {self.feed.instrument.symbol} {self.feed.timeframe}, {first:%Y-%m-%d %H:%M} to "
@@ -119,8 +119,8 @@ class BacktestResult:
     def to_parquet(self, folder: str | Path) -> Path:
         """Write trades, equity and daily returns (Parquet), metrics (JSON) and the Play (YAML) to ``folder``.
 
-        Each file is written whole or not at all, and ``metrics.json`` last: a folder that has it is complete. What
-        has no value is null. Returns the folder.
+        Each file is written atomically, ``metrics.json`` last: a folder that has it is complete. Undefined values are
+        null. Returns the folder.
         """
         folder = Path(folder)
         done = folder / "metrics.json"
@@ -147,15 +147,15 @@ class BacktestResult:
     ) -> "go.Figure":
         """Return a plotly figure of price with entries and exits, equity, and drawdown.
 
-        ``start`` and ``end`` (UTC) cut out a window. Lines are thinned to about ``points`` points, the extremes kept;
-        a window of few bars is drawn as candles. Raises DataError for a window without bars.
+        ``start`` and ``end`` (UTC) limit the window. Lines are downsampled to about ``points`` points with their
+        extremes; a window of few bars is drawn as candles. Raises DataError for a window without bars.
         """
-        from forge_core.engine.report.figure import result_figure  # plotly takes its time to import
+        from forge_core.engine.report.figure import result_figure  # plotly is slow to import
 
         return result_figure(self, start=start, end=end, points=points)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one page with the plot and the metrics, which opens without a network; return ``path``."""
+        """Write one offline HTML page with the plot and the metrics; return ``path``."""
         from forge_core.engine.report.figure import result_page
 
         path = Path(path)
@@ -184,7 +184,7 @@ def _utc(microseconds: NDArray[np.int64]) -> pd.DatetimeIndex:
 def _trades_table(trades: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     def floats(name: str) -> Floats:
         values = np.asarray(trades[name], np.float64)
-        return np.where(np.isfinite(values), values, np.nan)  # a percentage of an entry at price zero is none
+        return np.where(np.isfinite(values), values, np.nan)  # undefined for an entry at price zero
 
     return pd.DataFrame(
         {

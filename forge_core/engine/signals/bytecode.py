@@ -38,7 +38,7 @@ _KEPT = "_bytecode"
 
 
 class Rule(NamedTuple):
-    """One comparison, by which its bitmap is cached."""
+    """One comparison, the cache key of its bitmap."""
 
     comparison: int
     left: FeatureRef
@@ -47,10 +47,10 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class Bytecode:
-    """What a Play's rules and levels need of a feed.
+    """Compiled rules of a Play and the columns that it reads.
 
-    ``rules`` are distinct; ``code`` (int64) is the header and the instructions. ``atr`` names the columns that the
-    distances of stop, target and trail are multiples of, None where there is no such. ``columns`` are all columns.
+    ``rules`` are distinct; ``code`` (int64) is the header and the instructions. ``atr``: ATR columns of the
+    distances of stop, target and trail, None where unused. ``columns``: all columns.
     """
 
     rules: tuple[Rule, ...]
@@ -60,7 +60,7 @@ class Bytecode:
 
 
 def bytecode_of(play: Play) -> Bytecode:
-    """Return the bytecode of ``play``, written on first use and kept with the Play; raises as ``write_bytecode``."""
+    """Return the bytecode of ``play``, compiled on first use and cached with the Play; raise as ``write_bytecode``."""
     kept = play.__dict__  # a frozen dataclass, and the language must not know its compiler: `replace` drops the entry
     if _KEPT not in kept:
         kept[_KEPT] = write_bytecode(play)
@@ -68,7 +68,7 @@ def bytecode_of(play: Play) -> Bytecode:
 
 
 def write_bytecode(play: Play) -> Bytecode:
-    """Return the bytecode of ``play``; raises PlayError for rules that are too many or too deep."""
+    """Return the bytecode of ``play``; raise PlayError for too many or too deeply nested rules."""
     writer = _Writer()
     header = [0]
     for group in (play.entry_long, play.entry_short, play.exit_long, play.exit_short):
@@ -101,9 +101,9 @@ class _Writer:
     def group(self, group: Group, depth: int = 1) -> None:
         count = len(group.rules)
         if depth > MAX_DEPTH:
-            raise PlayError(f"rules are nested deeper than {MAX_DEPTH} groups")
+            raise PlayError(f"rules are nested too deeply; expected at most {MAX_DEPTH} levels of groups")
         if count > MAX_RULES:
-            raise PlayError(f"a group of {count} rules: at most {MAX_RULES} are allowed")
+            raise PlayError(f"a group of {count} rules; expected at most {MAX_RULES}")
         for rule in group.rules:
             if isinstance(rule, Group):
                 self.group(rule, depth + 1)

@@ -41,13 +41,13 @@ from forge_core.simd.memory import address_of, float64_at, uint64_at
 (_VALUES, _CODES, _FIRST_WORD, _LOSSLESS, _LOW, _STEP) = range(6)
 _COLUMN_SIZE = 6
 
-_FEW = 8  # bars that are sooner compared one by one than together
+_FEW = 8  # up to this many bars, scalar comparison is faster
 _NO_WORD = 2**62  # no codes to compare
 
 
 @compiled
 def fill_bitmap(bitmap, comparison, left, right, number, size):
-    """Fill a bitmap with where ``left`` compares so with ``right``, or with a number.
+    """Fill a bitmap with the result of ``comparison`` of ``left`` with ``right`` or a number.
 
     ``bitmap`` is the address of whole blocks of 512 bits, ``comparison`` one of ``bytecode``'s; ``left`` and ``right``
     are packed columns of ``size`` bars. Bits beyond the last bar are 0.
@@ -72,7 +72,7 @@ def fill_bitmap(bitmap, comparison, left, right, number, size):
 
 @compiled
 def _bars_before(begin, size):
-    """Return the bits of the word that begins at a bar whose bars exist."""
+    """Return the mask of existing bars of the word that begins at a bar."""
     if begin + WORD <= size:
         return ALL
     return ALL >> np.uint64(begin + WORD - size) if begin < size else NONE
@@ -80,7 +80,7 @@ def _bars_before(begin, size):
 
 @compiled
 def _first_coded(comparison, left, right, number):
-    """Return the first word that codes can compare, 1 or more."""
+    """Return the first word comparable by codes, 1 or more."""
     if left[_CODES] == 0:
         return _NO_WORD
     if comparison >= ABOVE_NUMBER:
@@ -93,9 +93,9 @@ def _first_coded(comparison, left, right, number):
 
 @compiled
 def _code_to_exceed(column, number, at_least):
-    """Return the code above which values are above a finite number, or at it, and whether codes alone decide that.
+    """Return the code above which values are above (or at) a finite number, and whether codes are decisive.
 
-    They do where codes are lossless. `x >= 3` is then `x > 2`, for there is nothing between.
+    Lossless codes are decisive: for integers `x >= 3` is `x > 2`.
     """
     scale = float64_at(address_of(column), _COLUMN_SIZE)
     low, step = scale[_LOW], scale[_STEP]
@@ -111,7 +111,7 @@ def _code_to_exceed(column, number, at_least):
 
 @compiled
 def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
-    """Set the blocks ``first .. last - 1``; words that begin before the columns' first coded word are not right."""
+    """Set the blocks ``first .. last - 1``; words before the columns' first coded word are invalid."""
     with_number = comparison >= ABOVE_NUMBER
     negated = comparison in (BELOW_NUMBER, AT_MOST_NUMBER)  # the contraries of `>=` and `>`, as no value is NaN
     at_least = comparison in (AT_LEAST, AT_LEAST_NUMBER, BELOW_NUMBER)
@@ -166,7 +166,7 @@ def _true_of(open_, with_number, at_least, a, b, number, begin, size):
 
 @compiled
 def _compare_values(words, comparison, crosses, a, b, number, size, last):
-    """Set the words before ``last`` by the values of the columns."""
+    """Set the words before ``last`` from the values of the columns."""
     for word in range(last):
         begin = word * WORD
         if begin > 0 and begin + WORD <= size:
@@ -213,7 +213,7 @@ def _is_true(comparison, a, b, number, k):
 
 @compiled
 def _crosses_at(comparison, a, b, number, k):
-    """Return whether a comparison is true at bar ``k`` and its contrary was at the bar before; nothing is at bar 0."""
+    """Return whether a comparison is true at bar ``k`` and its contrary at the bar before; False at bar 0."""
     if k == 0 or not _is_true(comparison, a, b, number, k):
         return False
     x = float64_at(a, k)[k - 1]

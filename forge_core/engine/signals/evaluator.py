@@ -1,4 +1,4 @@
-"""Group bitmaps of a Play, combined out of those of its rules, and how the kernel reads them."""
+"""Group bitmaps of a Play, combined from the bitmaps of its rules, and their access by the kernel."""
 
 import numpy as np
 
@@ -9,16 +9,16 @@ from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import NONE, VALUE_BYTES
 from forge_core.simd.memory import address_of, int64_at, uint64_at
 
-# The groups of a Play, in order; numbers that numba does not compile `bits` for one by one
+# The groups of a Play, in order; np.int64, to avoid a specialization of `bits` per constant
 ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT = (np.int64(group) for group in range(GROUPS))
 
-_STACK = MAX_DEPTH * MAX_RULES  # operands that may wait, of all groups around
+_STACK = MAX_DEPTH * MAX_RULES  # maximum number of pending operands
 _BLOCK_BYTES = BLOCK * VALUE_BYTES
 
 
 @compiled
 def bits(plan, group, word):
-    """Return the results of ``group`` on bars ``64 word .. 64 word + 63``, bit by bit; 0 beyond the last bar.
+    """Return the results of ``group`` on bars ``64 word .. 64 word + 63``, one per bit; 0 beyond the last bar.
 
     ``plan`` is the address of the addresses of the four group bitmaps.
     """
@@ -27,10 +27,10 @@ def bits(plan, group, word):
 
 @compiled
 def combine_rules(code, rules, bitmaps, blocks):
-    """Fill the four group bitmaps, one behind the other at address ``bitmaps``, of ``blocks`` blocks of 512 bars each.
+    """Fill the four consecutive group bitmaps at address ``bitmaps``, of ``blocks`` blocks of 512 bars each.
 
-    ``code`` is a Play's bytecode, ``rules`` the addresses of its rules' bitmaps. A group without instructions is never
-    true.
+    ``code`` is a Play's bytecode, ``rules`` the addresses of its rules' bitmaps. A group without instructions is
+    false.
     """
     operands = np.empty(_STACK, np.int64)
     results = np.empty(_STACK * BLOCK, np.uint64)

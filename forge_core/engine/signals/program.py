@@ -1,4 +1,4 @@
-"""Link a Play to a feed: the bitmaps of its rules, from the feed's cache, and those of its groups."""
+"""Linking of a Play to a feed: bitmaps of its rules, from the feed's cache, and of its groups."""
 
 from dataclasses import dataclass
 
@@ -22,10 +22,10 @@ Bitmap = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Program:
-    """What the kernel runs: the addresses of the four group bitmaps (``engine.signals.evaluator.bits``).
+    """A linked Play: the addresses of the four group bitmaps (``engine.signals.evaluator.bits``).
 
-    ``atr`` holds the addresses of the ATR columns of stop, target and trail in traded prices (0 where none is needed).
-    ``bitmaps`` and ``columns`` are kept alive as long as the program is.
+    ``atr`` holds the addresses of the ATR columns of stop, target and trail in traded prices (0 if unused).
+    ``bitmaps`` and ``columns`` are kept alive by references.
     """
 
     plan: Integers
@@ -36,9 +36,9 @@ class Program:
 
 
 def link_play(play: Play, feed: Feed) -> Program:
-    """Link ``play`` to ``feed``; raises PlayError where the feed's instrument cannot trade it."""
+    """Link ``play`` to ``feed``; raise PlayError if it is not tradable on the feed's instrument."""
     if play.timeframe != feed.timeframe:
-        raise PlayError(f"Play {play.name!r} trades {play.timeframe} bars, the data has {feed.timeframe}")
+        raise PlayError(f"Play {play.name!r} trades {play.timeframe} bars, got data of {feed.timeframe} bars")
     if play.entry_short is not None and play.sides != "long" and not feed.instrument.shortable:
         raise PlayError(
             f"Play {play.name!r} sells {feed.instrument.symbol} short, which is not shortable; use `sides: long`"
@@ -58,7 +58,7 @@ def link_play(play: Play, feed: Feed) -> Program:
 
 
 def _in_traded_prices(atr: Column, feed: Feed) -> Column:
-    """Return an ATR that features see as a distance in traded prices."""
+    """Return an ATR of adjusted prices converted to traded prices."""
     return atr if feed.price_scale is None else Column(read_only(atr.data / feed.price_scale))
 
 
@@ -97,5 +97,5 @@ def _packed(column: Column) -> Integers:
 def _column(reference: FeatureRef, feed: Feed) -> Column:
     column = feed.columns.quantized_column(reference)
     if column.data.size != len(feed):
-        raise ValueError(f"column {reference} has {column.data.size} values, the feed {len(feed)} bars")
+        raise ValueError(f"column {reference} has {column.data.size} values; expected {len(feed)}, one per bar")
     return column

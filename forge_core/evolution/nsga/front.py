@@ -1,4 +1,4 @@
-"""The Pareto front, its hypervolume and its knee, in losses: objectives turned so that less is better."""
+"""Pareto front, hypervolume and knee of losses: objectives with signs such that less is better."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 def losses(values: Floats, objectives: Sequence[Objective]) -> Floats:
-    """Return objective values of shape (n, objectives) as losses: maximized ones with their sign turned."""
+    """Return objective values of shape (n, objectives) as losses: maximized ones are negated."""
     return values * [-1.0 if objective.direction == "maximize" else 1.0 for objective in objectives]
 
 

@@ -1,7 +1,7 @@
 """NSGA-II by Optuna's sampler.
 
-``PublicNsga2`` uses Optuna's public names: a study holding the parents is asked for children, and the sampler's
-``select_parent`` says who survives. Its trial objects cost more than a small backtest, so ``FastNsga2`` breeds on
+``PublicNsga2`` uses Optuna's public API: a study with the parents samples children, and the sampler's
+``select_parent`` selects the survivors. Its trial objects cost more than a small backtest, so ``FastNsga2`` breeds on
 arrays (``breeding``) and calls the sampler's own elite selection on plain frozen trials. Both give the same children
 and the same survivors (a test compares them); ``make_nsga2`` returns the public way where a private name is missing.
 
@@ -46,7 +46,7 @@ _VIOLATION = "violation"
 
 
 class Candidate(Protocol):
-    """What the algorithm needs to know of a Play that was evaluated."""
+    """Protocol of an evaluated Play for the algorithm."""
 
     @property
     def genes(self) -> Genes:
@@ -60,7 +60,7 @@ class Candidate(Protocol):
 
     @property
     def violation(self) -> float:
-        """By how much all constraints together are violated; zero for a feasible Play, always finite."""
+        """Sum of the constraint violations; zero for a feasible Play, always finite."""
         ...
 
 
@@ -99,7 +99,7 @@ class Operators:
 
     @property
     def parents(self) -> int:
-        """How many parents a child has."""
+        """Number of parents of a child."""
         return self.make_crossover().n_parents
 
     def sampler(self, population: int, seed: int, **strategies: Any) -> NSGAIISampler:
@@ -132,7 +132,7 @@ class Nsga2(ABC):
         }
 
     def asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
-        """Return a function that draws the genes of one child after the other.
+        """Return a function that draws the genes of the next child.
 
         The children depend on the parents, their order and ``seed`` alone. Fewer parents than a child has (two, of
         simplex and normal-distribution crossover three) cannot be crossed: children are then drawn at random, as in
@@ -170,7 +170,7 @@ class Nsga2(ABC):
 
 
 class PublicNsga2(Nsga2):
-    """The public way: a fresh in-memory study for each call."""
+    """NSGA-II by Optuna's public API, with a new in-memory study per call."""
 
     def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
         sampler = self.operators.sampler(
@@ -202,7 +202,7 @@ class PublicNsga2(Nsga2):
 
 
 class FastNsga2(Nsga2):
-    """The same algorithm without a study's bookkeeping; see ``supported``."""
+    """The same algorithm without an Optuna study; see ``supported``."""
 
     def __init__(
         self, genes: Sequence[Gene], directions: Sequence[Direction], operators: Operators | None = None
@@ -214,7 +214,7 @@ class FastNsga2(Nsga2):
 
     @staticmethod
     def supported() -> bool:
-        """Whether the private names are where they are expected."""
+        """Whether Optuna has the expected private names."""
         sampler = NSGAIISampler(population_size=2)
         return all(callable(getattr(sampler, name, None)) for name in _PRIVATE)
 
@@ -259,7 +259,7 @@ class FastNsga2(Nsga2):
 
 
 def make_nsga2(genes: Sequence[Gene], directions: Sequence[Direction], operators: Operators | None = None) -> Nsga2:
-    """Return the fast way, or the public one where this Optuna lacks a private name that the fast way calls."""
+    """Return the fast implementation, or the public one if this Optuna does not have the private names."""
     way = FastNsga2 if FastNsga2.supported() else PublicNsga2
     return way(genes, directions, operators)
 
@@ -270,7 +270,7 @@ def _everyone(study: optuna.Study, population: list[FrozenTrial]) -> list[Frozen
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Optuna's notes on experimental names and its line for each new study."""
+    """Silence Optuna's warnings on experimental features and its log of new studies."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

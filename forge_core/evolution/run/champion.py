@@ -1,4 +1,4 @@
-"""The end of a study: Pareto front, champion chosen on train alone, one counted evaluation on the holdout."""
+"""End of a study: Pareto front, champion selected on train only, one counted holdout evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ NO_FRONT = "no Play met every constraint"
 
 
 class FrontReport(TypedDict):
-    """Size of a Pareto front, and the Play of it that would be champion; why there is none where it is empty."""
+    """Size of a Pareto front and its candidate for champion, or the reason for an empty front."""
 
     study: str
     front_size: int
@@ -34,8 +34,8 @@ class FrontReport(TypedDict):
 def find_front(plan: StudyPlan) -> list[Individual]:
     """Return every feasible Play of the study that no other dominates, best first objective first.
 
-    All Plays ever evaluated are compared, not only the last survivors. Of Plays that trade alike (every metric is the
-    same on every train dataset) the one born first stands for all. Raises StudyError while a generation is missing.
+    All Plays ever evaluated are compared, not only the last survivors. Of Plays with identical metrics on
+    every train dataset the oldest is returned. Raises StudyError while a generation is missing.
     """
     columns = ["id", "born", "is_duplicate", "feasible", *plan.tables.objectives]
     found = []
@@ -72,7 +72,7 @@ def _losses(plan: StudyPlan, table: pa.Table) -> np.ndarray:
 
 
 def choose_champion(plan: StudyPlan, front: list[Individual]) -> Individual:
-    """Return the Play of the front that the study calls its champion: the knee, or the best by one objective."""
+    """Return the champion of the front by the study's rule: the knee, or the best by one objective."""
     return choose_of(front, plan.objectives.terms, plan.spec.champion)
 
 
@@ -166,9 +166,9 @@ def evaluate_on_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str
 
 
 def buy_and_hold(feed: Feed) -> float:
-    """Return what a fully paid holding from the first tradable open to the last close returns, without costs.
+    """Return the buy-and-hold return, unlevered and without costs, from the first tradable open to the last close.
 
-    Where contracts are switched the gap between the two is neither gain nor loss.
+    The gap between contracts at a roll is excluded.
     """
     gaps = 0.0
     if feed.rolls is not None:
@@ -178,7 +178,7 @@ def buy_and_hold(feed: Feed) -> float:
 
 
 def _figures(metrics: np.ndarray) -> dict[str, Any]:
-    """Return metrics by name, null where undefined, and why."""
+    """Return metrics by name, null where undefined, with the reasons."""
     return {"metrics": metrics_mapping(metrics), "undefined": undefined_reasons(metrics)}
 
 

@@ -8,7 +8,7 @@ from forge_core.evolution.storage.tables import read_hypervolume
 def final_generation(spec: StudySpec, folder: StudyFolder) -> int:
     """Return the last generation of a study: of all, or of the epoch after which it stops early.
 
-    It stops early when, at the end of an epoch, the hypervolume rose by no more than the share ``stall.gain`` over the
+    It stops early if, at the end of an epoch, the hypervolume rose by no more than the fraction ``stall.gain`` over the
     last ``stall.generations`` generations. While nothing is feasible there is no hypervolume and no early stopping.
     """
     if spec.stall is None:

@@ -1,4 +1,4 @@
-"""What this process takes: for reports, never for results."""
+"""Memory usage of this process, for reports."""
 
 import resource
 import sys
@@ -15,11 +15,11 @@ def peak_memory_mb() -> float:
 
 
 class Memory(NamedTuple):
-    """What ending a process would free, in MB.
+    """Unique set size of a process in MB: the memory that its end would free.
 
     ``own`` is memory that it wrote (private and dirty). ``mapped`` are pages of files that it alone has mapped just
-    now, mostly columns of the bank: they belong to the page cache, go when memory is short, and count for nobody as
-    soon as a second process maps them too.
+    now, mostly columns of the bank: they are part of the page cache, evictable, and not counted once a second
+    process maps them.
     """
 
     own: float
@@ -27,7 +27,7 @@ class Memory(NamedTuple):
 
 
 def unique_memory() -> Memory:
-    """Return the unique set size of this process in its two parts; zeros where the system does not tell."""
+    """Return the unique set size of this process in its two parts; zeros if the system does not report it."""
     if not _ROLLUP.is_file():
         return Memory(0.0, 0.0)
     fields = dict(line.split()[:2] for line in _ROLLUP.read_text().splitlines()[1:])

@@ -1,4 +1,4 @@
-"""How islands meet: each one's best go to the next in the ring, and who of all stays."""
+"""Ring migration between islands."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from forge_core.evolution.search.generation import Individual, select_distinct
 
 
 def source_island(island: int, islands: int) -> int:
-    """Return the island whose best come to ``island``: the one before it in the ring."""
+    """Return the source of migrants of ``island``: the previous one in the ring."""
     return (island - 1) % islands
 
 
 def migrants(
     algorithm: Nsga2, residents: Sequence[Individual], neighbours: Sequence[Individual], count: int
 ) -> list[Individual]:
-    """Return the best ``count`` of ``neighbours`` by rank, then crowding, less those whose Play lives here already."""
+    """Return the best ``count`` of ``neighbours`` by rank, then crowding, without Plays that are already resident."""
     here = {resident.play for resident in residents}
     return [best for best in select_distinct(algorithm, neighbours, count) if best.play not in here]
 
@@ -22,6 +22,6 @@ def migrants(
 def parents_after_migration(
     algorithm: Nsga2, residents: Sequence[Individual], neighbours: Sequence[Individual], *, count: int, size: int
 ) -> list[Individual]:
-    """Return the next parents: residents and migrants, cut to ``size`` by NSGA-II's selection; no Play stands twice."""
+    """Return the next parents: distinct residents and migrants, reduced to ``size`` by NSGA-II's selection."""
     arrivals = migrants(algorithm, residents, neighbours, count)
     return select_distinct(algorithm, [*residents, *arrivals], size) if arrivals else list(residents)

@@ -1,4 +1,4 @@
-"""The plan of a study: what every step needs to know, handed from process to process as plain data."""
+"""Plan of a study: the input of every step, as plain data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study whose data are pinned. ``document`` and ``read`` make it JSON and back."""
+    """A study with pinned data; ``document`` and ``read`` convert it to JSON and back."""
 
     spec: StudySpec
     home: Home
@@ -41,10 +41,10 @@ class StudyPlan:
 
     @classmethod
     def make(cls, spec: StudySpec, home: Home | None = None, log: Log | None = None) -> "StudyPlan":
-        """Begin ``spec``, or go on with it: its datasets as they were pinned, else built where they are lacking.
+        """Start or resume ``spec`` with its pinned datasets, or build missing ones.
 
-        Raises StudyError with a diff when the study was begun with something else, and DataError when bars are not to
-        be had; nothing has been written by then but datasets.
+        Raises StudyError with a diff if the inputs differ from the manifest, and DataError if bars are not available;
+        only datasets have been written by then.
         """
         home = home or Home.current()
         folder = StudyFolder.of(spec.name, home)
@@ -73,7 +73,7 @@ class StudyPlan:
 
     @classmethod
     def begun(cls, study: str, home: Home) -> "StudyPlan":
-        """Return the plan of a study as it was begun, whatever its file says now; raises StudyError unless it was."""
+        """Return the plan of a started study from its manifest; raise StudyError if it has not started."""
         manifest = read_manifest(StudyFolder.of(study, home))
         if manifest is None:
             raise StudyError(f"study {study!r} has not begun; `dagster job execute -j evolve` begins one")
@@ -81,7 +81,7 @@ class StudyPlan:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> "StudyPlan":
-        """Return the plan of a ``document``; raises StudyError when the study was reset or begun anew since."""
+        """Return the plan of a ``document``; raise StudyError if the study was reset since."""
         home = Home(Path(document["home"]))
         spec = StudySpec.model_validate(document["spec"])
         manifest = read_manifest(StudyFolder.of(spec.name, home))
@@ -92,7 +92,7 @@ class StudyPlan:
         return cls(spec, home, manifest)
 
     def document(self) -> dict[str, Any]:
-        """Return the plan as JSON-able data; all but ``home``, ``spec`` and ``manifest_hash`` is for people to read."""
+        """Return the plan as JSON-able data; only ``home``, ``spec`` and ``manifest_hash`` are read back."""
         spec, final = self.spec, self.final_generation
         ends = [self.last_generation(epoch) for epoch in range(1, spec.epochs + 1)]
         return {
@@ -124,7 +124,7 @@ class StudyPlan:
 
     @cached_property
     def folder(self) -> StudyFolder:
-        """Where the study's files stand."""
+        """Paths of the study's files."""
         return StudyFolder.of(self.spec.name, self.home)
 
     @cached_property
@@ -160,7 +160,7 @@ class StudyPlan:
 
     @cached_property
     def tables(self) -> TableFormat:
-        """The form of the study's tables."""
+        """Schema of the study's tables."""
         return TableFormat(self.hash, self.genome.genes, self.spec.train, self.objectives)
 
     @cached_property
@@ -187,7 +187,7 @@ class StudyPlan:
 
     @property
     def final_generation(self) -> int:
-        """The last generation of the study, as far as its tables tell: fewer than planned where it stopped early."""
+        """Last generation of the study according to its tables: fewer than planned after early stopping."""
         return final_generation(self.spec, self.folder)
 
     def last_generation(self, epoch: int) -> int:
@@ -201,12 +201,12 @@ class StudyPlan:
         return range(self.last_generation(epoch - 1) + 1, self.last_generation(epoch) + 1)
 
     def open_feed(self, dataset: str) -> Feed:
-        """Open the bars of one of the study's datasets, in the version it was begun with."""
+        """Open the bars of one of the study's datasets, in the pinned version."""
         pinned = self.manifest["datasets"][dataset]["hash"]
         return open_feed(open_version(dataset, pinned, self.home), timeframe=self.spec.timeframe, home=self.home)
 
     def evaluator(self, datasets: Sequence[str], threads: int = 1) -> Evaluator:
-        """Return what backtests Plays on ``datasets`` as the study wants it."""
+        """Return the evaluator of Plays on ``datasets`` with the study's settings."""
         return Evaluator(
             {name: self.open_feed(name) for name in datasets},
             self.objectives,
@@ -222,7 +222,7 @@ def _space(spec: StudySpec) -> SearchSpace:
 
 
 def _dataset(name: str, pinned: str | None, home: Home, log: Log | None) -> DatasetVersion:
-    """Return the pinned version of a dataset, or the latest, built where there is none."""
+    """Return the pinned version of a dataset, or the latest; build it if there is none."""
     if pinned is None:
         return ensure_dataset(name, home, log)
     try:
@@ -238,7 +238,7 @@ def _dataset(name: str, pinned: str | None, home: Home, log: Log | None) -> Data
 
 
 def _bytes_written(spec: StudySpec, genes: int, days: int) -> int:
-    """Estimate, from above, how much a whole study writes: each Play twice in the tables, once in the ledger."""
+    """Return an upper bound of the bytes that a study writes: each Play twice in the tables, once in the ledger."""
     row = 8 * (len(METRICS) * len(spec.train) + 20) + 2 * genes + 100
     trial = 4 * days + 3_000  # daily returns, and the Play as JSON
     return spec.generations * spec.population * (2 * 2 * row + trial)

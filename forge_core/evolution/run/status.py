@@ -1,4 +1,4 @@
-"""How far studies are and what they found, read from disk; and putting one away."""
+"""Status and Pareto front of studies, read from disk, and their reset."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,11 +21,11 @@ _SHOWN = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
 
 
 def study_status(name: str, home: Home | None = None) -> dict[str, Any]:
-    """Return how far a study is: ``state`` (``not begun``, ``under way``, ``complete``), ``generation`` of
+    """Return the progress of a study: ``state`` (``not begun``, ``under way``, ``complete``), ``generation`` of
     ``generations`` that every island has done, ``islands`` with the last generation of each, the ``champion``, and
     ``newer``: of each dataset that has a newer version than the study's, the pinned hash and the latest.
 
-    Raises StudyError for a name that is neither in ``studies/`` nor begun.
+    Raises StudyError for a name that is neither in ``studies/`` nor a started study.
     """
     home = home or Home.current()
     folder = StudyFolder.of(name, home)
@@ -44,7 +44,7 @@ def study_status(name: str, home: Home | None = None) -> dict[str, Any]:
 
 
 def _newer(manifest: Mapping[str, Any], home: Home) -> dict[str, tuple[str, str]]:
-    """Return the pinned and the latest hash of each dataset that was built anew from other bars since."""
+    """Return the pinned and the latest hash of each dataset that has a newer version."""
     versions = {name: (pinned["hash"], latest_version(name, home)) for name, pinned in manifest["datasets"].items()}
     return {
         name: (pinned, latest.content_hash)
@@ -73,7 +73,7 @@ def _state(
 
 
 def status_text(name: str, home: Home | None = None) -> str:
-    """Return the status of a study as a few lines for a person, the champion's train and holdout side by side."""
+    """Return the status of a study as text, with the champion's figures on train and holdout."""
     home = home or Home.current()
     status = study_status(name, home)
     lines = [f"study {name}: {status['state']}, generation {status['generation']} of {status['generations']}"]
@@ -105,9 +105,9 @@ def status_text(name: str, home: Home | None = None) -> str:
 
 
 def read_front(name: str, home: Home | None = None) -> pd.DataFrame:
-    """Return the Pareto front for reading: Play, objectives, return and trades by train dataset; best first.
+    """Return the Pareto front as a readable table: Play, objectives, return and trades by train dataset; best first.
 
-    All metrics, genes and Plays stand in the study's ``pareto_front.parquet``. Raises StudyError while there is none.
+    All metrics, genes and Plays are in the study's ``pareto_front.parquet``. Raises StudyError if it does not exist.
     """
     home = home or Home.current()
     folder = StudyFolder.of(name, home)
@@ -122,9 +122,9 @@ def read_front(name: str, home: Home | None = None) -> pd.DataFrame:
 
 
 def reset_study(name: str, home: Home | None = None) -> Path:
-    """Put a study's tables away, so that it can begin anew; return the archive folder. The ledger stays as it is.
+    """Archive a study's tables, so that its next run starts from scratch; return the archive. The ledger is kept.
 
-    Raises StudyError when the study was not begun or an island is being evolved.
+    Raises StudyError if the study has not started or an island is being evolved.
     """
     home = home or Home.current()
     folder = StudyFolder.of(name, home)

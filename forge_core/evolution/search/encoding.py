@@ -1,7 +1,7 @@
-"""A known Play as a genome of a search space, so that it can seed a first generation.
+"""Encoding of a known Play as a genome of a search space, to seed a first generation.
 
-The way back of ``Genome.decode``: what it returns decodes to the same Play (by hash), or is refused naming the part
-that the space cannot express.
+The inverse of ``Genome.decode``: the result decodes to the same Play (by hash). Otherwise PlayError names the part that
+the space cannot express.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ _OPPOSITE: dict[Side | None, Side] = {"long": "short", "short": "long"}
 
 
 def encode(genome: Genome, play: Play) -> Genes:
-    """Return genes that decode to ``play``, whatever it is called; raises PlayError naming what the space lacks."""
+    """Return genes that decode to ``play``, apart from its name; raise PlayError if the space cannot express it."""
     space = genome.space
     if play.timeframe != space.timeframe:
         raise PlayError(f"timeframe: it trades on {play.timeframe}, the study on {space.timeframe}")
@@ -62,7 +62,7 @@ def encode(genome: Genome, play: Play) -> Genes:
 
 
 def _flat(group: Group | None, place: str) -> tuple[int, list[_Plain]]:
-    """Return a group as a quorum over plain rules; raises PlayError where it is more than that."""
+    """Return a group as a quorum over plain rules; raise PlayError for any other group."""
     if group is None:
         return 0, []
     every, some = group.at_least == len(group.rules), group.at_least == 1
@@ -81,7 +81,7 @@ def _flat(group: Group | None, place: str) -> tuple[int, list[_Plain]]:
 
 
 def _quorum(groups: Iterable[tuple[int, list[_Plain]]], leave: bool) -> int:
-    """Return the gene that gives each group its quorum: both sides share it."""
+    """Return the gene of the quorum of each group, shared by both sides."""
     counts = [(needed, len(rules)) for needed, rules in groups if rules]
     for quorum in range(QUORUMS):
         if all(at_least(quorum, rules) == needed for needed, rules in counts):
@@ -133,7 +133,7 @@ def _first_slot(genome: Genome, free: list[int], images: list[tuple[Role, _Plain
 
 
 def _held(genome: Genome, place: int, role: Role, rule: _Plain) -> SlotGenes | None:
-    """Return the genes with which slot ``place`` says ``rule``, None where it cannot."""
+    """Return the genes with which slot ``place`` expresses ``rule``, None if it cannot."""
     slot, operators = genome.space.slots[place], genome.space.operators
     for wanted in (rule, _turned(rule)):
         for reference in columns(wanted):
@@ -149,7 +149,7 @@ def _held(genome: Genome, place: int, role: Role, rule: _Plain) -> SlotGenes | N
 
 
 def _column(genome: Genome, place: int, slot: Slot, reference: FeatureRef) -> tuple[int | None, int | None, int | None]:
-    """Return the genes column, parameters and timeframe of ``reference`` in a slot, None for what it lacks."""
+    """Return the genes column, parameters and timeframe of ``reference`` in a slot, None if unavailable."""
     timeframe = slot.timeframes.index(reference.timeframe) if reference.timeframe in slot.timeframes else None
     for number, column in enumerate(slot.columns):
         if (column.definition.name, column.output.name) == (reference.name, reference.output):
@@ -162,7 +162,7 @@ def _column(genome: Genome, place: int, slot: Slot, reference: FeatureRef) -> tu
 
 
 def _why_not(genome: Genome, rule: _Plain) -> str:
-    """Say which part of a rule no slot can express."""
+    """Return the part of a rule that no slot can express."""
     kind = rule.direction if isinstance(rule, Trend) else rule.operator
     if kind not in genome.space.operators and (
         isinstance(rule, Trend) or MIRROR[rule.operator] not in genome.space.operators
@@ -235,7 +235,7 @@ def _plain(rule: Rule) -> _Plain:
 
 
 def _turned(rule: _Plain) -> _Plain:
-    """Return a comparison of two columns the other way round, anything else as it is."""
+    """Return a comparison of two columns with swapped operands, other rules unchanged."""
     if isinstance(rule, Compare) and isinstance(rule.right, FeatureRef):
         return Compare(rule.right, MIRROR[rule.operator], rule.left)
     return rule

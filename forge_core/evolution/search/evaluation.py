@@ -1,4 +1,4 @@
-"""A Play's worth: backtested on every train dataset, made into objectives and constraints that are always finite."""
+"""Evaluation of a Play: backtests on train, objectives and constraint violations (all finite)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,10 +33,11 @@ _MOST = 1e3  # violation of one constraint
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a backtest on every train dataset gave.
+    """Results of the backtests of a Play on all train datasets.
 
     ``metrics``: float64 of shape (datasets, metrics) in the catalogue's order, NaN where undefined. ``objectives`` and
-    ``violations`` are finite; a violation is 0 where the constraint is kept. ``error`` says why an evaluation failed.
+    ``violations`` are finite; a violation is 0 where the constraint is kept. ``error`` is the reason of a
+    failed evaluation.
     """
 
     metrics: Floats = field(repr=False, compare=False)
@@ -46,18 +47,18 @@ class Evaluation:
 
     @cached_property
     def violation(self) -> float:
-        """By how much all constraints together are violated."""
+        """Sum of the constraint violations."""
         return math.fsum(self.violations)
 
     @property
     def feasible(self) -> bool:
-        """Whether every constraint is kept."""
+        """Whether all constraints are satisfied."""
         return self.violation == 0.0
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One objective: ``name`` is its column's; ``worst`` what a failed evaluation is told."""
+    """One objective: ``name`` of its column; ``worst``, the value of a failed evaluation."""
 
     name: str
     metric: str
@@ -82,9 +83,9 @@ class Constraint:
     bound: float
 
     def violation(self, metrics: Floats) -> float:
-        """Return by how much the bound is missed, as a share of it (of 1, where it is 0); 0 where it is kept.
+        """Return the violation relative to the bound (to 1 if the bound is 0); 0 if satisfied.
 
-        A metric that is undefined counts as the objective of that name does, or as missed altogether.
+        An undefined metric has the value of the objective of that name, or else violates the bound fully.
         """
         column = METRIC_INDEX[self.metric]
         directed = get_metric(self.metric).better is not None
@@ -149,7 +150,7 @@ class Objectives:
         return tuple(objective.direction for objective in self.terms)
 
     def score(self, metrics: Floats) -> Evaluation:
-        """Return the evaluation of ``metrics`` (datasets, metrics); what is infinite counts as undefined."""
+        """Return the evaluation of ``metrics`` (datasets, metrics); infinite values are undefined."""
         metrics = np.where(np.isfinite(metrics), metrics, np.nan)
         return Evaluation(
             metrics,
@@ -158,7 +159,7 @@ class Objectives:
         )
 
     def failed(self, datasets: int, reason: str) -> Evaluation:
-        """Return the evaluation of a Play that could not be backtested: worst values, the largest violation."""
+        """Return the evaluation of a failed backtest: worst values, the largest violation."""
         return Evaluation(
             np.full((datasets, len(METRICS)), np.nan),
             tuple(objective.worst for objective in self.terms),
@@ -170,7 +171,7 @@ class Objectives:
 class Evaluator:
     """Backtests Plays on the feeds of a study's datasets, by name, on ``threads`` threads.
 
-    Results do not depend on the number of threads. Use it as a context manager: leaving ends the threads.
+    Results do not depend on the number of threads. Use it as a context manager: it stops the threads on exit.
     """
 
     def __init__(
@@ -206,8 +207,8 @@ class Evaluator:
     def evaluate(self, play: Play) -> tuple[Evaluation, DailyReturns]:
         """Backtest ``play`` on every dataset.
 
-        A Play that fails is judged infeasible with its reason and has no daily returns. Missing or damaged data and
-        an exhausted machine are not the Play's fault: those errors are raised.
+        A Play that fails is judged infeasible with its reason and has no daily returns. Errors that are not
+        caused by the Play (missing or damaged data, full disk, no memory) are raised.
         """
         vectors, daily = [], []
         for name, feed in self.feeds.items():

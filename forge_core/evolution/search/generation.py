@@ -23,8 +23,8 @@ Evaluate = Callable[[Sequence[Play]], Sequence[tuple[Evaluation, DailyReturns]]]
 class Individual:
     """One genome with the Play it decodes to (its hash) and that Play's evaluation.
 
-    It was born in generation ``born`` (from 1) of island ``island`` (from 0) as child ``child_index`` (from 0). Of an
-    ``is_duplicate`` the Play had been evaluated before, so that no backtest was run for it.
+    It was born in generation ``born`` (from 1) of island ``island`` (from 0) as child ``child_index`` (from 0). An
+    ``is_duplicate`` has the Play of an earlier evaluation, so it was not backtested.
     """
 
     born: int
@@ -37,7 +37,7 @@ class Individual:
 
     @property
     def id(self) -> str:
-        """A name that is unique within the study."""
+        """Identifier, unique within the study."""
         return f"g{self.born:04d}-i{self.island}-n{self.child_index:04d}"
 
     @property
@@ -47,7 +47,7 @@ class Individual:
 
     @property
     def violation(self) -> float:
-        """By how much the constraints are violated."""
+        """Sum of the constraint violations."""
         return self.evaluation.violation
 
 
@@ -63,7 +63,7 @@ class Trial:
 
 @dataclass
 class Timing:
-    """Seconds spent; never part of a result."""
+    """Durations in seconds; not part of the result."""
 
     ask: float = 0.0
     decode: float = 0.0

@@ -9,8 +9,8 @@ Genes = tuple[int, ...]
 class Gene(NamedTuple):
     """A whole number from 0 to ``size - 1``.
 
-    ``ordered``: neighbours are alike (a longer period, a wider stop), so that crossover may blend and mutation may
-    move it; otherwise it only names a choice.
+    ``ordered``: neighbouring values are similar (a longer period, a wider stop), so crossover may blend and mutation
+    may move it; otherwise it is categorical.
     """
 
     name: str

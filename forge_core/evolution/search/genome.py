@@ -1,4 +1,4 @@
-"""The fixed-length genome: which genes there are, and the Play that their values decode to.
+"""Fixed-length genome: its genes, and the decoding of their values to a Play.
 
 Every gene is always present; those of a slot that is switched off, or of a stop that is not used, are ignored, so that
 several genomes decode to the same Play. Decoding is typed: a rule only sets a column against what its scale allows,
@@ -31,7 +31,7 @@ _RISES: tuple[str, ...] = (">", "crosses_above")
 
 
 class Role(NamedTuple):
-    """What a slot's rule is for; an unused slot has no ``side``."""
+    """Role of a slot's rule; an unused slot has no ``side``."""
 
     side: Side | None
     exit: bool = False
@@ -47,7 +47,7 @@ ROLES = {
 
 
 class SlotGenes(NamedTuple):
-    """The values of one slot's genes; what a slot has no choice of is 0."""
+    """The values of one slot's genes; genes without a choice are 0."""
 
     role: int
     column: int
@@ -98,7 +98,7 @@ class Genome:
         self._mirrored = lru_cache(maxsize=_CACHED_RULES)(mirror_rule)
 
     def decode(self, values: Sequence[int]) -> Play:
-        """Return the Play of ``values``, one for each of ``genes``; raises ValueError when they do not fit.
+        """Return the Play of ``values``, one for each of ``genes``; raise ValueError if they do not match.
 
         Any values within the genes' sizes give a Play that ``check_play`` passes, that has an entry, and a way out of
         each side it enters.
@@ -207,7 +207,7 @@ def _distances(grid: DistanceGrid) -> list[list[Distance]]:
 
 
 def _group(rules: list[Rule], quorum: int) -> Group | None:
-    """Return the rules, each once, with their quorum; None where there is no rule."""
+    """Return the distinct rules with their quorum; None without rules."""
     distinct = tuple(dict.fromkeys(rules))
     return Group(at_least(quorum, len(distinct)), distinct) if distinct else None
 

@@ -1,4 +1,4 @@
-"""A whole search without disk: islands, epochs, migration and the choice of a champion, as a pure function."""
+"""Search in memory: islands, epochs, migration and selection of a champion, as a pure function."""
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from forge_core.evolution.spec.algorithm import EarlyStoppingSpec
 
 @dataclass(frozen=True)
 class Search:
-    """What a search is made of, apart from the bars: all numbers of the study that a result depends on.
+    """Settings of a search, without the bars: all numbers of the study that affect the result.
 
     ``sizes``: Plays an island; ``epochs``: generations an epoch; ``seeds``: genes of known Plays, dealt out to the
     islands in turn; ``champion``: the study's rule.
@@ -173,8 +173,8 @@ def stops_early(rule: EarlyStoppingSpec, volumes: Sequence[float]) -> bool:
 def find_front(individuals: Sequence[Individual], objectives: Sequence[Objective]) -> list[Individual]:
     """Return the feasible individuals that no other dominates, best first objective first.
 
-    ``individuals`` are in the order of their birth. Of Plays that trade alike (every metric is the same) the one born
-    first stands for all.
+    ``individuals`` are in the order of their birth. Of Plays with identical metrics the
+    oldest is returned.
     """
     feasible = [individual for individual in individuals if individual.evaluation.feasible]
     if not feasible:

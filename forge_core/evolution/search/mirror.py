@@ -1,4 +1,4 @@
-"""The mirror image of a rule: what a long entry says of a rise, said of a fall."""
+"""Mirror images of rules: the short counterpart of a long rule."""
 
 from functools import cache
 
@@ -43,7 +43,7 @@ _UNDIRECTED = frozenset(("adx", "adxr", "dx", "er", "vhf", "cvi", "pvo", "ht_dcp
 
 
 def mirror_rule(rule: Rule) -> Rule:
-    """Return the rule's mirror image; its mirror image is the rule again.
+    """Return the rule's mirror image; the function is its own inverse.
 
     Operators and streaks are turned round, a centred column's constant about zero, a bounded one's about its centre
     (RSI 30 and 70), and an upper line becomes the lower one. A column that has an opposite and no sign (+DI and -DI,
@@ -89,7 +89,7 @@ def _scale(reference: FeatureRef) -> Scale:
 
 @cache
 def _turns(reference: FeatureRef) -> bool:
-    """Whether high and low change places in the mirror image of the column."""
+    """Whether high and low are swapped in the mirror image of the column."""
     if reference.name in _UNDIRECTED:
         return False
     scale = _scale(reference)

@@ -1,4 +1,4 @@
-"""The search space spelled out: every slot, and every column, timeframe and operand that it may choose."""
+"""Expanded search space: all slots with their columns, timeframes and operands."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from forge_core.market.reference.timeframes import Timeframe
 
 @dataclass(frozen=True)
 class Column:
-    """One output of one feature with the parameter choices that are tried, and what a rule may set it against.
+    """One output of one feature with its parameter choices and possible operands.
 
     ``siblings`` are the names of other outputs of the feature on the same scale; ``constants`` the numbers worth
     comparing with.
@@ -54,7 +54,7 @@ class Column:
 
     @cached_property
     def comparisons(self) -> tuple[str, ...]:
-        """The kinds of operand that suit this column, each of which gets an equal share of the operand gene."""
+        """Kinds of operand of this column, with equal shares of the operand gene."""
         kinds = []
         if self.constants_above and self.constants_below:
             kinds.append("constant")
@@ -78,7 +78,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A space with every choice spelled out, in a fixed order."""
+    """A space with all choices, in a fixed order."""
 
     timeframe: str
     sides: Sides
@@ -93,7 +93,7 @@ class SearchSpace:
         return tuple(sorted(labels, key=Timeframe.parse))
 
     def fingerprint(self) -> str:
-        """One text of all choices: a study whose space reads differently is another study."""
+        """Text of all choices, which identifies the space in the manifest."""
         columns = [
             [[c.definition.name, c.output.name, c.choices, c.constants, c.siblings] for c in slot.columns]
             for slot in self.slots
@@ -124,7 +124,7 @@ def space_timeframes(spec: SpaceSpec, timeframe: str, available: Sequence[str]) 
 
 
 def _too_few_timeframes(spec: SpaceSpec, labels: Sequence[str]) -> str:
-    """Return the message for a level or preset that reads more timeframes than ``labels``, with every way out."""
+    """Return the message for a level or preset that reads more timeframes than ``labels``, with the remedies."""
     base, kind = spec.base, f"level {spec.level}" if spec.level is not None else f"preset {spec.preset}"
     listed = ", ".join(labels)
     if spec.timeframes is not None:

@@ -10,7 +10,7 @@ _Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class CrossoverSpec(Spec):
-    """How parents make a child; ``uniform`` takes each gene from either, the others blend ordered genes.
+    """Crossover operator; ``uniform`` takes each gene from either parent, the others blend ordered genes.
 
     ``spx`` (simplex) and ``undx`` (unimodal normal distribution) blend three parents.
     """
@@ -23,9 +23,9 @@ class CrossoverSpec(Spec):
 
 
 class MutationSpec(Spec):
-    """How a child's genes change: drawn anew (``uniform``) or moved by a polynomial distribution.
+    """Mutation operator: a gene is redrawn (``uniform``) or moved by a polynomial distribution.
 
-    ``probability`` is that of one gene; None is one over the number of genes.
+    ``probability`` is per gene; None is one over the number of genes.
     """
 
     kind: Literal["uniform", "polynomial"] = "uniform"
@@ -34,7 +34,7 @@ class MutationSpec(Spec):
 
 
 class EarlyStoppingSpec(Spec):
-    """When to stop early: the hypervolume rose by no more than the share ``gain`` over so many ``generations``."""
+    """Rule of early stopping: the hypervolume rose by at most the fraction ``gain`` over ``generations``."""
 
     generations: int = Field(ge=1)
     gain: Annotated[float, Field(ge=0, lt=1)] = 0.001
@@ -42,5 +42,5 @@ class EarlyStoppingSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _plain(cls, value: object) -> object:
-        """Let a plain number stand for the generations."""
+        """Convert a plain number to the generations."""
         return {"generations": value} if isinstance(value, int) else value

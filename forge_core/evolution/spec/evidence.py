@@ -1,4 +1,4 @@
-"""The ``evidence`` of a study file: how much is done to tell its champion from luck."""
+"""The ``evidence`` of a study file: the size of the tests of its champion against luck."""
 
 from pydantic import Field
 
@@ -9,9 +9,9 @@ MINIMUM_LUCK = 19
 
 
 class EvidenceSpec(Spec):
-    """``luck``: searches in mirrored markets; ``windows``: walk-forward windows. 0 leaves a part out.
+    """``luck``: searches in mirrored markets; ``windows``: walk-forward windows. 0 skips a part.
 
-    No part of a study's manifest, so evidence can be added to a finished study.
+    It is not part of the manifest, so evidence can be added to a finished study.
     """
 
     luck: int = Field(default=MINIMUM_LUCK, ge=0, le=999)

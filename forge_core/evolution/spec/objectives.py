@@ -27,7 +27,7 @@ def _objective_metric(name: str) -> str:
 
 
 class ObjectiveSpec(Spec):
-    """One objective: a metric and how the study's datasets make one number of it."""
+    """One objective: a metric and its aggregation over the study's datasets."""
 
     metric: Annotated[str, AfterValidator(_objective_metric)]
     direction: Direction | None = None  # the metric's own
@@ -80,13 +80,13 @@ def constraint_metric(name: str) -> str:
 
 
 def known_constraint(name: str) -> str:
-    """Return ``name``; raises ConfigError as ``constraint_metric`` does."""
+    """Return ``name``; raise ConfigError like ``constraint_metric``."""
     constraint_metric(name)
     return name
 
 
 class ConstraintSpec(Spec):
-    """What a metric must keep to: its bound, and how the study's datasets make one number of the metric."""
+    """Constraint of a metric: its bound, and the aggregation over the study's datasets."""
 
     value: float = Field(allow_inf_nan=False)
     aggregate: Aggregate = "worst"
@@ -94,5 +94,5 @@ class ConstraintSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _plain(cls, value: object) -> object:
-        """Let a plain number stand for the bound, to be kept on every dataset."""
+        """Convert a plain number to a bound on every dataset."""
         return {"value": value} if isinstance(value, int | float) else value

@@ -1,4 +1,4 @@
-"""The ``space`` of a study file: complexity levels, multi-timeframe presets, and what may be said instead of them."""
+"""The ``space`` of a study file: complexity levels, multi-timeframe presets, and explicit settings."""
 
 import itertools
 from typing import Annotated, Literal, NamedTuple
@@ -21,7 +21,7 @@ TRENDS = ("rising", "falling")
 
 
 class Vocabulary(NamedTuple):
-    """Which features a preset draws from, None meaning all that can be searched, and how finely it tries each."""
+    """Features of a preset (None: all searchable ones) and the number of parameter choices of each."""
 
     indicators: tuple[str, ...] | None
     structures: tuple[str, ...] | None
@@ -38,7 +38,7 @@ FULL = Vocabulary(None, None, 8)
 
 
 class Preset(NamedTuple):
-    """A row of the mission's tables; ``per_timeframe`` counts the indicator slots once for each timeframe."""
+    """Numbers of one level or preset; with ``per_timeframe`` the indicator slots are per timeframe."""
 
     indicators: int
     structures: int
@@ -95,14 +95,14 @@ class _Spec(BaseModel):
 
 
 class DistanceGrid(_Spec):
-    """The distances a stop, target or trail may take: fractions of the price, and multiples of ATR(14)."""
+    """Distances of a stop, target or trail: fractions of the price, and multiples of ATR(14)."""
 
     percent: list[_Share] = []
     atr: list[_Positive] = []
 
 
 class RiskSpace(_Spec):
-    """The ways out that do not wait for a rule. Each is also tried switched off; an empty list leaves it out."""
+    """Exits without a rule. Each may also be off; an empty list excludes it."""
 
     stop: DistanceGrid = DistanceGrid(
         percent=[0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.12], atr=[1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0]
@@ -119,10 +119,10 @@ class RiskSpace(_Spec):
 
 
 class SpaceSpec(_Spec):
-    """The ``space`` of a study: a ``level``, a ``preset``, or the numbers of slots; what else stands here refines it.
+    """The ``space`` of a study: a ``level``, a ``preset``, or the numbers of slots, refined by the other keys.
 
     ``indicators`` and ``structures`` are lists of names, or mappings of name to own parameter grids (by default those
-    of the preset's vocabulary). ``combinations`` is how many parameter choices of one feature are tried at most, evenly
+    of the preset's vocabulary). ``combinations`` is the maximum number of parameter choices of one feature, evenly
     spread over its grids.
     """
 
@@ -142,7 +142,7 @@ class SpaceSpec(_Spec):
     @model_validator(mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
-        """Let a plain list of feature names stand for a mapping without own grids."""
+        """Convert a list of feature names to a mapping without own grids."""
         if not isinstance(value, dict):
             return value
         lists = {k: v for k, v in value.items() if k in ("indicators", "structures") and isinstance(v, list)}
@@ -179,7 +179,7 @@ class SpaceSpec(_Spec):
 
     @property
     def base(self) -> Preset:
-        """The preset's numbers, with the slots that are given in their place."""
+        """The preset's numbers, overridden by the given slots."""
         if self.level is not None:
             preset = LEVELS[self.level]
         elif self.preset is not None:

@@ -1,4 +1,4 @@
-"""What to evolve: the study's YAML file, checked before any work starts."""
+"""Specification of a study, validated from its YAML file."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,7 +44,7 @@ def _known_dataset(name: str) -> str:
 
 
 class StudySpec(Spec):
-    """One study. ``timeframe`` is the execution timeframe of every Play; numbers are those of the whole study."""
+    """One study. ``timeframe`` is the execution timeframe of all Plays; numbers are for the whole study."""
 
     name: str
     description: str = ""
@@ -83,7 +83,7 @@ class StudySpec(Spec):
     @field_validator("objectives", mode="before")
     @classmethod
     def _named(cls, value: object) -> object:
-        """Let ``risk_adjusted``, ``robust`` or ``single:sortino`` stand for a list of objectives."""
+        """Convert ``risk_adjusted``, ``robust`` or ``single:sortino`` to a list of objectives."""
         if not isinstance(value, str):
             return value
         kind, _, metric = value.partition(":")
@@ -198,28 +198,28 @@ class StudySpec(Spec):
 
     @property
     def timeframes(self) -> list[str]:
-        """The timeframes that every dataset of the study has, finest first."""
+        """Timeframes that all datasets of the study have, finest first."""
         shared = set.intersection(*(set(get_dataset_spec(name).timeframes) for name in (*self.train, *self.holdout)))
         return sorted(shared, key=Timeframe.parse)
 
     @property
     def island_sizes(self) -> list[int]:
-        """How many Plays each island holds: the population divided, remainders to the first."""
+        """Number of Plays of each island."""
         return split(self.population, self.islands)
 
     @property
     def epoch_generations(self) -> list[int]:
-        """How many generations each epoch has, remainders to the first."""
+        """Number of generations of each epoch."""
         return split(self.generations, self.epochs)
 
     @property
     def migrant_count(self) -> int:
-        """How many of an island's best move on after an epoch: 5, or half of a smaller island, unless set."""
+        """Number of migrants per island after an epoch: by default 5, or half of a smaller island."""
         return min(5, self.population // self.islands // 2) if self.migrants is None else self.migrants
 
 
 def holdout_relation(spec: StudySpec, dataset: str) -> str:
-    """Say what a holdout dataset tests: other years of a symbol that was trained on, or another symbol."""
+    """Return what a holdout dataset tests: other years of a train symbol, or another symbol."""
     held = get_dataset_spec(dataset)
     train = [get_dataset_spec(name) for name in spec.train]
     if held.symbol in {data.symbol for data in train}:
@@ -230,10 +230,10 @@ def holdout_relation(spec: StudySpec, dataset: str) -> str:
 
 
 def cautions(spec: StudySpec) -> list[str]:
-    """Say what makes the results of a study look better than they are, each in a sentence.
+    """Return the known biases of a study's results, one sentence each.
 
-    Levels near the open on daily bars of an index: it opens near its last close whatever its shares do, so its bars
-    reach such levels less often than a market would.
+    Levels near the open on daily bars of an index: it opens near its last close although its shares do not, so its
+    bars reach such levels less often than a market would.
     """
     risk = spec.space.risk
     grids = (risk.stop, risk.take_profit, risk.trailing)
@@ -252,7 +252,7 @@ def cautions(spec: StudySpec) -> list[str]:
 
 
 def split(total: int, parts: int) -> list[int]:
-    """Divide ``total`` into ``parts`` whole numbers as even as can be, remainders to the first."""
+    """Divide ``total`` into ``parts`` nearly equal integers, larger ones first."""
     return [total // parts + (i < total % parts) for i in range(parts)]
 
 
@@ -262,15 +262,15 @@ def overlap(a: DatasetSpec, b: DatasetSpec) -> bool:
 
 
 def list_studies() -> dict[str, Path]:
-    """Return the studies of the project by name, each with its file."""
+    """Return the files of the project's studies by name."""
     return study_files("evolution")
 
 
 def load_study(name_or_path: str | Path) -> StudySpec:
-    """Read a study by its name in ``studies/`` or from a YAML file of its own.
+    """Read a study by its name in ``studies/`` or from the path of a YAML file.
 
-    Raises StudyError for a name or file that is not there, and ConfigError with file, line and suggestion for
-    whatever is wrong in it.
+    Raises StudyError if the name or file does not exist, and ConfigError with file, line and suggestion for each
+    error in it.
     """
     path, value, lines = read_study_file(name_or_path, "evolution")
     if isinstance(value, dict) and isinstance(value.get("seeds"), list):
@@ -279,7 +279,7 @@ def load_study(name_or_path: str | Path) -> StudySpec:
 
 
 def _seed(seed: object, study: Path, lines: dict[Location, int], number: int) -> object:
-    """Return the Play in a file that a study names, beside its own, as a document."""
+    """Return the Play of a seed file, given relative to the study's file, as a document."""
     if not isinstance(seed, str):
         return seed
     try:

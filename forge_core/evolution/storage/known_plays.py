@@ -1,4 +1,4 @@
-"""The evaluations of an island's Plays: in memory those of this process, earlier ones in one file per epoch."""
+"""Evaluations of an island's Plays: those of this process in memory, earlier ones in one file per epoch."""
 
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from forge_core.files import write_table
 
 
 class KnownPlays(MutableMapping[str, Evaluation]):
-    """Evaluations by the Play's hash; what comes from disk becomes an ``Evaluation`` when it is asked for."""
+    """Evaluations by the Play's hash; those from disk are converted to ``Evaluation`` lazily."""
 
     def __init__(self) -> None:
         self._recent: dict[str, Evaluation] = {}
@@ -53,7 +53,7 @@ class KnownPlays(MutableMapping[str, Evaluation]):
 def read_known_plays(
     tables: TableFormat, folder: StudyFolder, island: int, last: int, epoch_ends: list[int]
 ) -> KnownPlays:
-    """Return the evaluations of every Play in the tables of ``island`` up to generation ``last``.
+    """Return the evaluations of all Plays in the tables of ``island`` up to generation ``last``.
 
     ``epoch_ends`` are the last generations of the epochs. The tables of an epoch that is complete are read once: a file
     beside them then holds each Play of them once. It is derived data: missing, damaged or of another study it is

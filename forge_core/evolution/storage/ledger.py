@@ -1,8 +1,7 @@
-"""The trial ledger: every Play ever evaluated, its daily returns, and every evaluation on a holdout.
+"""Trial ledger: all evaluated Plays, their daily returns, and all holdout evaluations.
 
-It outlives the studies: a reset archives a study's tables and leaves the ledger alone, for the statistics that correct
-for the number of trials need every one of them. What a study wrote stands under its manifest's hash, so that another
-study of the same name adds to it.
+A reset archives a study's tables but not the ledger, because statistics that correct for the number of trials need all
+of them. Trials are filed under the hash of the study's manifest, so another study of the same name adds to the ledger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ _TRADES = METRIC_INDEX["total_trades"]
 
 
 class Ledger:
-    """The ledger of one study, as its manifest (by hash) describes it."""
+    """Ledger of one study, identified by the hash of its manifest."""
 
     def __init__(self, home: Home, study: str, manifest_hash: str) -> None:
         self.root = home.ledger
@@ -35,7 +34,7 @@ class Ledger:
         return self.folder / f"island={island}" / f"generation={generation:04d}.parquet"
 
     def write_manifest(self, manifest: Mapping[str, object]) -> None:
-        """Keep the manifest beside the trials, so that they can be told without the study's folder."""
+        """Write the manifest to the ledger, to identify the trials without the study's folder."""
         path = self.folder / "manifest.json"
         if not path.exists():
             write_json(path, manifest)
@@ -65,7 +64,7 @@ class Ledger:
         write_table(self.trials(island, generation), pa.table(columns))
 
     def record_holdout_evaluation(self, dataset: str, dataset_hash: str, play_hash: str) -> int:
-        """Record, before it happens, the evaluation of ``play_hash`` on a holdout; return its number, from 1.
+        """Record the holdout evaluation, before it starts, of ``play_hash`` on a holdout; return its number, from 1.
 
         Evaluations are counted by dataset, over all studies and versions. The same Play of the same study on the same
         bars keeps its number.
@@ -95,7 +94,7 @@ def count_holdout_evaluations(ledger: Path, dataset: str) -> int:
 
 
 def _lists(arrays: Sequence[np.ndarray | None]) -> pa.Array:
-    """Return a list<float32> array, null where there is no array."""
+    """Return a list<float32> array, with null for None."""
     present = [array for array in arrays if array is not None]
     values = np.concatenate(present) if present else np.zeros(0, np.float32)
     lengths = [0 if array is None else array.size for array in arrays]

@@ -1,4 +1,4 @@
-"""What a study was begun with, pinned: a study goes on only with the very same spec, data, costs and versions."""
+"""Manifest of a study: the pinned spec, data, costs and versions, which must be unchanged to resume it."""
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -44,17 +44,17 @@ def make_manifest(spec: StudySpec, space: SearchSpace, datasets: Mapping[str, Da
 
 
 def manifest_hash(manifest: Mapping[str, Any]) -> str:
-    """Return the hash that tables and ledger carry."""
+    """Return the hash of a manifest, used in tables and ledger."""
     return content_hash(canonical_json(manifest))
 
 
 def read_manifest(folder: StudyFolder) -> dict[str, Any] | None:
-    """Return the manifest of a study that was begun, else None; raises DataError when it is damaged."""
+    """Return the manifest of a started study, else None; raise DataError if it is damaged."""
     return read_json(folder.manifest) if folder.manifest.is_file() else None
 
 
 def check_unchanged(study: str, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise StudyError, with each difference and the two ways out, unless the manifests are the same."""
+    """Raise StudyError with the differences and the remedies, unless the manifests are equal."""
     differences = list(_differences(begun, now))
     if differences:
         raise StudyError(

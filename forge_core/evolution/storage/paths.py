@@ -1,4 +1,4 @@
-"""Where a study's files stand."""
+"""Paths of a study's files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,18 +8,18 @@ from forge_core.paths import Home
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """The folder of one study, ``<home>/studies/<study>``; islands and generations are numbered as in the tables."""
+    """Folder of one study, ``<home>/studies/<study>``; islands and generations are numbered as in the tables."""
 
     root: Path
 
     @classmethod
     def of(cls, study: str, home: Home) -> "StudyFolder":
-        """Return the folder of ``study``; raises ConfigError for a name that cannot be a folder's."""
+        """Return the folder of ``study``; raise ConfigError for an invalid folder name."""
         return cls(home.study(study))
 
     @property
     def manifest(self) -> Path:
-        """What the study was begun with."""
+        """Manifest with the pinned inputs of the study."""
         return self.root / "manifest.json"
 
     @property
@@ -29,22 +29,22 @@ class StudyFolder:
 
     @property
     def champion_play(self) -> Path:
-        """The champion as a Play that can be traced and traded."""
+        """The champion's Play as YAML."""
         return self.root / "champion.yaml"
 
     @property
     def champion(self) -> Path:
-        """The champion's figures, train and holdout; written last, so it marks a study that is complete."""
+        """The champion's figures, train and holdout; written last, so it marks a complete study."""
         return self.root / "champion.json"
 
     @property
     def run_lock(self) -> Path:
-        """The file whose lock is held by a process that runs the whole study by itself."""
+        """Lock file of a process that runs the whole study."""
         return self.root / ".run.lock"
 
     @property
     def merge_lock(self) -> Path:
-        """The file whose lock is held while generations are merged and recorded."""
+        """Lock file for merging and recording generations."""
         return self.root / ".merge.lock"
 
     def island(self, island: int) -> Path:
@@ -52,7 +52,7 @@ class StudyFolder:
         return self.root / f"island={island}"
 
     def island_lock(self, island: int) -> Path:
-        """The file whose lock is held by whoever works on an island."""
+        """Lock file of an island."""
         return self.root / f".island={island}.lock"
 
     def island_table(self, island: int, generation: int) -> Path:
@@ -68,7 +68,7 @@ class StudyFolder:
         return self.root / "generations" / f"{generation:04d}.parquet"
 
     def last_generation(self, island: int) -> int:
-        """Return the last generation of an island up to which no table is missing; 0 when there is none."""
+        """Return the last generation of an island without a missing table before it; 0 if there is none."""
         generation = 0
         while self.island_table(island, generation + 1).is_file():
             generation += 1

@@ -1,7 +1,6 @@
-"""The table of one generation: parents and offspring, their genes, metrics and fate; one Parquet file each.
+"""Table of one generation: parents and offspring with genes, metrics and survival, as one Parquet file.
 
-A table holds no clock time and nothing that depends on threads or processes: the same study writes the same values
-whenever and wherever it runs.
+A table has no timestamps and does not depend on threads or processes: the same study always writes the same values.
 """
 
 import json
@@ -41,7 +40,7 @@ _IDENTITY = [
 
 @dataclass(frozen=True)
 class Evaluations:
-    """The evaluations of n Plays: hashes, metrics (n, datasets, metrics), objectives, violations, errors."""
+    """Evaluations of n Plays: hashes, metrics (n, datasets, metrics), objectives, violations, errors."""
 
     plays: list[str]
     metrics: np.ndarray
@@ -56,7 +55,7 @@ class Evaluations:
 
 
 class TableFormat:
-    """Turns the generations of one study into tables and back."""
+    """Conversion of the generations of one study to tables and back."""
 
     def __init__(
         self, manifest_hash: str, genes: Sequence[Gene], datasets: Sequence[str], objectives: Objectives
@@ -82,7 +81,7 @@ class TableFormat:
         )
 
     def table(self, generation: Generation, parents: Sequence[Individual]) -> pa.Table:
-        """Return the table of a generation: its parents in their order, then its children in theirs."""
+        """Return the table of a generation: parents, then children, in order."""
         position = {individual.id: place for place, individual in enumerate(generation.survivors)}
         rows = [*parents, *generation.offspring]
         places = np.array([position.get(row.id, -1) for row in rows], np.int32)
@@ -109,7 +108,7 @@ class TableFormat:
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
     def write(self, path: Path, table: pa.Table) -> None:
-        """Write a table of this study, whole or not at all."""
+        """Write a table of this study atomically."""
         write_table(path, table)
 
     def write_merged(self, path: Path, table: pa.Table, hypervolume: float, front: np.ndarray) -> None:
@@ -150,7 +149,7 @@ class TableFormat:
         ]
 
     def evaluations(self, table: pa.Table) -> Evaluations:
-        """Return the evaluations of a table, in the order of its rows; it needs ``evaluation_columns`` alone."""
+        """Return the evaluations of a table, in the order of its rows; it needs only ``evaluation_columns``."""
         return Evaluations(
             table["play"].to_pylist(),
             _matrix(table, self.metrics).reshape(table.num_rows, *self._shape),
@@ -187,7 +186,7 @@ def _merged_metadata(path: Path, key: bytes, what: str) -> bytes:
 
 
 def table_hash(table: pa.Table) -> str:
-    """Return a hash of a table's columns and values, however its file was written."""
+    """Return a hash of a table's columns and values, independent of the file's encoding."""
     parts: list[bytes | str] = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         parts += [name, str(column.type)]
