@@ -152,7 +152,7 @@ def test_the_fingerprint_tells_spaces_apart() -> None:
         ({"level": 3, "indicators": {"rsi": {"timeperiod": []}}}, "the grid of timeperiod is empty"),
         ({"level": 3, "indicators": {"rsi": {"timeperiod": [0]}}}, "timeperiod is 0"),
         ({"level": 3, "indicators": {"macd": {"fastperiod": [30], "slowperiod": [10]}}}, "no combination"),
-        ({"level": 3, "timeframes": ["1h", "1h"]}, "stands twice"),
+        ({"level": 3, "timeframes": ["1h", "1h"]}, "duplicate timeframe"),
         ({"level": 3, "timeframes": ["1x"]}, "timeframe '1x'"),
         ({"level": 3, "operators": ["="]}, "crosses_above"),
         ({"level": 3, "risk": {"max_bars": []}}, "at least 1 item"),

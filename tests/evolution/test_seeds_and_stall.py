@@ -74,7 +74,7 @@ def test_seeds_are_files_beside_the_study(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine.yaml:9: seeds: .*none.yaml: cannot be read"):
         load_study(study)
     study.write_text(text + "  - plays/mine.yaml\n")
-    with pytest.raises(ConfigError, match=r"mine.yaml:9: seeds.*the Play stands twice"):
+    with pytest.raises(ConfigError, match=r"mine.yaml:9: seeds.*duplicate Play"):
         load_study(study)
     study.write_text(text.replace("[20, 50]", "[10, 50]"))
     with pytest.raises(ConfigError, match=r"mine.yaml:8: seeds.*the space has timeperiod 10; timeperiod 50"):

@@ -337,9 +337,9 @@ def test_reset_archives_and_keeps_the_ledger(home: Home) -> None:
     assert content(Path(archive)) == before
     assert not home.study("again").exists()
     assert content(home.ledger / "again") == recorded
-    with pytest.raises(StudyError, match="was reset or begun anew"):
+    with pytest.raises(StudyError, match="was reset or restarted"):
         run_island(document, 0, 1)
-    with pytest.raises(StudyError, match="has not begun"):
+    with pytest.raises(StudyError, match="has not started"):
         reset_study("again", home)
     run_study(small_spec("again", seed=12), home)  # another manifest adds to the ledger
     assert content(home.ledger / "again").items() > recorded.items()

@@ -109,7 +109,7 @@ def test_remainders_go_to_the_first() -> None:
         ("{metric: sharpe, aggregate: worst} -> {metric: sharp}", 8, "did you mean 'sharpe'"),
         ("{metric: sharpe, aggregate: worst} -> {metric: wins}", 8, "neither more nor less"),
         ("{metric: sharpe, aggregate: worst} -> {metric: sharpe, direction: minimize}", 8, "maximize it"),
-        ("{metric: sharpe, aggregate: worst} -> {metric: max_drawdown}", 9, "stands twice"),
+        ("{metric: sharpe, aggregate: worst} -> {metric: max_drawdown}", 9, "duplicate objective"),
         ("train: [SP500_BEAR_2008, -> train: [SP500_BEAR_208,", 2, "did you mean 'SP500_BEAR_2008'"),
         ("holdout: [SP500_BULL_2003] -> holdout: [SP500_BULL_2013]", 3, "overlaps the train dataset"),
         ("holdout: [SP500_BULL_2003] -> holdout: [SP500_2000_2011]", 3, "SP500_2000_2011 overlaps the train dataset"),
@@ -123,7 +123,7 @@ def test_remainders_go_to_the_first() -> None:
         ("generations: 10 -> generations: 10\nchampion: loudest", 15, "knee or best:sharpe"),
         ("generations: 10 -> generations: 10\ncosts: {commission: 3}", 15, "unknown key 'costs.commission'"),
         ("generations: 10 -> generations: 10\nname: other", 15, "the name must be 'mine'"),
-        ("generations: 10 -> generations: 10\ngenerations: 11", 15, "stands twice"),
+        ("generations: 10 -> generations: 10\ngenerations: 11", 15, "duplicate key"),
     ],
 )
 def test_refused_with_file_line_and_suggestion(tmp_path: Path, change: str, line: int, message: str) -> None:

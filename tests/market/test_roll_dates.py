@@ -83,7 +83,7 @@ def test_a_time_without_an_offset_is_not_guessed_at(tmp_path):
         ("- ZS\n", "a list of times by symbol is expected"),
         ("_symbol_mappings: [MES]\n", "maps symbols to symbols"),
         ("ZS: [2024-02-15T01:00:00Z\n", "not valid YAML"),
-        ("ZS: []\nZS: []\n", "'ZS' stands twice"),
+        ("ZS: []\nZS: []\n", "duplicate key 'ZS'"),
     ],
 )
 def test_a_file_that_is_none_is_refused_by_line(tmp_path, text, message):

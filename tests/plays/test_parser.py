@@ -262,7 +262,7 @@ def test_the_description_is_for_the_file_s_reader(tmp_path):
         ("risk:", "sides: bth\nrisk:", "example.yaml:17: sides: Input should be 'both', 'long' or 'short', got 'bth'"),
         ("risk:", "warmup_bars: -1\nrisk:", "example.yaml:17: warmup_bars: Input should be greater than or equal to 0"),
         # YAML itself
-        ("  rsi: {", "  fast: {", "example.yaml:6: not valid YAML: key 'fast' stands twice"),
+        ("  rsi: {", "  fast: {", "example.yaml:6: not valid YAML: duplicate key 'fast'"),
         ("name: example", "name: [example", "not valid YAML"),
         ("name: example", "name: {{name}}", "example.yaml:1: not valid YAML: {'name': None} cannot be a key"),
         ("name: example", "name: 2024-13-45", "example.yaml: not valid YAML: month must be in 1..12"),

@@ -76,7 +76,9 @@ class StudyPlan:
         """Return the plan of a started study from its manifest; raise StudyError if it has not started."""
         manifest = read_manifest(StudyFolder.of(study, home))
         if manifest is None:
-            raise StudyError(f"study {study!r} has not begun; `dagster job execute -j evolve` begins one")
+            raise StudyError(
+                f"study {study!r} has not started; start it with `FORGE_STUDY={study} dagster job execute -j evolve`"
+            )
         return cls(StudySpec.model_validate(manifest["study"]), home, manifest)
 
     @classmethod
@@ -87,7 +89,7 @@ class StudyPlan:
         manifest = read_manifest(StudyFolder.of(spec.name, home))
         if manifest is None or manifest_hash(manifest) != document["manifest_hash"]:
             raise StudyError(
-                f"study {spec.name!r} was reset or begun anew since this run planned it; start the run again"
+                f"study {spec.name!r} was reset or restarted since this run planned it: start the run again"
             )
         return cls(spec, home, manifest)
 
@@ -229,7 +231,7 @@ def _dataset(name: str, pinned: str | None, home: Home, log: Log | None) -> Data
         version = open_version(name, pinned, home)
     except DataError as error:
         if log:
-            log(f"{name}: the version this study was begun with is not here ({error}); building the dataset again")
+            log(f"{name}: the pinned version is missing ({error}); building the dataset again")
         return ensure_dataset(name, home, log)  # the same bars give the same hash, others are refused with a diff
     latest = latest_version(name, home)
     if log and latest is not None and latest.content_hash != pinned:

@@ -130,7 +130,7 @@ def reset_study(name: str, home: Home | None = None) -> Path:
     folder = StudyFolder.of(name, home)
     manifest = read_manifest(folder)
     if manifest is None:
-        raise StudyError(f"study {name!r} has not begun: there is nothing to archive in {folder.root}")
+        raise StudyError(f"study {name!r} has not started: there is nothing to archive in {folder.root}")
     base = f"{name}-{manifest_hash(manifest)}"
     archive = home.root / "studies" / ".archive"
     archive.mkdir(parents=True, exist_ok=True)

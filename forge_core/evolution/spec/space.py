@@ -161,7 +161,7 @@ class SpaceSpec(_Spec):
                 ((), "one of level (1-10), preset (mtf_light ... mtf_full) or indicator_slots is needed", None)
             )
         if self.timeframes is not None and len(set(self.timeframes)) != len(self.timeframes):
-            faults.append((("timeframes",), "a timeframe stands twice", self.timeframes))
+            faults.append((("timeframes",), "duplicate timeframe", self.timeframes))
         for key, kind, features in (
             ("indicators", "indicator", self.indicators),
             ("structures", "structure", self.structures),

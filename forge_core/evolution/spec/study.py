@@ -139,7 +139,7 @@ class StudySpec(Spec):
         pairs = [(objective.metric, objective.aggregate) for objective in self.objectives]
         for i, pair in enumerate(pairs):
             if pair in pairs[:i]:
-                faults.append((("objectives", i), f"{pair[1]} {pair[0]} stands twice", None))
+                faults.append((("objectives", i), f"duplicate objective {pair[1]} {pair[0]}", None))
         for name, constraint in self.constraints.items():
             low, high = BOUNDS.get(constraint_metric(name), (-float("inf"), float("inf")))
             if not low <= constraint.value <= high:
@@ -156,7 +156,7 @@ class StudySpec(Spec):
         for key, names in (("train", self.train), ("holdout", self.holdout)):
             for i, name in enumerate(names):
                 if name in names[:i]:
-                    faults.append(((key, i), "the dataset stands twice", name))
+                    faults.append(((key, i), "duplicate dataset", name))
                 elif self.sides != "long" and not get_instrument(symbol := get_dataset_spec(name).symbol).shortable:
                     faults.append((("sides",), f"{symbol} of {name} cannot be sold short; use long", self.sides))
                 elif self.timeframe not in (labels := get_dataset_spec(name).timeframes):
@@ -193,7 +193,7 @@ class StudySpec(Spec):
                 faults.append((("seeds", i), f"the space cannot express it: {error}", document.get("name")))
                 continue
             if hashes[-1] in hashes[:-1]:
-                faults.append((("seeds", i), "the Play stands twice", play.name))
+                faults.append((("seeds", i), "duplicate Play", play.name))
         return faults
 
     @property

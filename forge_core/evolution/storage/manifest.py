@@ -58,7 +58,7 @@ def check_unchanged(study: str, begun: Mapping[str, Any], now: Mapping[str, Any]
     differences = list(_differences(begun, now))
     if differences:
         raise StudyError(
-            f"study {study!r} was begun with something else:\n"
+            f"study {study!r} was started with other inputs:\n"
             + "\n".join(f"  {line}" for line in differences)
             + f"\ngive the new study another name, or archive what {study!r} has with `forge study reset {study}`"
         )
