@@ -17,6 +17,7 @@ from benchmarks.machine import describe, machine
 from benchmarks.options import Options
 from benchmarks.tables import number, show
 from benchmarks.workspace import TIMEFRAME, Bars, benchmark_bars
+from forge_core.evolution.run.island import IslandReport
 from forge_core.files import read_json
 from forge_core.market.store.bar_store import BarStore
 
@@ -53,36 +54,36 @@ class Evolved:
     """One run: wall time and the islands' reports by epoch."""
 
     wall_s: float
-    reports: list[list[dict[str, Any]]]
+    reports: list[list[IslandReport]]
 
     @property
-    def all_reports(self) -> list[dict[str, Any]]:
+    def all_reports(self) -> list[IslandReport]:
         """The reports of all epochs."""
         return [report for epoch in self.reports for report in epoch]
 
     @property
     def evaluations(self) -> int:
         """Number of backtested Plays."""
-        return sum(report["evaluations"] for report in self.all_reports)
+        return sum(report.evaluations for report in self.all_reports)
 
     @property
     def evolving_s(self) -> float:
         """Wall time of the islands' work, summed over epochs."""
         seconds = 0.0
         for epoch in self.reports:
-            spans = [(r["began"], r["began"] + r["seconds"]["total"]) for r in epoch]
+            spans = [(r.began, r.began + r.seconds["total"]) for r in epoch]
             seconds += max(end for _, end in spans) - min(begin for begin, _ in spans)
         return seconds
 
     def figures(self) -> dict[str, Any]:
         """Return the figures of the run: seconds by part summed over islands, memory of the largest worker."""
-        parts = {part: sum(r["seconds"][part] for r in self.all_reports) for part in self.all_reports[0]["seconds"]}
-        own = max(r["memory_mb"]["own"] for r in self.all_reports)
-        growth = max(r["memory_mb"]["own"] - r["memory_mb_after_first_generation"]["own"] for r in self.all_reports)
+        parts = {part: sum(r.seconds[part] for r in self.all_reports) for part in self.all_reports[0].seconds}
+        own = max(r.memory_mb["own"] for r in self.all_reports)
+        growth = max(r.memory_mb["own"] - r.memory_mb_after_first_generation["own"] for r in self.all_reports)
         return {
             "evaluations": self.evaluations,
             "wall_s": round(self.wall_s, 2),
-            "island_cpu_s": round(sum(r["cpu_seconds"] for r in self.all_reports), 2),
+            "island_cpu_s": round(sum(r.cpu_seconds for r in self.all_reports), 2),
             "setup_s": round(self.wall_s - self.evolving_s, 2),
             "evolving_s": round(self.evolving_s, 2),
             "backtest_s": round(parts["backtest"], 2),
@@ -90,11 +91,11 @@ class Evolved:
             "decode_s": round(parts["decode"], 2),
             "evaluations_per_s": round(self.evaluations / self.evolving_s, 1),
             "island_cpu_ms_per_evaluation": round(
-                1e3 * sum(r["cpu_seconds"] for r in self.all_reports) / self.evaluations, 3
+                1e3 * sum(r.cpu_seconds for r in self.all_reports) / self.evaluations, 3
             ),
             "worker_peak_mb": round(own, 1),
             "worker_growth_mb": round(growth, 1),
-            "worker_mapped_mb": round(max(r["memory_mb"]["mapped"] for r in self.all_reports), 1),
+            "worker_mapped_mb": round(max(r.memory_mb["mapped"] for r in self.all_reports), 1),
         }
 
 
@@ -152,15 +153,15 @@ class _Workspace:
             raise RuntimeError(f"evolve failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
         return Evolved(wall, self._reports(name))
 
-    def _reports(self, study: str) -> list[list[dict[str, Any]]]:
+    def _reports(self, study: str) -> list[list[IslandReport]]:
         """Return the islands' reports by epoch, read from the step outputs."""
-        epochs: dict[int, list[dict[str, Any]]] = {}
+        epochs: dict[int, list[IslandReport]] = {}
         for path in self.dagster.rglob("result*"):
             reports = [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
             for file in reports:
                 report = read_json(file)
                 if isinstance(report, dict) and report.get("study") == study and "generation_seconds" in report:
-                    epochs.setdefault(report["epoch"], []).append(report)
+                    epochs.setdefault(report["epoch"], []).append(IslandReport.read(report))
         return [epochs[epoch] for epoch in sorted(epochs)]
 
     def _write(self, name: str, value: Any) -> None:

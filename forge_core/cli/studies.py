@@ -37,8 +37,8 @@ def list_all() -> None:
         rows.append(
             (
                 name,
-                f"{status['generation']}/{spec.generations}",
-                status["state"],
+                f"{status.generation}/{spec.generations}",
+                status.state,
                 ", ".join(spec.train),
                 ", ".join(spec.holdout),
             )
@@ -139,10 +139,9 @@ def reset(
     from forge_core.evolution.steps import reset_study, study_status
 
     status = study_status(name)
-    if status["state"] != "not begun" and not yes:
+    if status.state != "not begun" and not yes:
         typer.confirm(
-            f"study {name} is {status['state']}, generation {status['generation']} of {status['generations']}; "
-            "archive it?",
+            f"study {name} is {status.state}, generation {status.generation} of {status.generations}; archive it?",
             abort=True,
         )
     say(f"archived in {reset_study(name)}")

@@ -40,11 +40,11 @@ def conclude(subject: Subject) -> Document:
     document: Document = {
         "study": subject.spec.name,
         "manifest_hash": subject.plan.hash,
-        "play": subject.report["play"],
+        "play": subject.report.play,
         "evidence": subject.evidence.model_dump(),
     }
     if subject.champion is None:
-        verdict = Verdict("none", f"No champion: {subject.report['reason']}.")
+        verdict = Verdict("none", f"No champion: {subject.report.reason}.")
     else:
         check_complete(bench)
         parts, verdict = _parts(bench)
@@ -132,7 +132,8 @@ def luck_lines(subject: Subject) -> list[Document]:
         market = subject.markets[name]
         days, a_year = market.days.size, market.instrument.annualization
         trials = trading_trials(subject.plan.manifest["datasets"][name]["hash"], subject.plan.home)
-        champion = subject.report["train"][name]["metrics"]["sharpe"] if subject.champion is not None else None
+        found = subject.report.champion
+        champion = None if found is None else found.train[name].metrics["sharpe"]
         line = luck_line(trials, days) * float(np.sqrt(a_year))
         lines.append({"dataset": name, "trials": trials, "days": days, "sharpe": line, "champion": champion})
     return lines
@@ -213,8 +214,7 @@ def _holdout(subject: Subject) -> OutOfSample | None:
         return None
     days, returns, numbers = [], [], []
     for name in subject.spec.holdout:
-        pinned = subject.plan.manifest["datasets"][name]["hash"]
-        numbers.append(subject.plan.ledger.record_holdout_evaluation(name, pinned, subject.report["play"]))
+        numbers.append(subject.report.holdout[name].evaluation or 1)
         feed = subject.plan.open_feed(name)
         run = _simulate(subject, feed)
         days.append(np.unique(feed.day[feed.start :]))
@@ -234,9 +234,10 @@ def _simulate(subject: Subject, feed: Feed, *, record: bool = False) -> Simulati
 def _robustness(bench: Bench) -> tuple[Document, Document | None, list[str]]:
     """Run the probes and the lottery, write ``probes.parquet``, and return a digest of both and the weaknesses."""
     subject = bench.subject
+    report = subject.report.champion
     assert subject.champion is not None
-    by_name = subject.report["genes"]
-    genes = [by_name[gene.name] for gene in subject.plan.genome.genes]
+    assert report is not None
+    genes = [report.genes[gene.name] for gene in subject.plan.genome.genes]
     probes = run_probes(subject.experiment, subject.champion, genes, subject.markets, subject.spec.seed)
     table = probe_table(probes)
     write_table(bench.folder / "probes.parquet", pa.Table.from_pandas(table, preserve_index=False))

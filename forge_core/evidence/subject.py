@@ -1,9 +1,7 @@
 """The study whose champion is examined: its search, its markets and the score its luck searches are compared with."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from forge_core.evidence.experiment import Experiment
 from forge_core.evidence.market import Market
 from forge_core.evolution.nsga.front import hypervolume, losses
 from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.reports import ChampionReport
 from forge_core.evolution.run.status import study_status
 from forge_core.evolution.search.loop import Search
 from forge_core.evolution.spec.evidence import EvidenceSpec
@@ -40,7 +39,7 @@ class Subject:
         reproduce: luck searches by another engine are no comparison.
         """
         home = home or Home.current()
-        state = study_status(study, home)["state"]
+        state = study_status(study, home).state
         if state != "complete":
             raise StudyError(f"study {study!r} is {state}: run `make evolve STUDY={study}` first, then `make prove`")
         plan = StudyPlan.begun(study, home)
@@ -55,15 +54,14 @@ class Subject:
         return self.plan.spec
 
     @cached_property
-    def report(self) -> Mapping[str, Any]:
+    def report(self) -> ChampionReport:
         """The champion's report, ``champion.json``."""
-        report: Mapping[str, Any] = read_json(self.plan.folder.champion)
-        return report
+        return ChampionReport.read(read_json(self.plan.folder.champion))
 
     @cached_property
     def champion(self) -> Play | None:
         """The champion; None where no Play met every constraint."""
-        return None if self.report["play"] is None else parse_play(self.report["yaml"])
+        return None if self.report.champion is None else parse_play(self.report.champion.yaml)
 
     @cached_property
     def search(self) -> Search:

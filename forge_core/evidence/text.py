@@ -36,7 +36,7 @@ def evidence_text(study: str, home: Home | None = None) -> str:
     if document is not None:
         return "\n".join([document["sentence"], *(f"  {line}" for line in _lines(document))])
     status = study_status(study, home)
-    if status["state"] != "complete" or status["champion"]["play"] is None:
+    if status.champion is None or status.champion.play is None:
         return ""
     try:
         lines = [_luck_line(line) for line in luck_lines(Subject.of(study, home))]

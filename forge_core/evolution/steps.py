@@ -1,4 +1,4 @@
-"""Steps of a study for a scheduler or ``run_study``, with plain data as input and output.
+"""Steps of a study for a scheduler or ``run_study``, with a plan as JSON input and typed reports as output.
 
 ``plan_study``, then for each epoch ``run_island`` for every island (in any order, in any processes) and
 ``merge_epoch``, then ``finish_study``. Every step is idempotent: it resumes from the files on disk and ends with the
@@ -7,16 +7,16 @@ same files.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError
-from forge_core.evolution.run.champion import NO_FRONT, FrontReport, choose_champion, find_front, finish, write_front
+from forge_core.evolution.run.champion import NO_FRONT, choose_champion, find_front, finish, write_front
 from forge_core.evolution.run.holdout import evaluate_front_on_holdout, export_study
 from forge_core.evolution.run.island import IslandReport, Written, evolve_island
 from forge_core.evolution.run.merge import GenerationFigures, merge_generations
-from forge_core.evolution.run.plan import Log, StudyPlan
+from forge_core.evolution.run.plan import Log, PlanDocument, StudyPlan
+from forge_core.evolution.run.reports import ChampionReport, FrontReport
 from forge_core.evolution.run.status import read_front, reset_study, status_text, study_status
 from forge_core.evolution.spec.study import MAX_EPOCHS, StudySpec, list_studies, load_study
 from forge_core.evolution.storage.paths import StudyFolder
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-def plan_study(spec: StudySpec, home: Home | None = None, log: Log | None = None) -> dict[str, Any]:
+def plan_study(spec: StudySpec, home: Home | None = None, log: Log | None = None) -> PlanDocument:
     """Start or resume a study: build missing datasets, and write or check the manifest.
 
     Returns the plan: study, datasets and their hashes, islands and their sizes, epochs, generations_per_epoch (a list),
@@ -54,7 +54,7 @@ def plan_study(spec: StudySpec, home: Home | None = None, log: Log | None = None
 
 
 def run_island(
-    plan: dict[str, Any],
+    plan: PlanDocument,
     island: int,
     epoch: int,
     log: Log | None = None,
@@ -77,32 +77,28 @@ def run_island(
     return evolve_island(study, island, epoch, threads=threads, log=log, until=until, written=written)
 
 
-def merge_epoch(plan: dict[str, Any], epoch: int) -> list[GenerationFigures]:
+def merge_epoch(plan: PlanDocument, epoch: int) -> list[GenerationFigures]:
     """Write the merged table of each generation of ``epoch``; return the figures of each."""
     return merge_generations(StudyPlan.read(plan), epoch)
 
 
-def write_pareto_front(plan: dict[str, Any]) -> FrontReport:
+def write_pareto_front(plan: PlanDocument) -> FrontReport:
     """Write only the Pareto front; return its size and the candidate for champion."""
     study = StudyPlan.read(plan)
     front = find_front(study)
     write_front(study, front)
-    return {
-        "study": study.spec.name,
-        "front_size": len(front),
-        "play": choose_champion(study, front).play if front else None,
-        "reason": None if front else NO_FRONT,
-    }
+    play = choose_champion(study, front).play if front else None
+    return FrontReport(study.spec.name, len(front), play, None if front else NO_FRONT)
 
 
-def finish_study(plan: dict[str, Any]) -> dict[str, Any]:
+def finish_study(plan: PlanDocument) -> ChampionReport:
     """Write the Pareto front and the champion, evaluate it on the holdout, and return the champion's report."""
     return finish(StudyPlan.read(plan))
 
 
 def run_study(
     spec: StudySpec, home: Home | None = None, log: Log | None = None, threads: int | None = None
-) -> dict[str, Any]:
+) -> ChampionReport:
     """Run a whole study in this process, one island at a time; return the champion's report.
 
     The files are the same as those of any other way to run the study. ``threads`` is by default the number of workers
@@ -118,10 +114,10 @@ def run_study(
                 figures = merge_epoch(plan, epoch)[-1]
                 if log:
                     log(
-                        f"epoch {epoch}/{spec.epochs}: {figures['feasible']} feasible, {figures['front']} on the "
-                        f"front, hypervolume {figures['hypervolume']:.4g}"
+                        f"epoch {epoch}/{spec.epochs}: {figures.feasible} feasible, {figures.front} on the "
+                        f"front, hypervolume {figures.hypervolume:.4g}"
                     )
-                if figures["stopped"]:
+                if figures.stopped:
                     break
             return finish_study(plan)
     except Timeout:

@@ -79,11 +79,11 @@ def test_costs_are_multiplied(market: Market, subject: Subject) -> None:
 
 
 def test_neighbours_differ_in_one_gene_and_trade_otherwise(subject: Subject) -> None:
-    genome, by_name = subject.plan.genome, subject.report["genes"]
+    genome, by_name = subject.plan.genome, subject.report.champion.genes
     genes = [by_name[gene.name] for gene in genome.genes]
     feeds = {name: market.feed() for name, market in subject.markets.items()}
     assert subject.champion is not None
-    assert play_hash(genome.decode(genes)) == subject.report["play"]
+    assert play_hash(genome.decode(genes)) == subject.report.play
     probes = list(neighbour_probes(subject.experiment, subject.champion, genes, feeds))
     assert len(probes) > 20
     assert len({probe.variant for probe in probes}) == len(probes)

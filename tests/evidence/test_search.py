@@ -17,8 +17,8 @@ def test_a_search_in_memory_finds_the_studys_own_champion_and_front(proved_home:
     subject = Subject.of(study, proved_home)
     found = subject.experiment.run(subject.markets, threads=2)
     assert found.champion is not None
-    assert found.champion.play == subject.report["play"]
-    values = [subject.report["objectives"][objective.name] for objective in subject.plan.objectives.terms]
+    assert found.champion.play == subject.report.play
+    values = [subject.report.champion.objectives[objective.name] for objective in subject.plan.objectives.terms]
     assert list(found.champion.evaluation.objectives) == values
     front = read_table(subject.folder.pareto_front)
     assert [individual.id for individual in found.front] == front["id"].to_pylist()

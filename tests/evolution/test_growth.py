@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from forge_core.errors import DataError
+from forge_core.evolution.nsga.front import distinct_front
 from forge_core.evolution.run import merge
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.spec.objectives import ConstraintSpec
@@ -104,7 +105,7 @@ def test_the_front_of_a_merged_table_is_that_of_all_generations_up_to_it(home: H
     study = StudyPlan.begun("grown", home)
     seen = np.empty((0, 2))
     for generation in range(1, 19):
-        seen = merge._pareto(np.vstack([seen, merge._merged_losses(study, generation)]))
+        seen = distinct_front(np.vstack([seen, merge._merged_losses(study, generation)]))
         np.testing.assert_array_equal(read_front_losses(study.folder.generation_table(generation)), seen)
 
 
@@ -114,7 +115,7 @@ def test_a_front_without_any_play_is_read_back(home: Home) -> None:
     for epoch in (1, 2):
         for island in (0, 1):
             run_island(plan, island, epoch)
-        assert merge_epoch(plan, epoch)[-1]["front"] == 0
+        assert merge_epoch(plan, epoch)[-1].front == 0
 
 
 def test_a_play_stays_known(home: Home) -> None:

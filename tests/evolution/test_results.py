@@ -8,6 +8,7 @@ import pytest
 
 from forge_core.errors import StudyError
 from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.reports import ChampionReport
 from forge_core.evolution.steps import plan_study, read_front, run_island, run_study, status_text, study_status
 from forge_core.evolution.storage.ledger import count_holdout_evaluations
 from forge_core.files import read_json
@@ -57,7 +58,7 @@ def test_the_front_is_feasible_and_undominated(done: tuple) -> None:
     folder = home.study("results")
     front = pq.read_table(folder / "pareto_front.parquet").to_pandas()
     every = [pq.read_table(folder / f"generations/{g:04d}.parquet").to_pandas() for g in (1, 2, 3, 4)]
-    assert len(front) == report["front_size"] == len(set(front.play))
+    assert len(front) == report.front_size == len(set(front.play))
     for row in front.itertuples():
         sharpe, drawdown = front.loc[row.Index, ["objective.sharpe", "objective.max_drawdown"]]
         for table in every:
@@ -78,20 +79,20 @@ def test_the_champion_is_on_the_front_and_can_be_traded(done: tuple) -> None:
     home, report, _ = done
     folder = home.study("results")
     front = pq.read_table(folder / "pareto_front.parquet").to_pandas()
-    assert report["play"] in set(front.play)
+    assert report.play in set(front.play)
     play = load_play(folder / "champion.yaml")
     assert play.name == "results_champion"
-    assert play_hash(play) == report["play"]
-    for figures in (*report["train"].values(), *report["holdout"].values()):
-        assert figures["metrics"].keys() == {metric.name for metric in METRICS}
-        assert all(figures["metrics"][name] is None for name in figures["undefined"])
+    assert play_hash(play) == report.play
+    for figures in (*report.champion.train.values(), *report.holdout.values()):
+        assert figures.metrics.keys() == {metric.name for metric in METRICS}
+        assert all(figures.metrics[name] is None for name in figures.undefined)
 
 
 def test_the_champion_by_an_objective(done: tuple, home: Home) -> None:
     report = run_study(small_spec("loudest", champion="best:sharpe"), home)
     front = pq.read_table(home.study("loudest") / "pareto_front.parquet").to_pandas()
-    assert report["play"] == front.play[0]
-    assert report["objectives"]["sharpe"] == front["objective.sharpe"].max()
+    assert report.play == front.play[0]
+    assert report.champion.objectives["sharpe"] == front["objective.sharpe"].max()
 
 
 def test_the_champion_is_fixed_and_the_look_counted_before_the_holdout_is_opened(
@@ -109,24 +110,35 @@ def test_the_champion_is_fixed_and_the_look_counted_before_the_holdout_is_opened
     before = count_holdout_evaluations(home.ledger, "NASDAQ_BULL_2016")
     for number, name in enumerate(("evaluated_once", "evaluated_twice"), start=1):
         report = run_study(small_spec(name, holdout=["NASDAQ_BULL_2016"]), home)
-        assert report["holdout"]["NASDAQ_BULL_2016"]["look"] == before + number
+        assert report.holdout["NASDAQ_BULL_2016"].evaluation == before + number
     assert opened == [(True, before + 1), (True, before + 2)]
+
+
+def test_the_stored_champion_is_read_as_it_was_written(done: tuple) -> None:
+    home, report, _ = done
+    stored = read_json(home.study("results") / "champion.json")
+    assert ChampionReport.read(stored).document() == stored
+    assert json.loads(json.dumps(report.document())) == stored
+    assert stored["holdout"]["SP500_BULL_2003"].keys() >= {"metrics", "undefined", "buy_and_hold", "look", "relation"}
 
 
 def test_holdout_bars_have_no_part_in_the_search(done: tuple, home: Home) -> None:
     _, report, _expected = done
     blind = run_study(small_spec("blind", holdout=[]), home)
-    assert blind["play"] == report["play"]
-    assert blind["holdout"] == {}
+    assert blind.play == report.play
+    assert blind.holdout == {}
 
 
 def test_a_study_without_any_feasible_play(home: Home) -> None:
     report = run_study(small_spec("hopeless", constraints={"min_trades": 100_000}), home)
-    assert report["play"] is None
-    assert report["front_size"] == 0
+    assert report.play is None
+    assert report.front_size == 0
     assert pq.read_table(home.study("hopeless") / "pareto_front.parquet").num_rows == 0
     assert not (home.study("hopeless") / "champion.yaml").exists()
-    assert study_status("hopeless", home)["state"] == "complete"
+    stored = read_json(home.study("hopeless") / "champion.json")
+    assert (stored["play"], stored["reason"]) == (None, report.reason)
+    assert ChampionReport.read(stored) == report
+    assert study_status("hopeless", home).state == "complete"
     assert "no Play met every constraint" in status_text("hopeless", home)
     assert len(read_front("hopeless", home)) == 0
 
@@ -144,8 +156,8 @@ def test_when_no_play_at_all_can_be_backtested(home: Home, monkeypatch: pytest.M
 def test_status(done: tuple) -> None:
     home, report, _ = done
     status = study_status("results", home)
-    assert (status["state"], status["generation"], status["generations"]) == ("complete", 4, 4)
-    assert status["champion"]["play"] == report["play"]
+    assert (status.state, status.generation, status.generations) == ("complete", 4, 4)
+    assert status.champion.play == report.play
     text = status_text("results", home)
     assert "generation 4 of 4" in text
     assert "train" in text
@@ -155,7 +167,7 @@ def test_status(done: tuple) -> None:
 
 
 def test_status_of_what_has_not_begun(home: Home) -> None:
-    assert study_status("quickstart", home)["state"] == "not begun"
+    assert study_status("quickstart", home).state == "not begun"
     assert status_text("quickstart", home) == "study quickstart: not begun, generation 0 of 30"
     with pytest.raises(StudyError, match="unknown study 'nothing'"):
         study_status("nothing", home)
@@ -167,4 +179,4 @@ def test_status_on_the_way(home: Home) -> None:
     document = plan_study(small_spec("half_way"), home)
     run_island(document, 0, 1)
     status = study_status("half_way", home)
-    assert (status["state"], status["generation"], status["islands"]) == ("under way", 0, [2, 0])
+    assert (status.state, status.generation, status.islands) == ("under way", 0, [2, 0])

@@ -105,8 +105,8 @@ def test_a_study_that_stalls_stops_where_islands_meet(home: Home) -> None:
     said: list[str] = []
     report = run_study(stalling("stalled", stall=4), home, said.append)
     status = study_status("stalled", home)
-    end = status["generation"]
-    assert (status["state"], status["generations"]) == ("complete", 20)
+    end = status.generation
+    assert (status.state, status.generations) == ("complete", 20)
     assert 4 < end < 20
     assert end % 2 == 0  # an epoch has two generations
     assert "generation 20 of 20" in status_text("whole", home)
@@ -115,19 +115,19 @@ def test_a_study_that_stalls_stops_where_islands_meet(home: Home) -> None:
     assert volumes == sorted(volumes)
     meetings = [g for g in range(2, 20, 2) if g > 4 and volumes[g - 1] - volumes[g - 5] <= 0.001 * volumes[g - 1] > 0]
     assert end == meetings[0]
-    assert report["front_size"] >= 1
+    assert report.front_size >= 1
     before = content(home.study("stalled"))
     assert run_study(stalling("stalled", stall=4), home) == report  # resuming a study that has stopped goes no further
     document = plan_study(stalling("stalled", stall=4), home)
     assert document["generations"] == end == sum(document["generations_per_epoch"])
-    assert run_island(document, 0, 10)["generations"] == 0
+    assert run_island(document, 0, 10).generations == 0
     assert content(home.study("stalled")) == before
 
 
 def test_a_study_with_a_turnover_among_its_objectives_stalls_too(home: Home) -> None:
     chosen = [{"metric": "sharpe"}, {"metric": "turnover"}]
     run_study(stalling("turnover", objectives=chosen, stall={"generations": 6, "gain": 0.001}), home)
-    end = study_status("turnover", home)["generation"]
+    end = study_status("turnover", home).generation
     volumes = [read_hypervolume(home.study("turnover") / f"generations/{g:04d}.parquet") for g in range(1, end + 1)]
     assert volumes == sorted(volumes)
     assert 0.0 < volumes[-1] < 1.0
@@ -141,13 +141,13 @@ def test_the_merge_tells_that_a_study_stopped(home: Home) -> None:
     for island in (0, 1):
         run_island(document, island, 1)
     figures = merge_epoch(document, 1)
-    assert [entry["stopped"] for entry in figures] == [False] * 5 + [True]
+    assert [entry.stopped for entry in figures] == [False] * 5 + [True]
 
 
 def test_nothing_stalls_before_anything_is_feasible(home: Home) -> None:
     spec = stalling("never", stall=1, constraints={"min_trades": 100_000}, generations=4, epochs=4)
     run_study(spec, home)
-    assert study_status("never", home)["generation"] == 4
+    assert study_status("never", home).generation == 4
     assert final_generation(small_spec("never"), StudyFolder.of("never", home)) == 4  # not asked for: all
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock
 from forge_core.errors import DataError, StudyError
 from forge_core.evolution.nsga.nsga2 import PublicNsga2
 from forge_core.evolution.run import champion, plan
+from forge_core.evolution.run.island import IslandReport
 from forge_core.evolution.run.memory_usage import Memory
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.spec.study import StudySpec
@@ -56,9 +57,9 @@ def test_what_a_study_leaves_behind(done: tuple) -> None:
     merged = [f"generations/{g:04d}.parquet" for g in (1, 2, 3, 4)]
     ends = ["champion.json", "champion.yaml", "manifest.json", "pareto_front.parquet"]
     assert sorted(found) == sorted([*islands, *merged, *ends])
-    assert report["front_size"] >= 1
-    assert len(report["train"]) == 2
-    assert len(report["holdout"]) == 1
+    assert report.front_size >= 1
+    assert len(report.champion.train) == 2
+    assert len(report.holdout) == 1
 
 
 def test_tables_of_a_study(done: tuple) -> None:
@@ -250,31 +251,31 @@ def test_leftovers_of_a_cut_off_write_are_cleared(home: Home) -> None:
 def test_what_an_island_reports(home: Home) -> None:
     said: list[str] = []
     document = plan_study(small_spec("reports"), home)
-    figures = json.loads(json.dumps(run_island(document, 0, 1, said.append, threads=2)))
+    figures = json.loads(json.dumps(run_island(document, 0, 1, said.append, threads=2).document()))
     assert figures["children"] == 10
     assert figures["generations"] == 2
     assert 0 < figures["evaluations"] <= 10
     assert figures["peak_memory_mb"] > 0
+    assert IslandReport.read(figures).document() == figures
     assert set(figures["seconds"]) == {"ask", "decode", "backtest", "select", "total"}
     assert len(said) == 2
     assert "island 0, generation 1/4" in said[0]
-    assert run_island(document, 0, 1)["generations"] == 0
+    assert run_island(document, 0, 1).generations == 0
 
 
 def test_figures_of_generations(done: tuple) -> None:
     home, _, _ = done
     document = plan_study(small_spec("reference"), home)
     figures = [*merge_epoch(document, 1), *merge_epoch(document, 2)]
-    assert json.loads(json.dumps(figures)) == figures
-    assert [f["generation"] for f in figures] == [1, 2, 3, 4]
-    assert [f["children"] for f in figures] == [9] * 4
-    assert all(f["evaluated"] + f["duplicates"] == f["children"] for f in figures)
-    volumes = [f["hypervolume"] for f in figures]
+    assert [f.generation for f in figures] == [1, 2, 3, 4]
+    assert [f.children for f in figures] == [9] * 4
+    assert all(f.evaluated + f.duplicates == f.children for f in figures)
+    volumes = [f.hypervolume for f in figures]
     assert volumes == sorted(volumes)
     assert volumes[-1] > 0
-    assert all(set(f["best"]) == {"sharpe", "max_drawdown"} for f in figures)
-    assert len({f["content_hash"] for f in figures}) == 4
-    assert figures[-1]["front"] >= 1
+    assert all(set(f.best) == {"sharpe", "max_drawdown"} for f in figures)
+    assert len({f.content_hash for f in figures}) == 4
+    assert figures[-1].front >= 1
 
 
 @pytest.mark.parametrize(
@@ -368,8 +369,8 @@ def test_islands_need_each_other_only_when_they_meet(home: Home) -> None:
 
 def test_a_single_island_and_a_single_epoch(home: Home) -> None:
     report = run_study(small_spec("single", islands=1, epochs=1, population=4, generations=2), home)
-    assert report["front_size"] >= 0
-    assert study_status("single", home)["islands"] == [2]
+    assert report.front_size >= 0
+    assert study_status("single", home).islands == [2]
 
 
 def test_a_format_that_changed_is_not_read_as_ones_own(done: tuple) -> None:

@@ -120,14 +120,14 @@ def test_reset_asks_first_and_keeps_everything(study: Home, forge) -> None:
 
 
 def test_status_tells_of_a_newer_dataset(study: Home, forge, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert study_status("commands", study)["newer"] == {}
+    assert study_status("commands", study).newer == {}
     pinned = json.loads((study.study("commands") / "manifest.json").read_text())["datasets"]["SP500_BULL_2013"]["hash"]
     shutil.copytree(study.study("commands"), study.study("outdated"))
     manifest = study.study("outdated") / "manifest.json"
     values = read_json(manifest)
     values["datasets"]["SP500_BULL_2013"]["hash"] = "0123456789abcdef"
     write_json(manifest, values)
-    assert study_status("outdated", study)["newer"] == {"SP500_BULL_2013": ("0123456789abcdef", pinned)}
+    assert study_status("outdated", study).newer == {"SP500_BULL_2013": ("0123456789abcdef", pinned)}
     said = forge("status", "outdated").output
     assert f"SP500_BULL_2013: there is a newer version {pinned}" in said
 

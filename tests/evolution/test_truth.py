@@ -54,7 +54,7 @@ def test_a_planted_edge_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     home = declare(tmp_path, {"SIMEDGE": planted_bars(4_000, seed=5)})
     spec = study("planted", "SIMEDGE", sides="long", population=75, generations=20)
     report = run_study(spec, home)
-    held = report["holdout"]["SIMEDGE_HOLDOUT"]["metrics"]["sharpe"]
+    held = report.holdout["SIMEDGE_HOLDOUT"].metrics["sharpe"]
     known = sharpe_of(RULE, home, spec, "SIMEDGE_HOLDOUT")
     print(f"holdout Sharpe {held:.2f}, of the planted rule {known:.2f}; train {report['objectives']}\n{report['yaml']}")
     assert known > 3.0  # the edge is there
@@ -89,9 +89,9 @@ def champions_of(
     train, held = [], []
     for symbol in symbols:
         report = run_study(study(symbol, symbol, population=40, generations=10, **changes), home)
-        sharpe = report["play"] and report["holdout"][f"{symbol}_HOLDOUT"]["metrics"]["sharpe"]
+        sharpe = report.play and report.holdout[f"{symbol}_HOLDOUT"].metrics["sharpe"]
         if sharpe is not None:
-            train.append(report["objectives"]["sharpe"])
+            train.append(report.champion.objectives["sharpe"])
             held.append(sharpe)
     assert len(held) >= 30
     assert np.mean(train) > 0.5  # what the search made of chance

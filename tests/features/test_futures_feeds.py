@@ -7,7 +7,7 @@ import pytest
 import forge_core.market.datasets.build as datasets
 from forge_core.engine.backtest import backtest
 from forge_core.errors import DataError
-from forge_core.evolution.run.champion import buy_and_hold
+from forge_core.evolution.run.evaluations import buy_and_hold
 from forge_core.features.registry import make_reference
 from forge_core.feeds.build import feed_from_bars, open_feed
 from forge_core.files import write_text

@@ -64,18 +64,18 @@ def test_pages_of_a_study(run):
     assert list(champion)[:2] == ["rules", "equity"]
     assert all(len(champion[key]) < 1000 for key in ("rules", "equity"))  # shown without a click
     assert champion["rules"].startswith(("- long: ", "- short: "))
-    report = study_status("tiny")["champion"]
-    held = report["holdout"]["NASDAQ_BULL_2016"]["metrics"]
+    report = study_status("tiny").champion
+    held = report.holdout["NASDAQ_BULL_2016"].metrics
     for metric in ("total_return", "max_drawdown"):
-        assert champion[f"train {metric}"] == pytest.approx(report["objectives"][metric], rel=1e-5)
+        assert champion[f"train {metric}"] == pytest.approx(report.champion.objectives[metric], rel=1e-5)
         assert champion[f"holdout {metric}"] == pytest.approx(held[metric], rel=1e-5)
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert checks.keys() == {"not_empty", "profit_on_holdout", "better_than_holding", "trades_on_holdout"}
     assert {check.partition for check in checks.values()} == {"tiny"}
     better = checks["better_than_holding"]
     assert better.severity == dg.AssetCheckSeverity.WARN
-    report = study_status("tiny")["champion"]["holdout"]["NASDAQ_BULL_2016"]
-    assert better.passed == (report["metrics"]["total_return"] > report["buy_and_hold"])
+    report = study_status("tiny").champion.holdout["NASDAQ_BULL_2016"]
+    assert better.passed == (report.metrics["total_return"] > report.buy_and_hold)
 
 
 def test_of_three_objectives_every_pair_is_drawn(run):
@@ -96,5 +96,5 @@ def test_a_study_that_stalls_stops_where_its_islands_meet(run):
     result = run(stalling.replace("stall: 3", "stall: {generations: 3, gain: 0.9}"))
     assert [page["generation"] for page in pages(result, "generation_fitness")] == [1, 2, 3, 4, 5, 6]
     status = study_status("tiny")
-    assert (status["state"], status["generation"], status["generations"]) == ("complete", 6, 12)
+    assert (status.state, status.generation, status.generations) == ("complete", 6, 12)
     assert len(pages(result, "champion")) == 1

@@ -29,6 +29,12 @@ def nondominated(points: Floats) -> NDArray[np.bool_]:
     return np.asarray(moocore.is_nondominated(points, keep_weakly=True), np.bool_)
 
 
+def distinct_front(points: Floats) -> Floats:
+    """Return the distinct losses (n, m) that no other dominates, sorted."""
+    points = np.unique(points, axis=0)
+    return points[nondominated(points)]
+
+
 def hypervolume(points: Floats, objectives: Sequence[Objective]) -> float:
     """Return the hypervolume of the losses (n, m), each scaled between reference point (0) and ideal (1).
 

@@ -1,34 +1,23 @@
 """End of a study: Pareto front, champion selected on train only, one counted holdout evaluation."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from forge_core.errors import StudyError
 from forge_core.evolution.nsga.front import losses, nondominated
+from forge_core.evolution.run.evaluations import buy_and_hold, dataset_figures, evaluate_on_holdout
 from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.reports import Champion, ChampionReport
 from forge_core.evolution.search.generation import Individual
 from forge_core.evolution.search.loop import choose_champion as choose_of
-from forge_core.evolution.spec.study import holdout_relation
-from forge_core.feeds.feed import Feed
 from forge_core.files import write_json, write_table, write_text
-from forge_core.metrics.summary import metrics_mapping, undefined_reasons
 from forge_core.plays.model import Play
 from forge_core.plays.writer import play_to_yaml
 
 NO_FRONT = "no Play met every constraint"
-
-
-class FrontReport(TypedDict):
-    """Size of a Pareto front and its candidate for champion, or the reason for an empty front."""
-
-    study: str
-    front_size: int
-    play: str | None
-    reason: str | None
 
 
 def find_front(plan: StudyPlan) -> list[Individual]:
@@ -102,84 +91,39 @@ def write_front(plan: StudyPlan, front: list[Individual]) -> None:
 _TYPES = {"play": pa.string(), "id": pa.string(), "born": pa.int32(), "island": pa.int32(), "yaml": pa.string()}
 
 
-def finish(plan: StudyPlan) -> dict[str, Any]:
-    """Write the front and the champion, evaluate it on the holdout; return ``champion.json``'s content and the paths.
+def finish(plan: StudyPlan) -> ChampionReport:
+    """Write the front and the champion, evaluate it on the holdout; return the content of ``champion.json``.
 
     The champion is fixed (``champion.yaml`` is written) before any holdout feed is opened, and each evaluation is
     in the ledger before its backtest. A study without any feasible Play has an empty front and no champion.
     """
     front = find_front(plan)
     write_front(plan, front)
-    report: dict[str, Any] = {
-        "study": plan.spec.name,
-        "manifest_hash": plan.hash,
-        "front_size": len(front),
-        "chosen_by": plan.spec.champion,
-    }
-    if front:
-        report |= _crown(plan, choose_champion(plan, front))
-    else:
+    champion = _write_champion(plan, choose_champion(plan, front)) if front else None
+    if champion is None:
         plan.folder.champion_play.unlink(missing_ok=True)
-        report |= {"play": None, "reason": NO_FRONT}
-    write_json(plan.folder.champion, report)
-    return report | {
-        "pareto_front": str(plan.folder.pareto_front),
-        "champion_play": str(plan.folder.champion_play) if front else None,
-    }
+    reason = None if champion else NO_FRONT
+    report = ChampionReport(plan.spec.name, plan.hash, len(front), plan.spec.champion, champion, reason)
+    write_json(plan.folder.champion, report.document())
+    return report
 
 
-def _crown(plan: StudyPlan, champion: Individual) -> dict[str, Any]:
+def _write_champion(plan: StudyPlan, champion: Individual) -> Champion:
     play = _play(plan, champion, f"{plan.spec.name[:80]}_champion")
     text = play_to_yaml(play)
     write_text(plan.folder.champion_play, text)
-    return {
-        "play": champion.play,
-        "id": champion.id,
-        "yaml": text,
-        "objectives": dict(zip((o.name for o in plan.objectives.terms), champion.objectives, strict=True)),
-        "genes": dict(zip((gene.name for gene in plan.genome.genes), champion.genes, strict=True)),
-        "train": {
-            name: {**_figures(champion.evaluation.metrics[i]), "buy_and_hold": buy_and_hold(plan.open_feed(name))}
+    return Champion(
+        champion.play,
+        champion.id,
+        text,
+        dict(zip((o.name for o in plan.objectives.terms), champion.objectives, strict=True)),
+        dict(zip((gene.name for gene in plan.genome.genes), champion.genes, strict=True)),
+        train={
+            name: dataset_figures(champion.evaluation.metrics[i], buy_and_hold(plan.open_feed(name)))
             for i, name in enumerate(plan.spec.train)
         },
-        "holdout": evaluate_on_holdout(plan, play, champion.play),
-    }
-
-
-def evaluate_on_holdout(plan: StudyPlan, play: Play, play_hash: str) -> dict[str, dict[str, Any]]:
-    """Backtest ``play`` on each holdout dataset, each counted in the ledger first; return figures by dataset."""
-    figures: dict[str, dict[str, Any]] = {}
-    for name in plan.spec.holdout:
-        pinned: Mapping[str, str] = plan.manifest["datasets"][name]
-        number = plan.ledger.record_holdout_evaluation(name, pinned["hash"], play_hash)
-        with plan.evaluator([name]) as evaluator:
-            evaluation, _ = evaluator.evaluate(play)
-        figures[name] = {
-            **_figures(evaluation.metrics[0]),
-            "buy_and_hold": buy_and_hold(evaluator.feeds[name]),
-            "look": number,
-            "relation": holdout_relation(plan.spec, name),
-        }
-        if evaluation.error:
-            figures[name]["failure"] = evaluation.error
-    return figures
-
-
-def buy_and_hold(feed: Feed) -> float:
-    """Return the buy-and-hold return, unlevered and without costs, from the first tradable open to the last close.
-
-    The gap between contracts at a roll is excluded.
-    """
-    gaps = 0.0
-    if feed.rolls is not None:
-        first = np.flatnonzero(feed.rolls[feed.start + 1 :]) + feed.start + 1
-        gaps = (feed.open[first] - feed.close[first - 1]).sum()
-    return float((feed.close[-1] - gaps) / feed.open[feed.start] - 1.0)
-
-
-def _figures(metrics: np.ndarray) -> dict[str, Any]:
-    """Return metrics by name, null where undefined, with the reasons."""
-    return {"metrics": metrics_mapping(metrics), "undefined": undefined_reasons(metrics)}
+        holdout={name: evaluate_on_holdout(plan, name, {champion.play: play})[0] for name in plan.spec.holdout},
+    )
 
 
 def _play(plan: StudyPlan, individual: Individual, name: str) -> Play:

@@ -6,12 +6,13 @@ import pandas as pd
 
 from forge_core.engine.backtest import backtest
 from forge_core.errors import StudyError
+from forge_core.evolution.run.evaluations import evaluate_on_holdout
 from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.reports import ChampionReport
 from forge_core.evolution.run.status import study_status
 from forge_core.evolution.storage.ledger import count_holdout_evaluations
 from forge_core.evolution.storage.paths import StudyFolder
 from forge_core.files import read_checked, read_json, read_table, replacing, write_text
-from forge_core.metrics.summary import metrics_mapping
 from forge_core.paths import Home
 from forge_core.plays.parser import parse_play
 
@@ -32,22 +33,19 @@ def evaluate_front_on_holdout(name: str, home: Home | None = None, limit: int | 
     if not plan.spec.holdout:
         raise StudyError(f"study {name!r} has no holdout dataset: add `holdout:` to its file and give it a new name")
     rows = []
+    chosen = front.head(limit if limit is not None else len(front)).to_dict("records")
+    plays = {entry["play"]: parse_play(entry["yaml"]) for entry in chosen}
     for dataset in plan.spec.holdout:
-        pinned = plan.manifest["datasets"][dataset]["hash"]
-        with plan.evaluator([dataset]) as evaluator:
-            for entry in front.head(limit if limit is not None else len(front)).to_dict("records"):
-                number = plan.ledger.record_holdout_evaluation(dataset, pinned, entry["play"])
-                evaluation, _ = evaluator.evaluate(parse_play(entry["yaml"]))
-                figures = metrics_mapping(evaluation.metrics[0])
-                rows.append(
-                    {
-                        "play": entry["play"],
-                        **{f"train {o.name}": entry[f"objective.{o.name}"] for o in plan.objectives.terms},
-                        "dataset": dataset,
-                        **{metric: figures[metric] for metric in _SHOWN},
-                        "evaluation": number,
-                    }
-                )
+        for entry, figures in zip(chosen, evaluate_on_holdout(plan, dataset, plays), strict=True):
+            rows.append(
+                {
+                    "play": entry["play"],
+                    **{f"train {o.name}": entry[f"objective.{o.name}"] for o in plan.objectives.terms},
+                    "dataset": dataset,
+                    **{metric: figures.metrics[metric] for metric in _SHOWN},
+                    "evaluation": figures.evaluation,
+                }
+            )
     table = pd.DataFrame(rows)
     table["evaluations"] = [count_holdout_evaluations(home.ledger, dataset) for dataset in table["dataset"]]
     return table
@@ -71,8 +69,9 @@ def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path
     for rank, (play, text) in enumerate(zip(front["play"], front["yaml"], strict=True), start=1):
         written.append(folder / "plays" / f"{rank:0{digits}d}_{play}.yaml")
         write_text(written[-1], text)
-    text = read_json(source.champion).get("yaml")
-    if text is not None:
+    champion = ChampionReport.read(read_json(source.champion)).champion
+    if champion is not None:
+        text = champion.yaml
         written.append(folder / "champion.yaml")
         write_text(written[-1], text)
         plan = StudyPlan.begun(name, home)
@@ -88,6 +87,6 @@ def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path
 
 def _finished_front(name: str, home: Home) -> pd.DataFrame:
     status = study_status(name, home)
-    if status["state"] != "complete":
-        raise StudyError(f"study {name!r} is {status['state']}: it has a front once it is complete")
+    if status.state != "complete":
+        raise StudyError(f"study {name!r} is {status.state}: it has a front once it is complete")
     return read_table(StudyFolder.of(name, home).pareto_front).to_pandas()

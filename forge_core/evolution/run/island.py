@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TypedDict
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -19,8 +19,9 @@ from forge_core.evolution.search.loop import evolve_generations
 from forge_core.evolution.storage.known_plays import read_known_plays
 
 
-class IslandReport(TypedDict):
-    """Work of one call of ``evolve_island``, JSON-able; times are of this process."""
+@dataclass(frozen=True)
+class IslandReport:
+    """Work of one call of ``evolve_island``; times are of this process."""
 
     study: str
     island: int
@@ -38,6 +39,15 @@ class IslandReport(TypedDict):
     memory_mb_after_first_generation: dict[str, float]
     threads: int
     process: int
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as JSON-able data."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Return the report of a ``document``."""
+        return cls(**document)
 
 
 @dataclass(frozen=True)
@@ -100,24 +110,24 @@ def evolve_island(
                         written(Written(generation, len(outcome.trials), seconds))
                     started = time.perf_counter()
     total = time.perf_counter() - began
-    return {
-        "study": plan.spec.name,
-        "island": island,
-        "epoch": epoch,
-        "generations": done_now,
-        "children": children,
-        "evaluations": evaluations,
-        "seconds": {**asdict(timing), "total": total},
-        "began": started_at,
-        "cpu_seconds": time.process_time() - cpu,
-        "generation_seconds": took,
-        "evaluations_per_second": evaluations / total if evaluations else 0.0,
-        "peak_memory_mb": peak_memory_mb(),
-        "memory_mb": unique_memory()._asdict(),
-        "memory_mb_after_first_generation": (first or unique_memory())._asdict(),
-        "threads": threads,
-        "process": os.getpid(),
-    }
+    return IslandReport(
+        study=plan.spec.name,
+        island=island,
+        epoch=epoch,
+        generations=done_now,
+        children=children,
+        evaluations=evaluations,
+        seconds={**asdict(timing), "total": total},
+        began=started_at,
+        cpu_seconds=time.process_time() - cpu,
+        generation_seconds=took,
+        evaluations_per_second=evaluations / total if evaluations else 0.0,
+        peak_memory_mb=peak_memory_mb(),
+        memory_mb=unique_memory()._asdict(),
+        memory_mb_after_first_generation=(first or unique_memory())._asdict(),
+        threads=threads,
+        process=os.getpid(),
+    )
 
 
 def _parents(plan: StudyPlan, island: int, generation: int) -> list[Individual]:

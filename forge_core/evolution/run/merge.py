@@ -1,7 +1,7 @@
 """Merging of island tables: one table and one set of figures for each generation of a study."""
 
 from collections.abc import Callable, Iterator
-from typing import TypedDict
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,24 +10,26 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from forge_core.errors import StudyError
-from forge_core.evolution.nsga.front import hypervolume, losses, nondominated
+from forge_core.evolution.nsga.front import distinct_front, hypervolume, losses
 from forge_core.evolution.run.plan import StudyPlan
-from forge_core.evolution.storage.tables import read_front_losses, table_hash
+from forge_core.evolution.storage.tables import table_hash
 
 Floats = NDArray[np.float64]
 
 _LOCK_WAIT = 120.0  # seconds to wait for another process to merge
 
 
-class Points(TypedDict):
+@dataclass(frozen=True)
+class Points:
     """Objective values, one row per Play."""
 
     survivors: list[list[float]]
     front: list[list[float]]
 
 
-class GenerationFigures(TypedDict):
-    """Figures of one merged generation, JSON-able."""
+@dataclass(frozen=True)
+class GenerationFigures:
+    """Figures of one merged generation."""
 
     generation: int
     evaluated: int  # backtests that were run
@@ -91,7 +93,7 @@ class GenerationMerger:
         """
         plan, objectives = self._plan, self._objectives
         table = pa.concat_tables(_island_tables(plan, generation)).combine_chunks()
-        front = _pareto(np.vstack([self._front_before(generation), _feasible_losses(plan, table)]))
+        front = distinct_front(np.vstack([self._front_before(generation), _feasible_losses(plan, table)]))
         volume = hypervolume(front, objectives)
         path = plan.folder.generation_table(generation)
         plan.tables.write_merged(path, table, volume, front)
@@ -100,29 +102,29 @@ class GenerationMerger:
         fresh = table.filter(pc.and_(born, pc.invert(table["is_duplicate"])))
         survivors = table.filter(table["survivor"])
         feasible = survivors.filter(survivors["feasible"])
-        return {
-            "generation": generation,
-            "evaluated": fresh.num_rows,
-            "children": pc.sum(born).as_py(),
-            "duplicates": pc.sum(born).as_py() - fresh.num_rows,
-            "distinct": pc.count_distinct(table["play"]).as_py(),
-            "survivors": survivors.num_rows,
-            "feasible": feasible.num_rows,
-            "failed": fresh.num_rows - fresh["error"].null_count,
-            "best": {
+        return GenerationFigures(
+            generation=generation,
+            evaluated=fresh.num_rows,
+            children=pc.sum(born).as_py(),
+            duplicates=pc.sum(born).as_py() - fresh.num_rows,
+            distinct=pc.count_distinct(table["play"]).as_py(),
+            survivors=survivors.num_rows,
+            feasible=feasible.num_rows,
+            failed=fresh.num_rows - fresh["error"].null_count,
+            best={
                 o.name: (pc.max if o.direction == "maximize" else pc.min)(feasible[f"objective.{o.name}"]).as_py()
                 for o in objectives
             },
-            "hypervolume": volume,
-            "front": len(front),
-            "points": {
-                "survivors": losses(_feasible_losses(plan, feasible), objectives).tolist(),
-                "front": losses(front, objectives).tolist(),
-            },
-            "table": str(path),
-            "content_hash": table_hash(table),
-            "stopped": generation == plan.final_generation < plan.spec.generations,
-        }
+            hypervolume=volume,
+            front=len(front),
+            points=Points(
+                survivors=losses(_feasible_losses(plan, feasible), objectives).tolist(),
+                front=losses(front, objectives).tolist(),
+            ),
+            table=str(path),
+            content_hash=table_hash(table),
+            stopped=generation == plan.final_generation < plan.spec.generations,
+        )
 
     def _is_written(self, generation: int) -> bool:
         folder = self._plan.folder
@@ -130,14 +132,12 @@ class GenerationMerger:
 
     def _skip(self, generation: int) -> None:
         if self._front is not None:
-            self._front = _pareto(np.vstack([self._front, _merged_losses(self._plan, generation)]))
+            self._front = distinct_front(np.vstack([self._front, _merged_losses(self._plan, generation)]))
 
     def _front_before(self, generation: int) -> Floats:
         """Return the losses of the front of all feasible Plays before ``generation``; read from the table before."""
         if self._front is None:
-            none = np.empty((0, len(self._objectives)))
-            before = self._plan.folder.generation_table(generation - 1)
-            self._front = read_front_losses(before).reshape(-1, len(self._objectives)) if generation > 1 else none
+            self._front = self._plan.front_losses(generation - 1)
         return self._front
 
 
@@ -172,8 +172,3 @@ def _feasible_losses(plan: StudyPlan, table: pa.Table) -> Floats:
     feasible = table.filter(table["feasible"])
     values = np.column_stack([feasible[name].to_numpy() for name in plan.tables.objectives])
     return losses(values, plan.objectives.terms)
-
-
-def _pareto(points: Floats) -> Floats:
-    points = np.unique(points, axis=0)
-    return points[nondominated(points)]

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+import numpy as np
 
 from forge_core.errors import DataError, StudyError
 from forge_core.evolution.nsga.nsga2 import Nsga2, Operators, make_nsga2
@@ -19,7 +21,7 @@ from forge_core.evolution.spec.study import StudySpec, cautions, holdout_relatio
 from forge_core.evolution.storage.ledger import Ledger
 from forge_core.evolution.storage.manifest import check_unchanged, make_manifest, manifest_hash, read_manifest
 from forge_core.evolution.storage.paths import StudyFolder
-from forge_core.evolution.storage.tables import TableFormat
+from forge_core.evolution.storage.tables import TableFormat, read_front_losses
 from forge_core.feeds.build import open_feed
 from forge_core.feeds.feed import Feed
 from forge_core.files import check_free_space, write_json
@@ -29,6 +31,28 @@ from forge_core.paths import Home
 from forge_core.plays.parser import parse_play
 
 Log = Callable[[str], None]
+
+
+class PlanDocument(TypedDict):
+    """The plan of a study as JSON; ``study``, ``home`` and ``manifest_hash`` identify it."""
+
+    study: str
+    home: str
+    spec: dict[str, Any]
+    manifest_hash: str
+    population: int
+    generations: int  # fewer than the spec's where the study stopped early
+    epochs: int
+    generations_per_epoch: list[int]
+    islands: int
+    island_sizes: list[int]
+    datasets: dict[str, str]  # hash by name
+    train: list[str]
+    holdout: list[str]
+    objectives: list[str]
+    reference_point: dict[str, float]
+    genes: int
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -72,9 +96,14 @@ class StudyPlan:
         return plan
 
     @classmethod
-    def begun(cls, study: str, home: Home) -> "StudyPlan":
-        """Return the plan of a started study from its manifest; raise StudyError if it has not started."""
+    def begun(cls, study: str, home: Home, expected_hash: str | None = None) -> "StudyPlan":
+        """Return the plan of a started study from its manifest.
+
+        Raises StudyError if it has not started, or if its manifest does not have the ``expected_hash``.
+        """
         manifest = read_manifest(StudyFolder.of(study, home))
+        if expected_hash is not None and (manifest is None or manifest_hash(manifest) != expected_hash):
+            raise StudyError(f"study {study!r} was reset or restarted since this run planned it: start the run again")
         if manifest is None:
             raise StudyError(
                 f"study {study!r} has not started; start it with `FORGE_STUDY={study} dagster job execute -j evolve`"
@@ -82,19 +111,12 @@ class StudyPlan:
         return cls(StudySpec.model_validate(manifest["study"]), home, manifest)
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> "StudyPlan":
+    def read(cls, document: PlanDocument) -> "StudyPlan":
         """Return the plan of a ``document``; raise StudyError if the study was reset since."""
-        home = Home(Path(document["home"]))
-        spec = StudySpec.model_validate(document["spec"])
-        manifest = read_manifest(StudyFolder.of(spec.name, home))
-        if manifest is None or manifest_hash(manifest) != document["manifest_hash"]:
-            raise StudyError(
-                f"study {spec.name!r} was reset or restarted since this run planned it: start the run again"
-            )
-        return cls(spec, home, manifest)
+        return cls.begun(document["study"], Home(Path(document["home"])), document["manifest_hash"])
 
-    def document(self) -> dict[str, Any]:
-        """Return the plan as JSON-able data; only ``home``, ``spec`` and ``manifest_hash`` are read back."""
+    def document(self) -> PlanDocument:
+        """Return the plan as JSON-able data."""
         spec, final = self.spec, self.final_generation
         ends = [self.last_generation(epoch) for epoch in range(1, spec.epochs + 1)]
         return {
@@ -201,6 +223,12 @@ class StudyPlan:
         if not 1 <= epoch <= self.spec.epochs:
             raise StudyError(f"study {self.spec.name!r} has epochs 1 to {self.spec.epochs}, not {epoch}")
         return range(self.last_generation(epoch - 1) + 1, self.last_generation(epoch) + 1)
+
+    def front_losses(self, generation: int) -> np.ndarray:
+        """Return the losses of the front of all feasible Plays up to a merged ``generation``; none at generation 0."""
+        if generation == 0:
+            return np.empty((0, len(self.objectives.terms)))
+        return read_front_losses(self.folder.generation_table(generation)).reshape(-1, len(self.objectives.terms))
 
     def open_feed(self, dataset: str) -> Feed:
         """Open the bars of one of the study's datasets, in the pinned version."""

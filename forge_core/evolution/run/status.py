@@ -8,6 +8,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError, unknown
+from forge_core.evolution.run.reports import ChampionReport, StudyStatus
 from forge_core.evolution.spec.study import list_studies, load_study
 from forge_core.evolution.storage.ledger import count_holdout_evaluations
 from forge_core.evolution.storage.manifest import manifest_hash, read_manifest
@@ -20,10 +21,8 @@ _HELD = "buy and hold"
 _SHOWN = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
 
 
-def study_status(name: str, home: Home | None = None) -> dict[str, Any]:
-    """Return the progress of a study: ``state`` (``not begun``, ``under way``, ``complete``), ``generation`` of
-    ``generations`` that every island has done, ``islands`` with the last generation of each, the ``champion``, and
-    ``newer``: of each dataset that has a newer version than the study's, the pinned hash and the latest.
+def study_status(name: str, home: Home | None = None) -> StudyStatus:
+    """Return the progress of a study, its champion once it is complete, and its datasets that have newer versions.
 
     Raises StudyError for a name that is neither in ``studies/`` nor a started study.
     """
@@ -34,13 +33,13 @@ def study_status(name: str, home: Home | None = None) -> dict[str, Any]:
         if name not in list_studies():
             raise StudyError(unknown("study", name, list_studies()))
         spec = load_study(name)
-        return _state(name, "not begun", [0] * spec.islands, spec.generations, None, {})
+        return StudyStatus(name, "not begun", spec.generations, [0] * spec.islands)
     islands = [folder.last_generation(island) for island in range(manifest["study"]["islands"])]
-    champion = read_json(folder.champion) if folder.champion.is_file() else None
-    if champion is not None and champion["manifest_hash"] != manifest_hash(manifest):
+    champion = ChampionReport.read(read_json(folder.champion)) if folder.champion.is_file() else None
+    if champion is not None and champion.manifest_hash != manifest_hash(manifest):
         champion = None
     state = "under way" if champion is None else "complete"
-    return _state(name, state, islands, manifest["study"]["generations"], champion, _newer(manifest, home))
+    return StudyStatus(name, state, manifest["study"]["generations"], islands, champion, _newer(manifest, home))
 
 
 def _newer(manifest: Mapping[str, Any], home: Home) -> dict[str, tuple[str, str]]:
@@ -53,54 +52,36 @@ def _newer(manifest: Mapping[str, Any], home: Home) -> dict[str, tuple[str, str]
     }
 
 
-def _state(
-    name: str,
-    state: str,
-    islands: list[int],
-    generations: int,
-    champion: dict[str, Any] | None,
-    newer: dict[str, tuple[str, str]],
-) -> dict[str, Any]:
-    return {
-        "study": name,
-        "state": state,
-        "generation": min(islands),
-        "generations": generations,
-        "islands": islands,
-        "champion": champion,
-        "newer": newer,
-    }
-
-
 def status_text(name: str, home: Home | None = None) -> str:
     """Return the status of a study as text, with the champion's figures on train and holdout."""
     home = home or Home.current()
     status = study_status(name, home)
-    lines = [f"study {name}: {status['state']}, generation {status['generation']} of {status['generations']}"]
-    if status["state"] == "complete" and status["generation"] < status["generations"]:
+    lines = [f"study {name}: {status.state}, generation {status.generation} of {status.generations}"]
+    if status.state == "complete" and status.generation < status.generations:
         lines[0] += ": stopped early, the hypervolume did not rise"
-    for dataset, (pinned, latest) in status["newer"].items():
+    for dataset, (pinned, latest) in status.newer.items():
         lines.append(f"{dataset}: there is a newer version {latest}; the study stays with {pinned} until it is reset")
-    champion = status["champion"]
-    if champion is None:
+    report = status.champion
+    if report is None:
         return "\n".join(lines)
-    if champion["play"] is None:
-        return "\n".join([*lines, f"no champion: {champion['reason']}"])
-    folder = StudyFolder.of(name, home)
-    lines.append(f"champion {champion['play']} ({champion['chosen_by']} of {champion['front_size']} on the front)")
+    if report.champion is None:
+        return "\n".join([*lines, f"no champion: {report.reason}"])
+    champion, folder = report.champion, StudyFolder.of(name, home)
+    lines.append(f"champion {champion.play} ({report.chosen_by} of {report.front_size} on the front)")
     lines.append(f"  {folder.champion_play}")
     spec = read_manifest(folder)["study"]  # type: ignore[index]
-    datasets = [(key, dataset, champion[key][dataset]) for key in ("train", "holdout") for dataset in spec[key]]
-    width = max(len(dataset) for _, dataset, _ in datasets)
+    width = max(len(dataset) for dataset in (*champion.train, *champion.holdout))
     lines.append(" " * (width + 10) + "".join(f"{metric:>14}" for metric in (*_SHOWN, _HELD)))
-    for key, dataset, figures in datasets:
-        values = (*(figures["metrics"][metric] for metric in _SHOWN), figures.get("buy_and_hold"))
-        row = "".join(f"{'-' if value is None else format(value, '.4g'):>14}" for value in values)
-        if key == "holdout":
-            row += f"   evaluation {figures['look']} of {count_holdout_evaluations(home.ledger, dataset)}"
-        lines.append(f"{key:<9} {dataset:<{width}}{row}")
-        if key == "holdout":
-            lines.append(f"{'':9} {figures['relation']}")
+    for part, by_dataset in (("train", champion.train), ("holdout", champion.holdout)):
+        for dataset in spec[part]:
+            figures = by_dataset[dataset]
+            values = (*(figures.metrics[metric] for metric in _SHOWN), figures.buy_and_hold)
+            row = "".join(f"{'-' if value is None else format(value, '.4g'):>14}" for value in values)
+            if figures.evaluation is not None:
+                row += f"   evaluation {figures.evaluation} of {count_holdout_evaluations(home.ledger, dataset)}"
+            lines.append(f"{part:<9} {dataset:<{width}}{row}")
+            if figures.relation is not None:
+                lines.append(f"{'':9} {figures.relation}")
     return "\n".join(lines)
 
 
@@ -112,7 +93,7 @@ def read_front(name: str, home: Home | None = None) -> pd.DataFrame:
     home = home or Home.current()
     folder = StudyFolder.of(name, home)
     if not folder.pareto_front.is_file():
-        state = study_status(name, home)["state"]
+        state = study_status(name, home).state
         raise StudyError(f"study {name!r} is {state}: it has a front once it is complete")
     front = read_table(folder.pareto_front).to_pandas()
     objectives = [column for column in front if column.startswith("objective.")]

@@ -1,10 +1,10 @@
 """Checks of fronts and champions, per study."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import dagster as dg
 
+from forge_core.evolution.run.reports import ChampionReport
 from forge_core.evolution.run.status import study_status
 from forge_pipelines.lib.asset_checks import check_result, checked_partitions, partitioned_check, requested
 from forge_pipelines.lib.errors import user_errors
@@ -47,9 +47,9 @@ def champion_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.Asset
     yield from requested(context, _champion_results(_reports(context)))
 
 
-def study_evaluations(report: Mapping[str, Any]) -> Iterator[dg.AssetCheckEvaluation]:
+def study_evaluations(report: ChampionReport) -> Iterator[dg.AssetCheckEvaluation]:
     """Return the checks of one study's front and champion as the events that an op logs."""
-    reports = {report["study"]: report}
+    reports = {report.study: report}
     for result in (_front_result(reports), *_champion_results(reports)):
         yield dg.AssetCheckEvaluation(
             asset_key=result.asset_key,  # type: ignore[arg-type]  # check_result sets both
@@ -57,40 +57,40 @@ def study_evaluations(report: Mapping[str, Any]) -> Iterator[dg.AssetCheckEvalua
             passed=result.passed,
             metadata=result.metadata,
             severity=result.severity,
-            partition=report["study"],
+            partition=report.study,
             description=result.description,
         )
 
 
-def _front_result(reports: Mapping[str, Mapping[str, Any]]) -> dg.AssetCheckResult:
+def _front_result(reports: Mapping[str, ChampionReport]) -> dg.AssetCheckResult:
     return check_result(
         _FRONT_NOT_EMPTY,
-        {study: None if report["front_size"] else report["reason"] for study, report in reports.items()},
+        {study: None if report.front_size else report.reason for study, report in reports.items()},
     )
 
 
-def _champion_results(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[dg.AssetCheckResult]:
+def _champion_results(reports: Mapping[str, ChampionReport]) -> Iterator[dg.AssetCheckResult]:
     profit: dict[str, str | None] = {}
     better: dict[str, str | None] = {}
     trades: dict[str, str | None] = {}
     for study, report in reports.items():
-        for dataset, figures in report.get("holdout", {}).items():
-            metrics, subject = figures["metrics"], f"{study} on {dataset}"
-            lost = metrics["total_return"] is None or metrics["total_return"] <= 0
-            profit[subject] = f"total return {metrics['total_return']}" if lost else None
-            held = figures["buy_and_hold"]
-            less = (metrics["total_return"] or 0.0) <= held
-            better[subject] = f"total return {metrics['total_return']}, of holding {held}" if less else None
-            few = metrics["total_trades"] < _FEW_TRADES
+        for dataset, figures in report.holdout.items():
+            metrics, subject = figures.metrics, f"{study} on {dataset}"
+            earned = metrics["total_return"]
+            profit[subject] = f"total return {earned}" if earned is None or earned <= 0 else None
+            held = figures.buy_and_hold
+            less = held is not None and (earned or 0.0) <= held
+            better[subject] = f"total return {earned}, of holding {held}" if less else None
+            few = (metrics["total_trades"] or 0) < _FEW_TRADES
             trades[subject] = f"{metrics['total_trades']} trades" if few else None
     yield check_result(_HOLDOUT_PROFIT, profit, dg.AssetCheckSeverity.WARN)
     yield check_result(_HOLDOUT_BETTER, better, dg.AssetCheckSeverity.WARN)
     yield check_result(_HOLDOUT_TRADES, trades, dg.AssetCheckSeverity.WARN)
 
 
-def _reports(context: dg.AssetCheckExecutionContext) -> dict[str, Mapping[str, Any]]:
+def _reports(context: dg.AssetCheckExecutionContext) -> dict[str, ChampionReport]:
     """Return the champion's report of each requested study that is complete."""
     studies = checked_partitions(context, STUDIES.get_partition_keys())
     with user_errors():
-        found = {study: study_status(study)["champion"] for study in studies}
+        found = {study: study_status(study).champion for study in studies}
     return {study: report for study, report in found.items() if report is not None}

@@ -11,7 +11,8 @@ import dagster as dg
 
 from forge_core.errors import DataError, StudyError
 from forge_core.evidence.text import evidence_text
-from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.island import IslandReport
+from forge_core.evolution.run.plan import PlanDocument, StudyPlan
 from forge_core.evolution.steps import MAX_EPOCHS, finish_study, plan_study, run_island, status_text, write_pareto_front
 from forge_core.evolution.storage.tables import read_hypervolume
 from forge_core.market.datasets.build import open_version
@@ -35,7 +36,7 @@ from forge_pipelines.lib.study_lock import lock_study, unlock_study
 class State(TypedDict):
     """State that an op hands to the next, as JSON."""
 
-    plan: dict[str, Any]  # of ``plan_study``
+    plan: PlanDocument
     pending: list[int]  # epochs to evolve or to record
     until: int | None  # the last generation to evolve
     again: list[int]  # generations that this run was asked to materialize, recorded before or not
@@ -85,7 +86,7 @@ def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
         report = run_island(
             state["plan"], island, epoch, None, threads, until=state["until"], written=recorder.record_written
         )
-    return dict(report)
+    return report.document()
 
 
 @dg.op(
@@ -107,7 +108,8 @@ def merge_epoch(context: dg.OpExecutionContext, state: dict, reports: list) -> I
                 f"study {name!r}: generation {merged + 1} of an island is missing; start the run again to evolve it"
             )
         volume = read_hypervolume(study.folder.generation_table(merged))
-    evaluations, seconds = sum(r["evaluations"] for r in reports), max(r["seconds"]["total"] for r in reports)
+    read = [IslandReport.read(report) for report in reports]
+    evaluations, seconds = sum(report.evaluations for report in read), max(report.seconds["total"] for report in read)
     context.log.info(
         f"epoch {epoch} of {study.spec.epochs}: {evaluations} backtests in {seconds:.1f} s, hypervolume {volume:.4g}"
     )

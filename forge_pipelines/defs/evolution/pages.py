@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from forge_core.engine.backtest import backtest
-from forge_core.evolution.nsga.front import losses, nondominated
-from forge_core.evolution.run.champion import FrontReport
+from forge_core.evolution.nsga.front import losses
 from forge_core.evolution.run.merge import GenerationFigures
 from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.reports import Champion, ChampionReport, FrontReport
 from forge_core.evolution.storage.tables import read_hypervolume, table_hash
 from forge_core.files import canonical_json, content_hash, read_table
 from forge_core.metrics.catalog import METRICS
@@ -54,31 +54,31 @@ def generation_materialization(
     """
 
     def describe() -> Metadata:
-        points, names = figures["points"], list(figures["best"])
+        points, names = figures.points, list(figures.best)
         metadata: Metadata = {
-            "dagster/row_count": figures["survivors"],
-            "dagster/uri": dg.MetadataValue.path(figures["table"]),
-            "content_hash": figures["content_hash"],
-            **{f"best {name}": rounded(value) for name, value in figures["best"].items() if value is not None},
-            **{name: value for name, value in figures.items() if isinstance(value, int | float)},
+            "dagster/row_count": figures.survivors,
+            "dagster/uri": dg.MetadataValue.path(figures.table),
+            "content_hash": figures.content_hash,
+            **{f"best {name}": rounded(value) for name, value in figures.best.items() if value is not None},
+            **{name: value for name, value in vars(figures).items() if isinstance(value, int | float)},
         }
         if speed is not None:
             metadata["evaluations_per_second"] = round(speed, 1)
-        if len(names) > 1 and points["front"]:
-            metadata["picture"] = sketch(points_svg([points["survivors"], points["front"]], names), "front so far")
+        if len(names) > 1 and points.front:
+            metadata["picture"] = sketch(points_svg([points.survivors, points.front], names), "front so far")
         return metadata
 
     return Materialization(
         "generation_fitness",
-        generation_key(plan.spec.name, figures["generation"]),
-        figures["content_hash"],
+        generation_key(plan.spec.name, figures.generation),
+        figures.content_hash,
         describe,
         tags={MANIFEST_TAG: plan.hash},
         inputs={"indicator_bank": plan.spec.train},
     )
 
 
-def front_materialization(plan: StudyPlan, report: FrontReport | dict[str, Any]) -> Materialization:
+def front_materialization(plan: StudyPlan, report: FrontReport | ChampionReport) -> Materialization:
     """Return the content of ``pareto_front``; ``report`` is that of ``write_pareto_front`` or ``finish_study``."""
     front = read_table(plan.folder.pareto_front)
     keys = [generation_key(plan.spec.name, generation) for generation in range(1, plan.final_generation + 1)]
@@ -87,7 +87,7 @@ def front_materialization(plan: StudyPlan, report: FrontReport | dict[str, Any])
     return Materialization("pareto_front", plan.spec.name, table_hash(front), describe, inputs=inputs)
 
 
-def _describe_front(study: StudyPlan, front: pa.Table, report: FrontReport | dict[str, Any]) -> Metadata:
+def _describe_front(study: StudyPlan, front: pa.Table, report: FrontReport | ChampionReport) -> Metadata:
     objectives = study.tables.objectives
     names = [name.removeprefix("objective.") for name in objectives]
     shown = [*objectives, *(f"{d}.{metric}" for d in study.spec.train for metric in ("total_return", "total_trades"))]
@@ -98,11 +98,11 @@ def _describe_front(study: StudyPlan, front: pa.Table, report: FrontReport | dic
     metadata: Metadata = {
         "dagster/row_count": front.num_rows,
         "dagster/uri": dg.MetadataValue.path(str(study.folder.pareto_front)),
-        "champion": str(report["play"]),
+        "champion": str(report.play),
         "front": markdown_table(("Play", *(name.removeprefix("objective.") for name in shown)), rows),
     }
     if front.num_rows and len(objectives) > 1:
-        metadata |= _front_pictures(study, front, names, str(report["play"]))
+        metadata |= _front_pictures(study, front, names, str(report.play))
         fronts = fronts_over_generations(study)
         metadata["front_over_generations"] = sketch(
             points_svg(list(fronts.values()), names), f"front after generations {', '.join(map(str, fronts))}"
@@ -144,40 +144,30 @@ def milestones(last: int, count: int) -> list[int]:
 
 def fronts_over_generations(study: StudyPlan) -> dict[int, np.ndarray]:
     """Return the objective values of the front as it was after a few generations, the last among them."""
-    objectives = study.tables.objectives
     wanted = milestones(study.final_generation, _FRONTS)
-    seen = np.empty((0, len(objectives)))
-    fronts = {}
-    for generation in range(1, study.final_generation + 1):
-        table = read_table(study.folder.generation_table(generation), [*objectives, "feasible"])
-        seen = np.unique(np.vstack([seen, _matrix(table.filter(table["feasible"]), objectives)]), axis=0)
-        seen = seen[nondominated(losses(seen, study.objectives.terms))]
-        if generation in wanted:
-            fronts[generation] = seen
-    return fronts
+    return {generation: losses(study.front_losses(generation), study.objectives.terms) for generation in wanted}
 
 
-def champion_materialization(plan: StudyPlan, report: dict[str, Any]) -> Materialization:
+def champion_materialization(plan: StudyPlan, report: ChampionReport) -> Materialization:
     """Return the content of ``champion``; ``report`` is what ``finish_study`` returned."""
-    version = content_hash(canonical_json({k: v for k, v in report.items() if k not in _PATHS}))
+    version = content_hash(canonical_json(report.document()))
     inputs = {"pareto_front": [plan.spec.name], "indicator_bank": plan.spec.holdout}
     return Materialization(
         "champion", plan.spec.name, version, partial(_describe_champion, plan, report), inputs=inputs
     )
 
 
-_PATHS = ("pareto_front", "champion_play")
-
-
-def _describe_champion(study: StudyPlan, report: dict[str, Any]) -> Metadata:
-    if report["play"] is None:
-        return {"reason": report["reason"], "front_size": report["front_size"]}
-    parts = [(part, dataset, report[part][dataset]) for part in ("train", "holdout") for dataset in report[part]]
+def _describe_champion(study: StudyPlan, report: ChampionReport) -> Metadata:
+    champion = report.champion
+    if champion is None:
+        return {"reason": str(report.reason), "front_size": report.front_size}
+    parts = [("train", *item) for item in champion.train.items()]
+    parts += [("holdout", *item) for item in champion.holdout.items()]
     columns = [f"{part}: {dataset}" for part, dataset, _ in parts]
-    rows = [(m.name, *(figure(figures["metrics"][m.name]) for _, _, figures in parts), m.unit) for m in METRICS]
-    rows.append(("holdout evaluation number", *(figure(figures.get("look")) for _, _, figures in parts), "count"))
-    rows.append(("buy and hold, total return", *(figure(figures["buy_and_hold"]) for _, _, figures in parts), "share"))
-    play, spec = parse_play(report["yaml"]), study.spec
+    rows = [(m.name, *(figure(figures.metrics[m.name]) for _, _, figures in parts), m.unit) for m in METRICS]
+    rows.append(("holdout evaluation number", *(figure(figures.evaluation) for _, _, figures in parts), "count"))
+    rows.append(("buy and hold, total return", *(figure(figures.buy_and_hold) for _, _, figures in parts), "share"))
+    play, spec = parse_play(champion.yaml), study.spec
     curves, trades = {}, {}
     for column, (_, dataset, _) in zip(columns, parts, strict=True):
         result = backtest(play, study.open_feed(dataset), costs=spec.costs, cash=spec.cash, policy=spec.policy)
@@ -187,24 +177,24 @@ def _describe_champion(study: StudyPlan, report: dict[str, Any]) -> Metadata:
     return {
         "rules": _rules(play),
         "equity": small_sketch(curves_svg(values), "equity, train then holdout"),
-        **objective_figures(study, report),
-        "play": report["play"],
-        "chosen_by": report["chosen_by"],
-        "dagster/uri": dg.MetadataValue.path(report["champion_play"]),
+        **objective_figures(study, champion),
+        "play": champion.play,
+        "chosen_by": report.chosen_by,
+        "dagster/uri": dg.MetadataValue.path(str(study.folder.champion_play)),
         "metrics": markdown_table(("metric", *columns, "unit"), rows),
         "equity_picture": picture(equity_png(curves, title=spec.name, ylabel="equity / starting cash"), "equity"),
         **trades,
-        "yaml": code_block(report["yaml"], "yaml"),
+        "yaml": code_block(champion.yaml, "yaml"),
     }
 
 
-def objective_figures(study: StudyPlan, report: dict[str, Any]) -> dict[str, float]:
+def objective_figures(study: StudyPlan, champion: Champion) -> dict[str, float]:
     """Return the study's own objectives as numbers that a page can plot: on train, and on each holdout dataset."""
-    figures = {f"train {name}": rounded(value) for name, value in report["objectives"].items()}
+    figures = {f"train {name}": rounded(value) for name, value in champion.objectives.items()}
     for metric in dict.fromkeys(objective.metric for objective in study.objectives.terms):
-        for dataset, found in report["holdout"].items():
-            value = found["metrics"][metric]
-            name = f"holdout {metric}" if len(report["holdout"]) == 1 else f"holdout {metric}, {dataset}"
+        for dataset, held in champion.holdout.items():
+            value = held.metrics[metric]
+            name = f"holdout {metric}" if len(champion.holdout) == 1 else f"holdout {metric}, {dataset}"
             if value is not None:
                 figures[name] = rounded(value)
     return figures

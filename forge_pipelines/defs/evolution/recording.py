@@ -63,7 +63,7 @@ class GenerationRecorder:
             banks = [bank_materialization(version, self._plan.home) for version in versions]
             record(self._context, banks, versions_stay=True)
             self._banks_recorded = True
-        generation = figures["generation"]
+        generation = figures.generation
         materialization = generation_materialization(self._plan, figures, self._speed())
         if self._versions.get(generation) != materialization.version or generation in self._again:
             self._context.log_event(materialization.event(self._context))
@@ -82,16 +82,16 @@ class GenerationRecorder:
         return int(self._plan.folder.generation_table(generation - 1).stat().st_mtime) < int(time.time())
 
     def _progress(self, figures: GenerationFigures) -> str:
-        generation = figures["generation"]
-        best = ", ".join(f"{name} {value:.4g}" for name, value in figures["best"].items() if value is not None)
+        generation = figures.generation
+        best = ", ".join(f"{name} {value:.4g}" for name, value in figures.best.items() if value is not None)
         speed = self._speed()
         return progress_text(
             generation,
             self._total,
             None if self._written is None else self._written.seconds * self._plan.spec.islands / self._concurrent,
-            f"{figures['feasible']} of {figures['survivors']} survivors feasible"
+            f"{figures.feasible} of {figures.survivors} survivors feasible"
             + (f", best {best}" if best else "")
-            + f", hypervolume {figures['hypervolume']:.4g}"
+            + f", hypervolume {figures.hypervolume:.4g}"
             + (f", {speed:,.0f} evaluations a second" if speed else ""),
         )
 
