@@ -8,7 +8,7 @@ import pandas as pd
 
 from forge_core.engine.backtest import GENERIC_INSTRUMENT
 from forge_core.engine.simulate import simulate
-from forge_core.engine.windows import simulate_spans
+from forge_core.engine.windows import simulate_windows
 from forge_core.features.bank.npy_file import NpyArray, write_array
 from forge_core.features.quantized import quantize
 from forge_core.features.registry import make_reference, searchable
@@ -33,6 +33,6 @@ def load_kernels() -> None:
     entry = Group(1, (Compare(fast, ">", slow),))
     play = Play("wave", "1h", entry_long=entry, risk=Risk(stop=Distance("atr", 2.0)))
     simulate(play, feed, record=True)
-    simulate_spans(play, feed, [0, _BARS // 2], [_BARS // 2, _BARS])
+    simulate_windows(play, feed, [0, _BARS // 2], [_BARS // 2, _BARS])
     with tempfile.TemporaryDirectory() as folder:
         write_array(Path(folder) / "wave.npy", NpyArray(wave, quantize(wave)), "{}")

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.fill_rules import STRICT, FillRules
-from forge_core.engine.kernel import fills as layout
+from forge_core.engine.kernel import layout
 from forge_core.engine.kernel.bar_loop import run_backtest
-from forge_core.engine.kernel.params import Policy, RollMode, pack_settings
+from forge_core.engine.kernel.params import Policy, RollMode, pack_params
 from forge_core.engine.signals.program import Program, link_play
 from forge_core.errors import ConfigError, DataError
 from forge_core.feeds.feed import BARS_SIZE, Feed, Floats, Integers
-from forge_core.metrics.accumulators import TALLY_SIZE
+from forge_core.metrics.accumulators import ACCUMULATORS_SIZE
 from forge_core.metrics.catalog import METRICS
 from forge_core.metrics.summary import daily_returns, periods_a_year, summarize
 from forge_core.plays.model import Play
@@ -64,17 +64,17 @@ def simulate(
     ``roll_mode`` and ``rollover``: handling of a position at contract rolls. ``fills``: relaxed rules of the contract.
     Raises PlayError, ConfigError or DataError before any work starts; releases the GIL while the kernel runs.
     """
-    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer, fills)
+    program, params = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer, fills)
     bars, finer_bars = feed.addresses, _NO_BARS if finer is None else finer.addresses
     finer_size = 0 if finer is None else len(finer)
-    tally = np.empty(TALLY_SIZE)
+    accumulators = np.empty(ACCUMULATORS_SIZE)
     day_equity = np.empty(feed.days)
     position = np.zeros(layout.POSITION_FLOATS)
 
     def run(curve: Floats, floats: Floats, integers: Integers) -> None:
         run_backtest(
-            settings, program.plan, program.atr, bars, len(feed), finer_bars, finer_size,
-            position, tally, day_equity, curve, floats, integers,
+            params, program.plan, program.atr, bars, len(feed), finer_bars, finer_size,
+            position, accumulators, day_equity, curve, floats, integers,
         )  # fmt: skip
 
     run(_NO_FLOATS, _NO_TRADES, _NO_MARKS)
@@ -83,7 +83,7 @@ def simulate(
     metrics = np.empty(len(METRICS))
     years, annualization = feed.years, float(feed.instrument.annualization)
     annualization = periods_a_year(returns.size, years, feed.bar_microseconds, annualization)
-    summarize(tally, returns, years, annualization, metrics)
+    summarize(accumulators, returns, years, annualization, metrics)
     if not record:
         return Simulation(metrics, returns)
     # The first run counts the trades, the second one records them
@@ -106,10 +106,10 @@ def prepare(
     finer: Feed | None,
     fills: FillRules,
 ) -> tuple[Program, Floats]:
-    """Return the linked Play and the settings vector of a backtest; raises as ``simulate`` says."""
+    """Return the linked Play and the parameter vector of a backtest; raises as ``simulate`` says."""
     _check_feed(feed, policy, finer)
     program = link_play(play, feed)
-    settings = pack_settings(
+    params = pack_params(
         play,
         feed,
         costs or Costs.of(feed.instrument),
@@ -120,7 +120,7 @@ def prepare(
         first_signal=program.first_signal,
         fills=fills,
     )
-    return program, settings
+    return program, params
 
 
 def _check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:

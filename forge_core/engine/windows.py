@@ -1,8 +1,8 @@
-"""Backtests of one Play on many spans of one feed, in one call of compiled code.
+"""Backtests of one Play on many windows of one feed, in one compiled call.
 
-A mass test runs a Play on every month of a series. Rules are compiled and columns computed once for all months. The
-result of each span is identical to that of ``simulate`` on a feed of the bars up to the span's end that starts at its
-first bar.
+A mass test runs a Play on every month of a series. Rules are compiled and columns computed once, so a month costs the
+kernel's time alone. A window's result equals that of ``simulate`` on a feed that starts at the window's first bar and
+ends at its last.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from numpy.typing import ArrayLike
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.fill_rules import STRICT, FillRules
-from forge_core.engine.kernel import fills as layout
-from forge_core.engine.kernel import params as st
+from forge_core.engine.kernel import layout
+from forge_core.engine.kernel import params as p
 from forge_core.engine.kernel.bar_loop import run_backtest
 from forge_core.engine.kernel.params import Policy, RollMode
 from forge_core.engine.simulate import DEFAULT_CASH, prepare
 from forge_core.errors import DataError
 from forge_core.feeds.feed import BARS_SIZE, TIME, Feed, Floats, Integers
-from forge_core.metrics import accumulators as tl
-from forge_core.metrics.accumulators import TALLY_SIZE
+from forge_core.metrics import accumulators as acc
+from forge_core.metrics.accumulators import ACCUMULATORS_SIZE
 from forge_core.metrics.catalog import METRICS
 from forge_core.metrics.summary import daily_returns, periods_a_year, summarize
 from forge_core.plays.model import Play
@@ -36,10 +36,13 @@ _YEAR_MICROSECONDS = 365.25 * 86_400e6
 
 
 @dataclass(frozen=True)
-class SpanResults:
-    """Results of ``simulate_spans``: ``metrics`` (spans, len(METRICS)), NaN where undefined; ``gross`` (spans, 2), the
-    net P&L of all winning and of all losing trades, money; ``returns``, the concatenated daily returns of
-    all spans, those of span k at ``offsets[k]:offsets[k + 1]``."""
+class WindowResults:
+    """Results of ``simulate_windows``.
+
+    ``metrics``: shape (windows, len(METRICS)), NaN where undefined. ``gross``: shape (windows, 2), net P&L of the
+    winning and of the losing trades, money. ``returns``: daily returns, window after window; those of window k are
+    ``returns[offsets[k]:offsets[k + 1]]``.
+    """
 
     metrics: Floats
     gross: Floats
@@ -47,7 +50,7 @@ class SpanResults:
     offsets: Integers
 
 
-def simulate_spans(
+def simulate_windows(
     play: Play,
     feed: Feed,
     starts: ArrayLike,
@@ -60,31 +63,33 @@ def simulate_spans(
     rollover: bool = True,
     first_signals: ArrayLike | None = None,
     fills: FillRules = STRICT,
-) -> SpanResults:
-    """Backtest ``play`` on each span of ``feed``: bars ``starts[k]`` to ``ends[k] - 1``, after the lead-in.
+) -> WindowResults:
+    """Backtest ``play`` on each window of ``feed``: bars ``starts[k]`` to ``ends[k] - 1``, those before being lead-in.
 
-    Each begins with ``cash`` and no position and ends flat. ``first_signals``: the first bar of
-    each span whose rules count, where that is later than its start and the warm-up counted from bar 0 of the feed.
-    ``replay`` of finer bars is not offered; else the settings are those of ``simulate``. Raises PlayError, ConfigError
-    or DataError before any work starts; releases the GIL.
+    A window starts with ``cash`` and no position and ends flat. Rules count from ``first_signals[k]``, from the
+    window's start, or from the end of the warm-up since bar 0 of the feed, whichever is latest. The other parameters
+    are those of ``simulate``; the policy ``replay`` is not supported. Raises PlayError, ConfigError or DataError
+    before any work starts; releases the GIL.
     """
     begin, end = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
     if begin.shape != end.shape or begin.ndim != 1 or not ((begin >= 0) & (begin < end)).all():
-        raise DataError("each span needs a start of 0 or more and an end after it")
+        raise DataError("each window needs a start of 0 or more and an end greater than its start")
     if feed.start or end.max(initial=0) > len(feed):
-        raise DataError(f"spans reach to bar {end.max(initial=0)} of a feed of {len(feed)} bars from {feed.start}")
+        raise DataError(
+            f"windows end at bar {end.max(initial=0)}; the feed has {len(feed)} bars and starts at {feed.start}"
+        )
     firsts = begin if first_signals is None else np.asarray(first_signals, np.int64)
     if firsts.shape != begin.shape:
-        raise DataError(f"{firsts.size} first signals for {begin.size} spans; expected one per span")
-    program, settings = prepare(play, feed, costs, cash, policy, roll_mode, rollover, None, fills)
+        raise DataError(f"{firsts.size} first signals for {begin.size} windows: give one per window")
+    program, params = prepare(play, feed, costs, cash, policy, roll_mode, rollover, None, fills)
     day = feed.day_index
     offsets = np.concatenate(([0], np.cumsum(day[end - 1] - day[begin] + 1))).astype(np.int64)
-    results = SpanResults(
+    results = WindowResults(
         np.empty((begin.size, len(METRICS))), np.empty((begin.size, 2)), np.empty(offsets[-1]), offsets
     )
-    _run_spans(
-        settings, program.plan, program.atr, feed.addresses, _NO_BARS, np.zeros(layout.POSITION_FLOATS),
-        np.empty(TALLY_SIZE), np.empty(feed.days), _NO_FLOATS, _NO_TRADES, _NO_MARKS,
+    _run_windows(
+        params, program.plan, program.atr, feed.addresses, _NO_BARS, np.zeros(layout.POSITION_FLOATS),
+        np.empty(ACCUMULATORS_SIZE), np.empty(feed.days), _NO_FLOATS, _NO_TRADES, _NO_MARKS,
         begin, end, firsts, day, float(feed.instrument.annualization),
         results.metrics, results.gross, results.returns, offsets,
     )  # fmt: skip
@@ -92,27 +97,27 @@ def simulate_spans(
 
 
 @compiled
-def _run_spans(
-    cfg: Any, plan: Any, atr: Any, bars: Any, finer: Any, position: Any, tally: Any, day_equity: Any,
+def _run_windows(
+    params: Any, plan: Any, atr: Any, bars: Any, finer: Any, position: Any, accumulators: Any, day_equity: Any,
     curve: Any, trade_floats: Any, trade_integers: Any,
     starts: Any, ends: Any, firsts: Any, day_index: Any, annualization: Any,
     metrics: Any, gross: Any, returns: Any, offsets: Any,
 ) -> None:  # fmt: skip
-    """Run the kernel on each span; the day index counts from bar 0 of the feed."""
+    """Run the kernel on each window; the day index counts from bar 0 of the feed."""
     time = int64_at(bars[TIME], day_index.size)
-    warm = cfg[st.FIRST_SIGNAL]
+    warm = params[p.FIRST_SIGNAL]
     for k in range(starts.size):
         start, end = starts[k], ends[k]
-        cfg[st.START] = start
-        cfg[st.FIRST_SIGNAL] = max(warm, start, firsts[k])
+        params[p.START] = start
+        params[p.FIRST_SIGNAL] = max(warm, start, firsts[k])
         run_backtest(
-            cfg, plan, atr, bars, end, finer, 0,
-            position, tally, day_equity, curve, trade_floats, trade_integers,
+            params, plan, atr, bars, end, finer, 0,
+            position, accumulators, day_equity, curve, trade_floats, trade_integers,
         )  # fmt: skip
         daily = returns[offsets[k] : offsets[k + 1]]
-        daily_returns(day_equity[day_index[start] : day_index[end - 1] + 1], cfg[st.CASH], daily)
-        years = (time[end - 1] + cfg[st.BAR_MICROSECONDS] - time[start]) / _YEAR_MICROSECONDS
-        periods = periods_a_year(daily.size, years, int(cfg[st.BAR_MICROSECONDS]), annualization)
-        summarize(tally, daily, years, periods, metrics[k])
-        gross[k, 0] = tally[tl.GROSS_PROFIT]
-        gross[k, 1] = tally[tl.GROSS_LOSS]
+        daily_returns(day_equity[day_index[start] : day_index[end - 1] + 1], params[p.CASH], daily)
+        years = (time[end - 1] + params[p.BAR_MICROSECONDS] - time[start]) / _YEAR_MICROSECONDS
+        periods = periods_a_year(daily.size, years, int(params[p.BAR_MICROSECONDS]), annualization)
+        summarize(accumulators, daily, years, periods, metrics[k])
+        gross[k, 0] = accumulators[acc.GROSS_PROFIT]
+        gross[k, 1] = accumulators[acc.GROSS_LOSS]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from forge_core.simd.bitset512 import BLOCK
 from forge_core.simd.compiled import compiled
-from forge_core.simd.lanes64 import WORD
+from forge_core.simd.lanes64 import LANES
 from forge_core.simd.memory import LINE, PicklesFieldsOnly, address, line_aligned
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ HIGHEST = 2**16 - 1
 _GRID = 2.0**14  # steps
 _HEAD = 4  # numbers before the codes: low, step, first word, lossless flag
 _PER_NUMBER = 4  # codes per float64
-_BLOCK_CODES = BLOCK * WORD  # codes per read, which may extend beyond the last one
+_BLOCK_CODES = BLOCK * LANES  # codes per read, which may extend beyond the last one
 _SMALLEST = 2.0**-900  # smallest step; its inverse is finite
 
 
@@ -117,7 +117,7 @@ def _quantize(values, head, codes):  # type: ignore[no-untyped-def]
         step = 1.0
     head[0] = low
     head[1] = step
-    head[2] = (last_nan + 1) // WORD + 1
+    head[2] = (last_nan + 1) // LANES + 1
     inverse = 1.0 / step  # exact, as it is a power of two
     lossless = True
     for i in range(values.size):

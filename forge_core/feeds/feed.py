@@ -11,7 +11,7 @@ from forge_core.errors import DataError
 from forge_core.features.bank.lru import LruArrays
 from forge_core.features.column import ColumnSource
 from forge_core.market.reference.instruments import Instrument
-from forge_core.simd.lanes64 import WORD
+from forge_core.simd.lanes64 import LANES
 from forge_core.simd.memory import PicklesFieldsOnly, address
 
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two timestamps, usually eight hours
@@ -83,7 +83,7 @@ class Feed(PicklesFieldsOnly):
     @cached_property
     def extremes(self) -> Floats:
         """For each word of 64 bars the lowest low, the highest high, the lowest and the highest close."""
-        first = np.arange(0, self.time.size, WORD)
+        first = np.arange(0, self.time.size, LANES)
         reduced = ((np.minimum, self.low), (np.maximum, self.high), (np.minimum, self.close), (np.maximum, self.close))
         return np.stack([function.reduceat(values, first) for function, values in reduced], axis=1)
 

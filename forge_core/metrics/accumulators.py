@@ -29,4 +29,4 @@ for numba.
     VOLUME_CAPPED,  # entry orders reduced to a share of the bar's volume
 ) = range(22)
 
-TALLY_SIZE = 22
+ACCUMULATORS_SIZE = 22

@@ -190,14 +190,14 @@ def ratio(numerator, denominator):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyped-def]
+def summarize(accumulators, daily, years, annualization, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` with every metric of one backtest; NaN where a metric is undefined, never infinite.
 
     The formulas are in ``metrics.catalog``; ``metrics.returns`` has a function for each metric of daily returns.
 
     Parameters
     ----------
-    tally : float64 array, shape (TALLY_SIZE,)
+    accumulators : float64 array, shape (ACCUMULATORS_SIZE,)
         The kernel's running sums (``metrics.accumulators``).
     daily : float64 array, shape (days,)
         Daily returns, fractions, one per trade date.
@@ -208,37 +208,37 @@ def summarize(tally, daily, years, annualization, out):  # type: ignore[no-untyp
     out : float64 array, shape (len(METRICS),)
         Receives the metrics.
     """
-    trades = tally[t.TRADES]
+    trades = accumulators[t.TRADES]
     out[TOTAL_TRADES] = trades
-    out[WINS] = tally[t.WINS]
-    out[LOSSES] = tally[t.LOSSES]
-    out[WIN_RATE] = ratio(tally[t.WINS], trades)
-    out[AVERAGE_RETURN] = ratio(tally[t.RETURN_SUM], trades)
-    out[EXPECTANCY] = ratio(tally[t.GROSS_PROFIT] + tally[t.GROSS_LOSS], trades)
-    out[PROFIT_FACTOR] = ratio(tally[t.GROSS_PROFIT], -tally[t.GROSS_LOSS])
-    out[AVERAGE_BARS_HELD] = ratio(tally[t.BARS_HELD], trades)
-    out[AMBIGUITY_RATE] = ratio(tally[t.AMBIGUOUS], trades)
-    out[TOTAL_RETURN_CONTRACT] = tally[t.RETURN_SUM]
-    out[AVERAGE_RETURN_CONTRACT] = ratio(tally[t.RETURN_SUM], trades)
-    out[TOTAL_RETURN_MARGIN] = tally[t.MARGIN_SUM]
-    out[AVERAGE_RETURN_MARGIN] = ratio(tally[t.MARGIN_SUM], trades)
-    out[POINTS] = tally[t.POINTS_SUM]
-    out[COMMISSION] = tally[t.COMMISSION]
-    out[FINANCING] = tally[t.FINANCING]
+    out[WINS] = accumulators[t.WINS]
+    out[LOSSES] = accumulators[t.LOSSES]
+    out[WIN_RATE] = ratio(accumulators[t.WINS], trades)
+    out[AVERAGE_RETURN] = ratio(accumulators[t.RETURN_SUM], trades)
+    out[EXPECTANCY] = ratio(accumulators[t.GROSS_PROFIT] + accumulators[t.GROSS_LOSS], trades)
+    out[PROFIT_FACTOR] = ratio(accumulators[t.GROSS_PROFIT], -accumulators[t.GROSS_LOSS])
+    out[AVERAGE_BARS_HELD] = ratio(accumulators[t.BARS_HELD], trades)
+    out[AMBIGUITY_RATE] = ratio(accumulators[t.AMBIGUOUS], trades)
+    out[TOTAL_RETURN_CONTRACT] = accumulators[t.RETURN_SUM]
+    out[AVERAGE_RETURN_CONTRACT] = ratio(accumulators[t.RETURN_SUM], trades)
+    out[TOTAL_RETURN_MARGIN] = accumulators[t.MARGIN_SUM]
+    out[AVERAGE_RETURN_MARGIN] = ratio(accumulators[t.MARGIN_SUM], trades)
+    out[POINTS] = accumulators[t.POINTS_SUM]
+    out[COMMISSION] = accumulators[t.COMMISSION]
+    out[FINANCING] = accumulators[t.FINANCING]
 
-    total_return = tally[t.FINAL] / tally[t.INITIAL] - 1.0
+    total_return = accumulators[t.FINAL] / accumulators[t.INITIAL] - 1.0
     out[TOTAL_RETURN] = total_return
-    out[NET_PROFIT] = tally[t.FINAL] - tally[t.INITIAL]
-    out[FINAL_EQUITY] = tally[t.FINAL]
-    out[CAGR] = growth_a_year(-1.0 if tally[t.RUINED] != 0.0 else total_return, years)
-    out[MAX_DRAWDOWN] = tally[t.MAX_DRAWDOWN]
-    out[LONGEST_DRAWDOWN] = tally[t.LONGEST_DRAWDOWN]
-    out[CALMAR] = ratio(out[CAGR], tally[t.MAX_DRAWDOWN])
-    out[EXPOSURE] = ratio(tally[t.EXPOSED], tally[t.BARS])
-    out[TURNOVER] = ratio(tally[t.TURNOVER] / tally[t.INITIAL], years)
+    out[NET_PROFIT] = accumulators[t.FINAL] - accumulators[t.INITIAL]
+    out[FINAL_EQUITY] = accumulators[t.FINAL]
+    out[CAGR] = growth_a_year(-1.0 if accumulators[t.RUINED] != 0.0 else total_return, years)
+    out[MAX_DRAWDOWN] = accumulators[t.MAX_DRAWDOWN]
+    out[LONGEST_DRAWDOWN] = accumulators[t.LONGEST_DRAWDOWN]
+    out[CALMAR] = ratio(out[CAGR], accumulators[t.MAX_DRAWDOWN])
+    out[EXPOSURE] = ratio(accumulators[t.EXPOSED], accumulators[t.BARS])
+    out[TURNOVER] = ratio(accumulators[t.TURNOVER] / accumulators[t.INITIAL], years)
 
-    out[REJECTED_ORDERS] = tally[t.REJECTED]
-    out[VOLUME_CAPPED] = tally[t.VOLUME_CAPPED]
+    out[REJECTED_ORDERS] = accumulators[t.REJECTED]
+    out[VOLUME_CAPPED] = accumulators[t.VOLUME_CAPPED]
 
     out[DAYS] = daily.size
     if daily.size >= 2:

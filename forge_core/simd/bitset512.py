@@ -1,7 +1,7 @@
 """Bitsets of 512 bars: comparison of codes and combination of rule results, a few vector instructions each.
 
 A block of results is ``BLOCK`` words of 64 bits in memory, one bit per bar. All functions take addresses; an address of
-codes must have ``BLOCK * WORD`` of them.
+codes must have ``BLOCK * LANES`` of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from forge_core.simd.lanes64 import VALUE_BYTES, WORD, as_bits, repeated
+from forge_core.simd.lanes64 import LANES, VALUE_BYTES, as_bits, repeated
 
 BLOCK = 8  # words
 BLOCK_SHIFT = 3  # word >> BLOCK_SHIFT is its block
@@ -24,7 +24,7 @@ _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
 _DIGITS = 8  # binary digits of a count
 MAX_COUNT = 2**_DIGITS - 1  # bitsets that `count_into` can add up
-_CODES = ir.VectorType(_INT16, WORD)
+_CODES = ir.VectorType(_INT16, LANES)
 _WORDS = ir.VectorType(_INT64, BLOCK)
 _ALL = 2**64 - 1
 
@@ -35,7 +35,7 @@ def _same(word: int) -> Any:
 
 
 def _codes_at(builder: Any, address: Any, word: int) -> Any:
-    place = builder.add(address, _INT64(word * WORD * CODE_BYTES))
+    place = builder.add(address, _INT64(word * LANES * CODE_BYTES))
     return builder.load(builder.inttoptr(place, _CODES.as_pointer()), align=CODE_BYTES)
 
 
@@ -54,7 +54,7 @@ def _compare(builder: Any, block: Any, pairs: list[tuple[Any, Any]]) -> Any:
             least = difference
         else:
             least = builder.select(builder.icmp_unsigned("<", least, difference), least, difference)
-    equal = as_bits(builder, builder.icmp_unsigned("==", least, ir.Constant(_CODES, [0] * WORD)))
+    equal = as_bits(builder, builder.icmp_unsigned("==", least, ir.Constant(_CODES, [0] * LANES)))
     return builder.icmp_unsigned("!=", equal, _INT64(0))
 
 

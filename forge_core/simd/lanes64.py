@@ -15,16 +15,16 @@ from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.extending import intrinsic
 
-WORD = 64
-WORD_SHIFT = 6  # bar >> WORD_SHIFT is its word
+LANES = 64
+LANES_SHIFT = 6  # bar >> LANES_SHIFT is its word
 VALUE_BYTES = 8
 
 NONE = np.uint64(0)  # bits of no bar of a word, of all its bars, of its first bar
 ALL = ~np.uint64(0)
 ONE = np.uint64(1)
 
-_DOUBLES = ir.VectorType(ir.DoubleType(), WORD)
-_BITS = ir.VectorType(ir.IntType(1), WORD)
+_DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
+_BITS = ir.VectorType(ir.IntType(1), LANES)
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
 
@@ -88,9 +88,9 @@ def _extreme(predicate: str, neutral: float) -> Callable[..., Any]:
     @intrinsic
     def extreme(typing_context: Any, values: Any, chosen: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            rest = ir.Constant(_DOUBLES, [neutral] * WORD)
+            rest = ir.Constant(_DOUBLES, [neutral] * LANES)
             found = builder.select(builder.bitcast(args[1], _BITS), _load(builder, args[0]), rest)
-            width = WORD
+            width = LANES
             while width > 1:  # reduce by halves
                 width //= 2
                 parts = [
@@ -107,13 +107,13 @@ def _extreme(predicate: str, neutral: float) -> Callable[..., Any]:
     return extreme
 
 
-word_above = _comparison(">", with_number=False)
-word_at_least = _comparison(">=", with_number=False)
-word_at_most = _comparison("<=", with_number=False)
-word_above_number = _comparison(">", with_number=True)
-word_at_least_number = _comparison(">=", with_number=True)
-word_below_number = _comparison("<", with_number=True)
-word_at_most_number = _comparison("<=", with_number=True)
+lanes_above = _comparison(">", with_number=False)
+lanes_at_least = _comparison(">=", with_number=False)
+lanes_at_most = _comparison("<=", with_number=False)
+lanes_above_number = _comparison(">", with_number=True)
+lanes_at_least_number = _comparison(">=", with_number=True)
+lanes_below_number = _comparison("<", with_number=True)
+lanes_at_most_number = _comparison("<=", with_number=True)
 
 lowest = _extreme("<", float("inf"))
 """Return the minimum of the values whose bits are set; infinity if none is."""
@@ -141,7 +141,7 @@ def trailing_zeros(typing_context: Any, bits: Any) -> Any:
     return types.int64(types.uint64), codegen
 
 
-def ask_for(builder: Any, address: Any) -> None:
+def emit_prefetch(builder: Any, address: Any) -> None:
     """Emit a prefetch of the cache line at an address."""
     pointer = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
@@ -155,7 +155,7 @@ def prefetch(typing_context: Any, address: Any) -> Any:
     """Prefetch the cache line at an address."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        ask_for(builder, args[0])
+        emit_prefetch(builder, args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
-from forge_core.engine.windows import SpanResults
+from forge_core.engine.windows import WindowResults
 from forge_core.files import canonical_json, content_hash, read_table, write_table
 from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home, safe_name
@@ -163,7 +163,9 @@ class ResultBuffer:
     _errors: list[str | None] = field(default_factory=list)
     _times: list[datetime] = field(default_factory=list)
 
-    def add(self, test: int, cells: NDArray[np.int64], found: SpanResults, annualization: NDArray[np.float64]) -> None:
+    def add(
+        self, test: int, cells: NDArray[np.int64], found: WindowResults, annualization: NDArray[np.float64]
+    ) -> None:
         """Add the results of one variant on ``cells``; ``annualization`` is the number of returns per year of each."""
         days = np.diff(found.offsets)
         self._take(test, cells, found.metrics, found.gross, annualization, found.returns, days, None)

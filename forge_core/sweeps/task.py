@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.engine.simulate import simulate
-from forge_core.engine.windows import SpanResults, simulate_spans
+from forge_core.engine.windows import WindowResults, simulate_windows
 from forge_core.errors import DataError, ForgeError, StudyError
 from forge_core.features.bank.bank import Bank
 from forge_core.feeds.build import feed_from_bars
@@ -67,7 +67,7 @@ class _Outcome:
 
     test: int
     cells: NDArray[np.int64]
-    found: SpanResults | None = None
+    found: WindowResults | None = None
     annualization: NDArray[np.float64] | None = None
     trades: tuple[tuple[int, dict[str, NDArray[Any]]], ...] = ()
     error: str | None = None
@@ -215,11 +215,11 @@ class _Worker:
 
     def simulate(
         self, test: int, cells: NDArray[np.int64], play: Play, months: MonthFeeds
-    ) -> tuple[SpanResults, NDArray[np.float64]]:
+    ) -> tuple[WindowResults, NDArray[np.float64]]:
         """Return the results of one variant on ``cells``, and the number of returns per year of each."""
         feed, firsts = months.feed, months.first_signals(play, cells)
         starts, ends = months.starts[cells], months.ends[cells]
-        found = simulate_spans(play, feed, starts, ends, first_signals=firsts, **self.settings(test))
+        found = simulate_windows(play, feed, starts, ends, first_signals=firsts, **self.settings(test))
         years = (feed.time[ends - 1] + feed.bar_microseconds - feed.time[starts]) / YEAR_MICROSECONDS
         days, usual = np.diff(found.offsets), float(feed.instrument.annualization)
         periods = [periods_a_year(*each, feed.bar_microseconds, usual) for each in zip(days, years, strict=True)]

@@ -97,14 +97,14 @@ def _result(feed: Feed, trades: dict[str, np.ndarray], **changes) -> BacktestRes
     ends = pd.Series(equity).groupby(feed.day[feed.start :]).last().to_numpy()
     daily = np.empty(ends.size)
     summary.daily_returns(ends, CASH, daily)
-    tally = np.zeros(t.TALLY_SIZE)
+    accumulators = np.zeros(t.ACCUMULATORS_SIZE)
     net = trades["net_pnl"]
-    tally[[t.TRADES, t.WINS, t.LOSSES]] = net.size, (net > 0).sum(), (net < 0).sum()
-    tally[[t.GROSS_PROFIT, t.GROSS_LOSS]] = net[net > 0].sum(), net[net < 0].sum()
-    tally[[t.INITIAL, t.FINAL, t.BARS, t.MARGIN_SUM]] = CASH, equity[-1], equity.size, np.nan
-    tally[t.MAX_DRAWDOWN] = max_drawdown(np.concatenate([[CASH], equity]))
+    accumulators[[t.TRADES, t.WINS, t.LOSSES]] = net.size, (net > 0).sum(), (net < 0).sum()
+    accumulators[[t.GROSS_PROFIT, t.GROSS_LOSS]] = net[net > 0].sum(), net[net < 0].sum()
+    accumulators[[t.INITIAL, t.FINAL, t.BARS, t.MARGIN_SUM]] = CASH, equity[-1], equity.size, np.nan
+    accumulators[t.MAX_DRAWDOWN] = max_drawdown(np.concatenate([[CASH], equity]))
     vector = np.empty(len(METRICS))
-    summary.summarize(tally, daily, feed.years, 365.0, vector)
+    summary.summarize(accumulators, daily, feed.years, 365.0, vector)
     given = {"play": PLAY, "feed": feed, "costs": Costs(commission_bps=10), "cash": CASH, "vector": vector}
     return BacktestResult.from_arrays(**(given | {"daily": daily, "trades": trades, "equity": equity} | changes))
 

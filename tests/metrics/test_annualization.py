@@ -10,7 +10,7 @@ import pytest
 from forge_core.engine.backtest import backtest
 from forge_core.engine.fill_rules import FillRules
 from forge_core.engine.simulate import simulate
-from forge_core.engine.windows import simulate_spans
+from forge_core.engine.windows import simulate_windows
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
 from forge_core.market.bars.resampling import resample_bars
@@ -69,11 +69,11 @@ def test_months_of_weekly_bars_are_annualized_alike() -> None:
     feed = feed_of(walk(3000, "1d"), "1w", CRYPTO)
     starts = np.array([40, 44, 49])
     ends = np.array([44, 49, 400])
-    spans = simulate_spans(held(feed), feed, starts, ends)
+    windows = simulate_windows(held(feed), feed, starts, ends)
     for k in range(3):
-        returns = spans.returns[spans.offsets[k] : spans.offsets[k + 1]]
+        returns = windows.returns[windows.offsets[k] : windows.offsets[k + 1]]
         expected = returns.mean() / returns.std(ddof=1) * math.sqrt(365.25 / 7)
-        assert spans.metrics[k, METRIC_INDEX["sharpe"]] == pytest.approx(expected, rel=1e-9)
+        assert windows.metrics[k, METRIC_INDEX["sharpe"]] == pytest.approx(expected, rel=1e-9)
 
 
 def test_daily_and_intraday_bars_keep_the_instruments_trade_dates_a_year() -> None:

@@ -16,8 +16,8 @@ from forge_core.metrics import returns, summary
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS, get_metric
 
 
-def _tally(**entries: float) -> np.ndarray:
-    values = np.zeros(t.TALLY_SIZE)
+def _accumulators(**entries: float) -> np.ndarray:
+    values = np.zeros(t.ACCUMULATORS_SIZE)
     values[t.INITIAL] = values[t.FINAL] = 100_000.0
     values[t.BARS] = 1_000.0
     values[t.MARGIN_SUM] = math.nan
@@ -26,13 +26,13 @@ def _tally(**entries: float) -> np.ndarray:
     return values
 
 
-def _vector(tally: np.ndarray, daily=(), years: float = 2.0, annualization: float = 365.0) -> np.ndarray:
+def _vector(accumulators: np.ndarray, daily=(), years: float = 2.0, annualization: float = 365.0) -> np.ndarray:
     out = np.full(len(METRICS), 7.0)  # whatever stood there before must be gone
-    summary.summarize(tally, np.asarray(daily, np.float64), years, annualization, out)
+    summary.summarize(accumulators, np.asarray(daily, np.float64), years, annualization, out)
     return out
 
 
-TEN_TRADES = _tally(
+TEN_TRADES = _accumulators(
     TRADES=10,
     WINS=6,
     LOSSES=3,
@@ -114,7 +114,7 @@ def test_the_vector_and_the_single_functions_agree():
 
 
 def test_a_play_that_never_trades():
-    vector = _vector(_tally(), np.zeros(400))
+    vector = _vector(_accumulators(), np.zeros(400))
     found = summary.metrics_mapping(vector)
     reasons = summary.undefined_reasons(vector)
     of_trades = {metric.name for metric in METRICS if metric.needs == "trades"}
@@ -133,37 +133,39 @@ def test_a_play_that_never_trades():
 
 def test_nothing_went_wrong_is_the_cap():
     """Two wins, no loss, no losing day, no drawdown: undefined, but good."""
-    tally = _tally(TRADES=2, WINS=2, GROSS_PROFIT=500.0, FINAL=100_500.0, MARGIN_SUM=0.1)
-    vector = _vector(tally, [0.002, 0.003, 0.0])
+    accumulators = _accumulators(TRADES=2, WINS=2, GROSS_PROFIT=500.0, FINAL=100_500.0, MARGIN_SUM=0.1)
+    vector = _vector(accumulators, [0.002, 0.003, 0.0])
     found, reasons = summary.metrics_mapping(vector), summary.undefined_reasons(vector)
     assert reasons == {"profit_factor": "no losing trade", "sortino": "no losing day", "calmar": "no drawdown"}
     for name in reasons:
         assert found[name] is None
         assert summary.objective_value(vector, name) == get_metric(name).cap
-    steady = _vector(tally, [0.0025, 0.0025])
+    steady = _vector(accumulators, [0.0025, 0.0025])
     assert summary.undefined_reasons(steady)["sharpe"] == "all daily returns are equal"
     assert summary.objective_value(steady, "sharpe") == get_metric("sharpe").cap
 
 
 def test_only_break_even_trades_are_not_rewarded():
-    vector = _vector(_tally(TRADES=3), np.zeros(10))
+    vector = _vector(_accumulators(TRADES=3), np.zeros(10))
     assert summary.metrics_mapping(vector)["profit_factor"] is None
     assert summary.objective_value(vector, "profit_factor") == 0.0
 
 
 def test_steady_loss_is_the_worst_sharpe():
-    vector = _vector(_tally(TRADES=1, LOSSES=1, GROSS_LOSS=-10.0, FINAL=99_990.0, MAX_DRAWDOWN=0.1), [-0.01, -0.01])
+    vector = _vector(
+        _accumulators(TRADES=1, LOSSES=1, GROSS_LOSS=-10.0, FINAL=99_990.0, MAX_DRAWDOWN=0.1), [-0.01, -0.01]
+    )
     assert summary.objective_value(vector, "sharpe") == get_metric("sharpe").worst
     assert summary.objective_value(vector, "sortino") == pytest.approx(-math.sqrt(365))
     assert summary.objective_value(vector, "profit_factor") == 0.0
 
 
 def test_ruin():
-    tally = _tally(TRADES=1, LOSSES=1, GROSS_LOSS=-130_000.0, FINAL=-30_000.0, MAX_DRAWDOWN=1.3, RUINED=1)
+    accumulators = _accumulators(TRADES=1, LOSSES=1, GROSS_LOSS=-130_000.0, FINAL=-30_000.0, MAX_DRAWDOWN=1.3, RUINED=1)
     daily = np.empty(3)
     summary.daily_returns(np.array([50_000.0, -30_000.0, -30_000.0]), 100_000.0, daily)
     assert daily.tolist() == [-0.5, -1.0, 0.0]
-    vector = _vector(tally, daily)
+    vector = _vector(accumulators, daily)
     found = summary.metrics_mapping(vector)
     assert found["cagr"] == -1.0
     assert found["total_return"] == pytest.approx(-1.3)
@@ -173,37 +175,39 @@ def test_ruin():
 
 
 def test_ruin_counts_even_where_the_last_fill_left_something():
-    assert summary.metrics_mapping(_vector(_tally(FINAL=10.0, RUINED=1)))["cagr"] == -1.0
+    assert summary.metrics_mapping(_vector(_accumulators(FINAL=10.0, RUINED=1)))["cagr"] == -1.0
 
 
 def test_objectives_are_clipped_to_their_cap():
-    vector = _vector(_tally(TRADES=9, WINS=8, LOSSES=1, GROSS_PROFIT=1e6, GROSS_LOSS=-1.0, FINAL=1.1e6), [0.0, 0.1])
+    vector = _vector(
+        _accumulators(TRADES=9, WINS=8, LOSSES=1, GROSS_PROFIT=1e6, GROSS_LOSS=-1.0, FINAL=1.1e6), [0.0, 0.1]
+    )
     assert summary.metrics_mapping(vector)["profit_factor"] == 1e6
     assert summary.objective_value(vector, "profit_factor") == 100.0
 
 
 @pytest.mark.parametrize("days", [1, 30, 180, 359])
 def test_growth_over_less_than_a_year_is_not_annualized(days):
-    vector = _vector(_tally(FINAL=103_000.0, MAX_DRAWDOWN=0.01), years=days / 365.25)
+    vector = _vector(_accumulators(FINAL=103_000.0, MAX_DRAWDOWN=0.01), years=days / 365.25)
     reasons = summary.undefined_reasons(vector)
     for name in ("cagr", "calmar"):
         assert summary.metrics_mapping(vector)[name] is None
         assert "shorter than 360 days" in reasons[name]
         assert summary.objective_value(vector, name) == get_metric(name).worst
-    steady = _vector(_tally(FINAL=103_000.0), years=days / 365.25)  # no drawdown is no merit in a month
+    steady = _vector(_accumulators(FINAL=103_000.0), years=days / 365.25)  # no drawdown is no merit in a month
     assert summary.objective_value(steady, "calmar") == get_metric("calmar").worst
 
 
 @pytest.mark.parametrize("days", [360, 363, 365.25])
 def test_a_trading_year_is_annualized(days):
-    vector = _vector(_tally(FINAL=110_000.0, MAX_DRAWDOWN=0.1), years=days / 365.25)
+    vector = _vector(_accumulators(FINAL=110_000.0, MAX_DRAWDOWN=0.1), years=days / 365.25)
     found = summary.metrics_mapping(vector)
     assert found["cagr"] == pytest.approx(1.1 ** (365.25 / days) - 1)
     assert found["calmar"] == pytest.approx(found["cagr"] / 0.1)
 
 
 def test_ruin_is_total_however_short_the_period():
-    assert summary.metrics_mapping(_vector(_tally(FINAL=10.0, RUINED=1), years=0.01))["cagr"] == -1.0
+    assert summary.metrics_mapping(_vector(_accumulators(FINAL=10.0, RUINED=1), years=0.01))["cagr"] == -1.0
 
 
 @pytest.mark.parametrize("daily", [[], [0.01]])
@@ -228,7 +232,7 @@ _ANY = st.one_of(st.floats(-1e300, 1e300), st.sampled_from([0.0, 1.0, -1.0, math
 )
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_nothing_infinite_comes_out_whatever_goes_in(money, counts, fall, daily, years):
-    vector = _vector(_tally(**money, **counts, MAX_DRAWDOWN=fall), daily, years)
+    vector = _vector(_accumulators(**money, **counts, MAX_DRAWDOWN=fall), daily, years)
     assert not np.isinf(vector).any()
     found = summary.metrics_mapping(vector)
     json.dumps(found, allow_nan=False)

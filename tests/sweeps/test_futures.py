@@ -8,7 +8,7 @@ from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
 from forge_core.engine.fill_rules import FillRules
 from forge_core.engine.simulate import simulate
-from forge_core.engine.windows import simulate_spans
+from forge_core.engine.windows import simulate_windows
 from forge_core.features.reference import price_field
 from forge_core.feeds.build import feed_from_bars
 from forge_core.files import write_text
@@ -216,7 +216,7 @@ def test_a_months_result_does_not_depend_on_bars_before_its_lead_in(home, symbol
         together.append(AdjustedMonths(bars.iloc[dropped:], later, **settings))
     for play in plays:
         every = np.arange(len(months.labels))
-        first = simulate_spans(
+        first = simulate_windows(
             play, whole.feed, whole.starts, whole.ends, cash=1e6, first_signals=whole.first_signals(play, every)
         )
         alone = feed_from_bars(
@@ -226,7 +226,7 @@ def test_a_months_result_does_not_depend_on_bars_before_its_lead_in(home, symbol
         assert first.metrics[k, 0] > 5
         for feeds in together:
             one = np.zeros(1, np.int64)
-            again = simulate_spans(
+            again = simulate_windows(
                 play, feeds.feed, feeds.starts, feeds.ends, cash=1e6, first_signals=feeds.first_signals(play, one)
             )
             np.testing.assert_array_equal(again.metrics[0], first.metrics[k])

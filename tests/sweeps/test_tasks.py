@@ -233,14 +233,14 @@ def test_new_bars_and_switches_redo_the_months_they_touch_and_no_others(futures)
 
 
 def test_a_failing_test_is_recorded_and_the_others_go_on(futures, monkeypatch, caplog):
-    simulate_spans = tasks.simulate_spans
+    simulate_windows = tasks.simulate_windows
 
     def breaking(play, *rest, **settings):
         if play.name == "ema_5_13":
             raise ZeroDivisionError("by hand")
-        return simulate_spans(play, *rest, **settings)
+        return simulate_windows(play, *rest, **settings)
 
-    monkeypatch.setattr(tasks, "simulate_spans", breaking)
+    monkeypatch.setattr(tasks, "simulate_windows", breaking)
     spec = sweep(strategies={"ema": {"short_period": [3, 5, 8], "long_period": 13}})
     log = logging.getLogger("tests.failing")
     with caplog.at_level(logging.INFO, "tests.failing"):
@@ -264,7 +264,7 @@ def test_a_sweep_of_which_every_test_failed_ends_as_failed(futures, monkeypatch)
     def breaking(play, *rest, **settings):
         raise ZeroDivisionError(f"by hand in {play.name}")
 
-    monkeypatch.setattr(tasks, "simulate_spans", breaking)
+    monkeypatch.setattr(tasks, "simulate_windows", breaking)
     spec = sweep(strategies={"ema": {"short_period": [3, 4, 5, 8], "long_period": 13}})
     for _ in range(2):  # run again, all of it is known, and it fails again
         with pytest.raises(StudyError, match=r"all \d+ tests failed; the first errors: ZS 4h: ZeroDiv") as caught:
@@ -278,7 +278,7 @@ def test_a_sweep_of_which_every_test_failed_ends_as_failed(futures, monkeypatch)
 def test_threads_change_no_result_and_no_file(futures, monkeypatch):
     """The variants of one series run side by side; files are written in the order of the plan."""
     together, inside, most = threading.Barrier(2), 0, 0
-    simulate_spans, lock = tasks.simulate_spans, threading.Lock()
+    simulate_windows, lock = tasks.simulate_windows, threading.Lock()
 
     def meeting(play, *rest, **settings):
         nonlocal inside, most
@@ -286,7 +286,7 @@ def test_threads_change_no_result_and_no_file(futures, monkeypatch):
             inside += 1
             most = max(most, inside)
         together.wait(timeout=60)  # breaks unless two variants run at the same time
-        found = simulate_spans(play, *rest, **settings)
+        found = simulate_windows(play, *rest, **settings)
         with lock:
             inside -= 1
         return found
@@ -298,7 +298,7 @@ def test_threads_change_no_result_and_no_file(futures, monkeypatch):
     files = sorted(path.relative_to(futures.mass_tests) for path in futures.mass_tests.rglob("*.parquet"))
     for kind in ("results", "trades"):
         shutil.rmtree(futures.mass_tests / kind)
-    monkeypatch.setattr(tasks, "simulate_spans", meeting)
+    monkeypatch.setattr(tasks, "simulate_windows", meeting)
     run_sweep(spec, futures, workers=2, log=quiet())
     assert most == 2
     pd.testing.assert_frame_equal(content(futures), expected)
@@ -309,7 +309,7 @@ def test_what_is_the_machines_fault_ends_the_run_and_is_not_recorded(futures, mo
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tasks, "simulate_spans", full)
+    monkeypatch.setattr(tasks, "simulate_windows", full)
     with pytest.raises(OSError, match="No space left"):
         run_sweep(sweep(), futures, log=quiet())
     assert all_rows(futures).num_rows == 0

@@ -1,19 +1,15 @@
-"""The backtest kernel: one pass over the bars, written from docs/fill_contract.md step by step.
+"""The backtest kernel: one pass over the bars, in the steps of docs/fill_contract.md.
 
-It holds the position in local variables, asks for rule results where they can matter, and passes over the quiet bars
-of a flat or a held stretch (``engine.kernel.fast_forward``). Nothing it allocates grows with the bars.
+The position is kept in local variables. Rule results are read where they can matter, and quiet bars are skipped,
+flat or in a position (``engine.kernel.fast_forward``). Allocations do not grow with the number of bars.
 """
 
 import numpy as np
 
-from forge_core.engine.kernel import exit_reasons as rs
-from forge_core.engine.kernel import params as st
-from forge_core.engine.kernel.fast_forward import day_of, hold, next_entry
+from forge_core.engine.kernel import exit_reasons
+from forge_core.engine.kernel import params as p
+from forge_core.engine.kernel.fast_forward import advance_position, day_of, next_entry
 from forge_core.engine.kernel.fills import (
-    P_BEST,
-    P_COMMISSION,
-    P_FINANCING,
-    P_WORST,
     book_trade,
     commission,
     distance,
@@ -23,11 +19,12 @@ from forge_core.engine.kernel.fills import (
     trailing_level,
     unit_margin,
 )
+from forge_core.engine.kernel.layout import P_BEST, P_COMMISSION, P_FINANCING, P_WORST
 from forge_core.engine.signals.evaluator import ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT, bits
 from forge_core.feeds.feed import CLOSE, DAY_END, DAY_INDEX, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME, VOLUME
-from forge_core.metrics import accumulators as tl
+from forge_core.metrics import accumulators as acc
 from forge_core.simd.compiled import compiled
-from forge_core.simd.lanes64 import ONE, VALUE_BYTES, WORD_SHIFT
+from forge_core.simd.lanes64 import LANES_SHIFT, ONE, VALUE_BYTES
 from forge_core.simd.memory import address_of, float64_at, int32_at, int64_at, uint8_at, unowned_view
 
 NO_ORDER, CLOSE_ORDER = 0, 2  # +1 and -1 enter long and short
@@ -45,9 +42,9 @@ def _liquidation_price(side, entry, margin_price, maintenance):
 
 
 @compiled
-def _margin_call_price(side, entry, exposure, balance, maintenance, cfg):
+def _margin_call_price(side, entry, exposure, balance, maintenance, params):
     """Return the price, rounded to the tick like a stop, at which equity is ``maintenance`` money."""
-    return to_tick(entry + (maintenance - balance) / exposure, -side, cfg)
+    return to_tick(entry + (maintenance - balance) / exposure, -side, params)
 
 
 @compiled
@@ -56,10 +53,10 @@ def _settle_ambiguous(i, side, adverse, target, reach, open_, close, time, bar, 
 
     Return whether the adverse level fills, and the price of the fill before slippage.
     """
-    if policy == st.OHLC_PATH:
+    if policy == p.OHLC_PATH:
         rises = close[i] >= open_[i]
         return (True, adverse) if rises == (side > 0) else (False, target)
-    if policy == st.REPLAY:
+    if policy == p.REPLAY:
         finer_time = int64_at(finer[TIME], finer_size)
         finer_open = float64_at(finer[OPEN], finer_size)
         finer_high = float64_at(finer[HIGH], finer_size)
@@ -83,22 +80,24 @@ def _settle_ambiguous(i, side, adverse, target, reach, open_, close, time, bar, 
 
 @compiled
 def run_backtest(
-    cfg, plan, atr, bars, size, finer, finer_size,
-    position, tally, day_equity, equity_curve, trade_floats, trade_integers,
+    params, plan, atr, bars, size, finer, finer_size,
+    position, accumulators, day_equity, equity_curve, trade_floats, trade_integers,
 ):  # fmt: skip
-    """Run one backtest and leave its results in the output arrays.
+    """Run one backtest and fill the output arrays.
 
-    ``cfg`` is the settings vector; ``plan`` and ``atr`` the compiled Play (``engine.signals.program``); ``bars`` the
-    addresses of the ``size`` bars' columns (``feeds.feed``, 0 for rolls or funding that do not exist) and ``finer``
-    those of the finer bars. ``position`` (``POSITION_FLOATS``) is scratch. Filled are ``tally`` (``TALLY_SIZE``),
-    ``day_equity`` (equity at each trade date's last close), ``equity_curve`` (at each close from ``start`` on, unless
-    it is empty) and as many trades as ``trade_floats`` and ``trade_integers`` have rows.
+    Inputs: ``params``, the parameter vector; ``plan`` and ``atr``, the linked Play (``engine.signals.program``);
+    ``bars``, the addresses of the columns of ``size`` bars (``feeds.feed``; 0: no rolls, no funding); ``finer``, those
+    of the finer bars; ``position`` (``POSITION_FLOATS``), scratch.
+
+    Outputs: ``accumulators`` (``ACCUMULATORS_SIZE``); ``day_equity``, equity at the last close of each trade date;
+    ``equity_curve``, equity at each close from ``start`` on, or empty; ``trade_floats`` and ``trade_integers``, the
+    first trades, one per row.
     """
-    cfg_at, plan_at, bars_at = address_of(cfg), address_of(plan), address_of(bars)
-    tally_at, position_at, marks_at = address_of(tally), address_of(position), address_of(day_equity)
+    params_at, plan_at, bars_at = address_of(params), address_of(plan), address_of(bars)
+    accumulators_at, position_at, marks_at = address_of(accumulators), address_of(position), address_of(day_equity)
     floats_at, integers_at, rows = address_of(trade_floats), address_of(trade_integers), trade_floats.shape[0]
-    cfg, atr, bars, finer = unowned_view(cfg), unowned_view(atr), unowned_view(bars), unowned_view(finer)
-    position, tally, day_equity = unowned_view(position), unowned_view(tally), unowned_view(day_equity)
+    params, atr, bars, finer = unowned_view(params), unowned_view(atr), unowned_view(bars), unowned_view(finer)
+    position, accumulators, day_equity = unowned_view(position), unowned_view(accumulators), unowned_view(day_equity)
     time = int64_at(bars[TIME], size)
     open_ = float64_at(bars[OPEN], size)
     high = float64_at(bars[HIGH], size)
@@ -108,27 +107,27 @@ def run_backtest(
     day_end = int32_at(bars[DAY_END], size)
     rolls = uint8_at(bars[ROLLS], size if bars[ROLLS] != 0 else 0)
     funding = float64_at(bars[FUNDING], size if bars[FUNDING] != 0 else 0)
-    start = int(cfg[st.START])
-    first_signal = int(cfg[st.FIRST_SIGNAL])
-    multiplier = cfg[st.MULTIPLIER]
-    bar = int(cfg[st.BAR_MICROSECONDS])
-    cooldown = int(cfg[st.COOLDOWN])
-    policy = int(cfg[st.POLICY])
-    trail_kind = int(cfg[st.TRAIL_KIND])
-    trail_value = cfg[st.TRAIL_VALUE]
-    roll_at_open = rolls.size > 0 and cfg[st.ROLL_MODE] == st.PREV_OPEN
-    roll_at_close = rolls.size > 0 and cfg[st.ROLL_MODE] == st.PREV_CLOSE
-    rollover = cfg[st.ROLLOVER] != 0.0
-    borrow = cfg[st.BORROW_PER_MICROSECOND]
-    watches_equity = cfg[st.WATCHES_EQUITY] != 0.0
+    start = int(params[p.START])
+    first_signal = int(params[p.FIRST_SIGNAL])
+    multiplier = params[p.MULTIPLIER]
+    bar = int(params[p.BAR_MICROSECONDS])
+    cooldown = int(params[p.COOLDOWN])
+    policy = int(params[p.POLICY])
+    trail_kind = int(params[p.TRAIL_KIND])
+    trail_value = params[p.TRAIL_VALUE]
+    roll_at_open = rolls.size > 0 and params[p.ROLL_MODE] == p.PREV_OPEN
+    roll_at_close = rolls.size > 0 and params[p.ROLL_MODE] == p.PREV_CLOSE
+    rollover = params[p.ROLLOVER] != 0.0
+    borrow = params[p.BORROW_PER_MICROSECOND]
+    watches_equity = params[p.WATCHES_EQUITY] != 0.0
     is_financed = borrow > 0.0 or funding.size > 0
     calm = rolls.size == 0 and funding.size == 0  # nothing happens to a held position from outside
     keeps_curve = equity_curve.size > 0
     curve_at = address_of(equity_curve) - start * VALUE_BYTES if keeps_curve else 0  # where bar 0 would be
     curve = float64_at(curve_at, size)
 
-    tally[:] = 0.0
-    balance = cfg[st.CASH]
+    accumulators[:] = 0.0
+    balance = params[p.CASH]
 
     side = 0  # of the position held; 0 is flat
     quantity = entry = exposure = 0.0  # exposure = side x quantity x multiplier
@@ -142,7 +141,7 @@ def run_backtest(
     carried = False  # whether ``pending`` is an entry order that a roll has put off
     left_at = 0.0  # the price at which the old contract was left
     order = NO_ORDER
-    order_reason = rs.EXIT
+    order_reason = exit_reasons.EXIT
     last_exit = -(10**9)
     peak = balance
     peak_bar = start
@@ -161,10 +160,10 @@ def run_backtest(
         ended = False
         # 1. Roll
         if roll_at_close and rolls[i] and side != 0:
-            price = slipped(close[i - 1], -side, cfg)
+            price = slipped(close[i - 1], -side, params)
             balance += book_trade(
-                tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
-                entry_time, time[i - 1] + bar, i - entry_bar, rs.ROLL, 1, cfg_at,
+                accumulators_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                entry_time, time[i - 1] + bar, i - entry_bar, exit_reasons.ROLL, 1, params_at,
             )  # fmt: skip
             left_at = close[i - 1]
             pending = side if rollover else 0
@@ -172,12 +171,12 @@ def run_backtest(
             last_exit = i - 1
 
         equity = balance + exposure * (open_[i] - entry) if side != 0 else balance
-        if equity <= 0.0 and (side == 0 or cfg[st.MAINTENANCE] == 0.0):
+        if equity <= 0.0 and (side == 0 or params[p.MAINTENANCE] == 0.0):
             if side != 0:
-                price = slipped(open_[i], -side, cfg)
+                price = slipped(open_[i], -side, params)
                 balance += book_trade(
-                    tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
-                    entry_time, time[i], i - entry_bar, rs.RUIN, switch, cfg_at,
+                    accumulators_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                    entry_time, time[i], i - entry_bar, exit_reasons.RUIN, switch, params_at,
                 )  # fmt: skip
                 side = 0
             ruined = True
@@ -185,10 +184,10 @@ def run_backtest(
 
         if roll_at_open and i + 1 < size and rolls[i + 1]:
             if side != 0:
-                price = slipped(open_[i], -side, cfg)
+                price = slipped(open_[i], -side, params)
                 balance += book_trade(
-                    tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
-                    entry_time, time[i], i - entry_bar, rs.ROLL, 1, cfg_at,
+                    accumulators_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                    entry_time, time[i], i - entry_bar, exit_reasons.ROLL, 1, params_at,
                 )  # fmt: skip
                 left_at = open_[i]
                 pending = side if rollover and order != CLOSE_ORDER and order != -side else 0
@@ -208,16 +207,16 @@ def run_backtest(
             opens = 0
             if order != NO_ORDER:
                 if side != 0:
-                    if cfg[st.MAINTENANCE] > 0.0 and side * (open_[i] - liquidation) <= 0.0:
+                    if params[p.MAINTENANCE] > 0.0 and side * (open_[i] - liquidation) <= 0.0:
                         price = max(open_[i], bankruptcy) if side > 0 else min(open_[i], bankruptcy)
-                        fee = quantity * multiplier * abs(price) * cfg[st.LIQUIDATION_FEE]
-                        order_reason = rs.LIQUIDATION
+                        fee = quantity * multiplier * abs(price) * params[p.LIQUIDATION_FEE]
+                        order_reason = exit_reasons.LIQUIDATION
                     else:
-                        price = slipped(open_[i], -side, cfg)
+                        price = slipped(open_[i], -side, params)
                         fee = 0.0
                     balance += book_trade(
-                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
-                        entry_time, time[i], i - entry_bar, order_reason, switch, cfg_at,
+                        accumulators_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
+                        entry_time, time[i], i - entry_bar, order_reason, switch, params_at,
                     )  # fmt: skip
                     last_exit = i
                     side = 0
@@ -229,20 +228,22 @@ def run_backtest(
             elif pending != 0:
                 opens = pending
             if opens != 0:
-                price = slipped(open_[i], opens, cfg)
+                price = slipped(open_[i], opens, params)
                 fresh = pending == 0 or carried
                 if fresh:
-                    stop_distance = distance(int(cfg[st.STOP_KIND]), cfg[st.STOP_VALUE], price, atr[0], size, i)
-                    target_distance = distance(int(cfg[st.TARGET_KIND]), cfg[st.TARGET_VALUE], price, atr[1], size, i)
+                    stop_distance = distance(int(params[p.STOP_KIND]), params[p.STOP_VALUE], price, atr[0], size, i)
+                    target_distance = distance(
+                        int(params[p.TARGET_KIND]), params[p.TARGET_VALUE], price, atr[1], size, i
+                    )
                     trail = distance(trail_kind, trail_value, price, atr[2], size, i)
                     has_levels = (
-                        (cfg[st.STOP_KIND] == st.NO_DISTANCE or stop_distance > 0.0)
-                        and (cfg[st.TARGET_KIND] == st.NO_DISTANCE or target_distance > 0.0)
-                        and (trail_kind == st.NO_DISTANCE or trail > 0.0)
+                        (params[p.STOP_KIND] == p.NO_DISTANCE or stop_distance > 0.0)
+                        and (params[p.TARGET_KIND] == p.NO_DISTANCE or target_distance > 0.0)
+                        and (trail_kind == p.NO_DISTANCE or trail > 0.0)
                     )
-                    stop = price - opens * stop_distance if cfg[st.STOP_KIND] != st.NO_DISTANCE else -opens * np.inf
+                    stop = price - opens * stop_distance if params[p.STOP_KIND] != p.NO_DISTANCE else -opens * np.inf
                     target = (
-                        price + opens * target_distance if cfg[st.TARGET_KIND] != st.NO_DISTANCE else opens * np.inf
+                        price + opens * target_distance if params[p.TARGET_KIND] != p.NO_DISTANCE else opens * np.inf
                     )
                     extreme = price
                     held_from = i
@@ -252,25 +253,25 @@ def run_backtest(
                     target += shift
                     extreme += shift
                 reach = target
-                if cfg[st.STOP_KIND] != st.NO_DISTANCE:
-                    stop = to_tick(stop, -opens, cfg)
-                if cfg[st.TARGET_KIND] != st.NO_DISTANCE:
-                    target = to_tick(target, opens, cfg)
-                    reach = to_tick(target + opens * cfg[st.TARGET_BEYOND], opens, cfg)
+                if params[p.STOP_KIND] != p.NO_DISTANCE:
+                    stop = to_tick(stop, -opens, params)
+                if params[p.TARGET_KIND] != p.NO_DISTANCE:
+                    target = to_tick(target, opens, params)
+                    reach = to_tick(target + opens * params[p.TARGET_BEYOND], opens, params)
                 trailing = -opens * np.inf
-                if trail_kind != st.NO_DISTANCE:
+                if trail_kind != p.NO_DISTANCE:
                     trailing = trailing_level(
-                        opens, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, cfg
+                        opens, extreme, trail_kind, trail_value if trail_kind == p.PERCENT else trail, params
                     )
                 if fresh:
-                    if cfg[st.TICK_DENOMINATOR] != 0.0 and cfg[st.STOP_KIND] != st.NO_DISTANCE:
+                    if params[p.TICK_DENOMINATOR] != 0.0 and params[p.STOP_KIND] != p.NO_DISTANCE:
                         stop_distance = opens * (price - stop)
                     quantity = 0.0
                     if has_levels:
                         capacity = np.inf
-                        if cfg[st.VOLUME_SHARE] < np.inf:
-                            capacity = cfg[st.VOLUME_SHARE] * float64_at(bars[VOLUME], size)[i]
-                        quantity, cut = position_size(balance, price, stop_distance, capacity, cfg)
+                        if params[p.VOLUME_SHARE] < np.inf:
+                            capacity = params[p.VOLUME_SHARE] * float64_at(bars[VOLUME], size)[i]
+                        quantity, cut = position_size(balance, price, stop_distance, capacity, params)
                         capped += cut
                     if quantity == 0.0:
                         rejected += 1
@@ -283,19 +284,19 @@ def run_backtest(
                     entry_time = time[i]
                     switch = 0 if fresh else 1
                     exposure = side * quantity * multiplier
-                    margin_price = unit_margin(entry, cfg) / multiplier
-                    liquidation = _liquidation_price(side, entry, margin_price, cfg[st.MAINTENANCE])
+                    margin_price = unit_margin(entry, params) / multiplier
+                    liquidation = _liquidation_price(side, entry, margin_price, params[p.MAINTENANCE])
                     bankruptcy = entry - side * margin_price
-                    position[P_COMMISSION] = commission(entry, quantity, cfg)
+                    position[P_COMMISSION] = commission(entry, quantity, params)
                     position[P_FINANCING] = 0.0
                     position[P_WORST] = 0.0
                     position[P_BEST] = 0.0
                     balance -= position[P_COMMISSION]
                     if watches_equity:
                         liquidation = _margin_call_price(
-                            side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY], cfg
+                            side, entry, exposure, balance, quantity * params[p.MAINTENANCE_MONEY], params
                         )
-                    tally[tl.TURNOVER] += quantity * multiplier * abs(entry)
+                    accumulators[acc.TURNOVER] += quantity * multiplier * abs(entry)
 
             # 3. Inside the bar
             if side != 0:
@@ -322,35 +323,35 @@ def run_backtest(
                     else:
                         fires, price = False, target
                     fee = 0.0
-                    reason = rs.TAKE_PROFIT
+                    reason = exit_reasons.TAKE_PROFIT
                     if fires:
                         if adverse == stop:
-                            reason = rs.STOP
+                            reason = exit_reasons.STOP
                         elif adverse == trailing:
-                            reason = rs.TRAILING_STOP
-                        elif watches_equity and cfg[st.MAINTENANCE_MONEY] == 0.0:
-                            reason = rs.RUIN
+                            reason = exit_reasons.TRAILING_STOP
+                        elif watches_equity and params[p.MAINTENANCE_MONEY] == 0.0:
+                            reason = exit_reasons.RUIN
                             ruined = True
                         else:
-                            reason = rs.LIQUIDATION
-                        if reason != rs.LIQUIDATION or watches_equity:
-                            price = slipped(price, -side, cfg)
+                            reason = exit_reasons.LIQUIDATION
+                        if reason != exit_reasons.LIQUIDATION or watches_equity:
+                            price = slipped(price, -side, params)
                         else:
                             price = max(price, bankruptcy) if side > 0 else min(price, bankruptcy)
-                        if reason == rs.LIQUIDATION:
-                            fee = quantity * multiplier * abs(price) * cfg[st.LIQUIDATION_FEE]
+                        if reason == exit_reasons.LIQUIDATION:
+                            fee = quantity * multiplier * abs(price) * params[p.LIQUIDATION_FEE]
                     balance += book_trade(
-                        tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
-                        entry_time, time[i], i - entry_bar + 1, reason, switch, cfg_at,
+                        accumulators_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, fee,
+                        entry_time, time[i], i - entry_bar + 1, reason, switch, params_at,
                     )  # fmt: skip
                     side = 0
                     last_exit = i
                 else:
                     best = high[i] if side > 0 else low[i]
-                    if trail_kind != st.NO_DISTANCE and side * (best - extreme) > 0.0:
+                    if trail_kind != p.NO_DISTANCE and side * (best - extreme) > 0.0:
                         extreme = best
                         trailing = trailing_level(
-                            side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, cfg
+                            side, extreme, trail_kind, trail_value if trail_kind == p.PERCENT else trail, params
                         )
 
         # 4. Close
@@ -373,16 +374,16 @@ def run_backtest(
                 position[P_FINANCING] += charge
             if watches_equity and is_financed:
                 liquidation = _margin_call_price(
-                    side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY], cfg
+                    side, entry, exposure, balance, quantity * params[p.MAINTENANCE_MONEY], params
                 )
             equity = balance + exposure * (close[i] - entry)
             if equity <= 0.0 or i == size - 1:
                 ended = True
-                reason = rs.END_OF_DATA if i == size - 1 else rs.RUIN
-                price = slipped(close[i], -side, cfg)
+                reason = exit_reasons.END_OF_DATA if i == size - 1 else exit_reasons.RUIN
+                price = slipped(close[i], -side, params)
                 balance += book_trade(
-                    tally_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
-                    entry_time, time[i] + bar, i - entry_bar + 1, reason, switch, cfg_at,
+                    accumulators_at, floats_at, integers_at, rows, position_at, side, quantity, entry, price, 0.0,
+                    entry_time, time[i] + bar, i - entry_bar + 1, reason, switch, params_at,
                 )  # fmt: skip
                 side = 0
                 equity = balance
@@ -404,8 +405,8 @@ def run_backtest(
             break
         # 5. Signals at the close, and on over quiet bars to the next close at which a rule of this state is true
         while i < size - 1:
-            word = i >> WORD_SHIFT
-            bit = np.uint64(i - (word << WORD_SHIFT))
+            word = i >> LANES_SHIFT
+            bit = np.uint64(i - (word << LANES_SHIFT))
             holding = side if side != 0 else pending
             if i < first_signal:
                 pass
@@ -413,7 +414,7 @@ def run_backtest(
                 enters_long = (bits(plan_at, ENTRY_LONG, word) >> bit) & ONE
                 enters_short = (bits(plan_at, ENTRY_SHORT, word) >> bit) & ONE
                 if enters_long != enters_short and i - last_exit >= cooldown:
-                    allowed = cfg[st.LONG_ALLOWED] if enters_long else cfg[st.SHORT_ALLOWED]
+                    allowed = params[p.LONG_ALLOWED] if enters_long else params[p.SHORT_ALLOWED]
                     own_exit = EXIT_LONG if enters_long else EXIT_SHORT
                     if allowed != 0.0 and not (bits(plan_at, own_exit, word) >> bit) & ONE:
                         order = 1 if enters_long else -1
@@ -427,15 +428,15 @@ def run_backtest(
                     and not (bits(plan_at, same, word) >> bit) & ONE
                     and not (bits(plan_at, against_exit, word) >> bit) & ONE
                 ):
-                    allowed = cfg[st.SHORT_ALLOWED] if holding > 0 else cfg[st.LONG_ALLOWED]
+                    allowed = params[p.SHORT_ALLOWED] if holding > 0 else params[p.LONG_ALLOWED]
                     order = -holding if allowed != 0.0 and cooldown == 0 else CLOSE_ORDER
-                    order_reason = rs.REVERSAL
+                    order_reason = exit_reasons.REVERSAL
                 elif (bits(plan_at, own_exit, word) >> bit) & ONE:
                     order = CLOSE_ORDER
-                    order_reason = rs.EXIT
-                elif i - held_from + 1 >= cfg[st.MAX_BARS] and not carried:
+                    order_reason = exit_reasons.EXIT
+                elif i - held_from + 1 >= params[p.MAX_BARS] and not carried:
                     order = CLOSE_ORDER
-                    order_reason = rs.MAX_BARS
+                    order_reason = exit_reasons.MAX_BARS
             if order != NO_ORDER or pending != 0 or i >= size - 2:
                 break
 
@@ -456,22 +457,22 @@ def run_backtest(
                 ceiling = reach if side > 0 else min(stop, liquidation)
                 charge = borrow * quantity * multiplier if side < 0 else 0.0
                 limit = size - 1
-                if cfg[st.MAX_BARS] < limit:
-                    limit = min(limit, held_from + int(cfg[st.MAX_BARS]))
+                if params[p.MAX_BARS] < limit:
+                    limit = min(limit, held_from + int(params[p.MAX_BARS]))
                 reached = i + 1
-                signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest = hold(
+                signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest = advance_position(
                     plan_at, against, own_exit, bars_at, size, reached, limit, side, entry, exposure, balance,
-                    floor, ceiling, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail,
-                    cfg_at, charge, peak, peak_bar, max_drawdown, longest, position_at, day,
+                    floor, ceiling, extreme, trail_kind, trail_value if trail_kind == p.PERCENT else trail,
+                    params_at, charge, peak, peak_bar, max_drawdown, longest, position_at, day,
                     marks_at, curve_at,
                 )  # fmt: skip
-                if trail_kind != st.NO_DISTANCE:
+                if trail_kind != p.NO_DISTANCE:
                     trailing = trailing_level(
-                        side, extreme, trail_kind, trail_value if trail_kind == st.PERCENT else trail, cfg
+                        side, extreme, trail_kind, trail_value if trail_kind == p.PERCENT else trail, params
                     )
                 if watches_equity and charge > 0.0:
                     liquidation = _margin_call_price(
-                        side, entry, exposure, balance, quantity * cfg[st.MAINTENANCE_MONEY], cfg
+                        side, entry, exposure, balance, quantity * params[p.MAINTENANCE_MONEY], params
                     )
                 exposed += i - reached
                 i -= 1
@@ -488,20 +489,20 @@ def run_backtest(
         if keeps_curve:
             curve[i:size] = balance
         max_drawdown = max(max_drawdown, (peak - balance) / peak)
-    before = cfg[st.CASH]
+    before = params[p.CASH]
     for flat_day in range(first_day, last_day + 1):  # over which the kernel passed
         if np.isnan(day_equity[flat_day]):
             day_equity[flat_day] = before
         before = day_equity[flat_day]
     if size - 1 > peak_bar:
         longest = max(longest, time[size - 1] - time[peak_bar])
-    tally[tl.EXPOSED] = exposed
-    tally[tl.BARS] = size - start
-    tally[tl.AMBIGUOUS] = ambiguous
-    tally[tl.INITIAL] = cfg[st.CASH]
-    tally[tl.FINAL] = balance
-    tally[tl.MAX_DRAWDOWN] = max_drawdown
-    tally[tl.LONGEST_DRAWDOWN] = longest / DAY_MICROSECONDS
-    tally[tl.RUINED] = ruined
-    tally[tl.REJECTED] = rejected
-    tally[tl.VOLUME_CAPPED] = capped
+    accumulators[acc.EXPOSED] = exposed
+    accumulators[acc.BARS] = size - start
+    accumulators[acc.AMBIGUOUS] = ambiguous
+    accumulators[acc.INITIAL] = params[p.CASH]
+    accumulators[acc.FINAL] = balance
+    accumulators[acc.MAX_DRAWDOWN] = max_drawdown
+    accumulators[acc.LONGEST_DRAWDOWN] = longest / DAY_MICROSECONDS
+    accumulators[acc.RUINED] = ruined
+    accumulators[acc.REJECTED] = rejected
+    accumulators[acc.VOLUME_CAPPED] = capped

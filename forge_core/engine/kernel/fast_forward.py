@@ -1,14 +1,15 @@
-"""Quiet bars, passed over a word at a time: those at which nothing can happen to the position, flat or held.
+"""Fast forward over quiet bars, 64 at a time: bars without a signal, fill or touched level.
 
-Each function does to the books what the steps of docs/fill_contract.md would have done to them bar by bar, to the last
-bit: a function of one price that rounds at each step is still monotone in that price, so what does not happen at the
-extreme of some bars happens at none of them.
+Each function gives the state that the steps of docs/fill_contract.md give bar by bar, to the last bit. A function of
+one price that rounds at each step is still monotone in that price: an event that does not occur at the extreme of some
+bars occurs at none of them.
 """
 
 import numpy as np
 
-from forge_core.engine.kernel import params as st
-from forge_core.engine.kernel.fills import P_BEST, P_FINANCING, P_WORST, POSITION_FLOATS, trailing_level
+from forge_core.engine.kernel import params as p
+from forge_core.engine.kernel.fills import trailing_level
+from forge_core.engine.kernel.layout import P_BEST, P_FINANCING, P_WORST, POSITION_FLOATS
 from forge_core.engine.signals.evaluator import ENTRY_LONG, ENTRY_SHORT, bits
 from forge_core.feeds.feed import (
     BARS_SIZE,
@@ -24,7 +25,17 @@ from forge_core.feeds.feed import (
     WORD_EXTREMES,
 )
 from forge_core.simd.compiled import compiled
-from forge_core.simd.lanes64 import ALL, NONE, VALUE_BYTES, WORD, WORD_SHIFT, highest, lowest, prefetch, trailing_zeros
+from forge_core.simd.lanes64 import (
+    ALL,
+    LANES,
+    LANES_SHIFT,
+    NONE,
+    VALUE_BYTES,
+    highest,
+    lowest,
+    prefetch,
+    trailing_zeros,
+)
 from forge_core.simd.memory import float64_at, int32_at, int64_at
 
 _NEARLY = 1.0 - 1e-12  # spares a division where rounding cannot matter
@@ -32,7 +43,7 @@ _NEARLY = 1.0 - 1e-12  # spares a division where rounding cannot matter
 
 @compiled
 def _fetch_bar(bars, i):
-    """Ask for bar ``i`` before it is reached: its columns lie far apart, and each would be waited for in turn."""
+    """Prefetch bar ``i``: its columns are far apart, and each would cost a cache miss."""
     columns = int64_at(bars, BARS_SIZE)
     offset = i * VALUE_BYTES
     prefetch(columns[OPEN] + offset)
@@ -53,7 +64,7 @@ def day_of(day_end, day, i):
 
 @compiled
 def _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance):
-    """Set the equity at the last closes of the trade dates from ``day`` on that end before bar ``i``, held so long."""
+    """Set the equity at the last closes of the trade dates from ``day`` on that end before bar ``i``."""
     while day_end[day] < i:
         marks[day] = balance + exposure * (day_close[day] - entry)
         day += 1
@@ -63,14 +74,14 @@ def _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance):
 def next_entry(plan, bars, i, limit):
     """Return the first bar from ``i`` on, below ``limit``, at which an entry rule is true, or ``limit``."""
     while i < limit:
-        word = i >> WORD_SHIFT
-        begin = word << WORD_SHIFT
+        word = i >> LANES_SHIFT
+        begin = word << LANES_SHIFT
         found = (bits(plan, ENTRY_LONG, word) | bits(plan, ENTRY_SHORT, word)) >> np.uint64(i - begin)
         if found != NONE:
             i = min(limit, i + trailing_zeros(found))
             _fetch_bar(bars, i + 1)
             return i
-        i = begin + WORD
+        i = begin + LANES
     return limit
 
 
@@ -80,8 +91,8 @@ def _next_exit(plan, against, own_exit, i, limit):
 
     ``limit`` is in the word of bar ``i`` or the bar after it.
     """
-    word = i >> WORD_SHIFT
-    found = (bits(plan, against, word) | bits(plan, own_exit, word)) >> np.uint64(i - (word << WORD_SHIFT))
+    word = i >> LANES_SHIFT
+    found = (bits(plan, against, word) | bits(plan, own_exit, word)) >> np.uint64(i - (word << LANES_SHIFT))
     return min(limit, i + trailing_zeros(found))
 
 
@@ -106,19 +117,18 @@ def _equities(lowest_close, highest_close, side, entry, exposure, balance):
 
 
 @compiled
-def hold(
+def advance_position(
     plan, against, own_exit, bars, size, i, limit, side, entry, exposure, balance, floor, ceiling, extreme,
-    trail_kind, trail, settings, charge, peak, peak_bar, max_drawdown, longest, position, day, day_equity,
+    trail_kind, trail, params, charge, peak, peak_bar, max_drawdown, longest, position, day, day_equity,
     equity_curve,
 ):  # fmt: skip
-    """Carry a position over bars ``[i, limit)``, up to the first at which a rule is true or a level may be touched.
+    """Advance a position over bars ``[i, limit)``, to the first at which a rule is true or a level may be touched.
 
-    Return whether the reason is a rule of group ``against`` or ``own_exit``, which is true at the bar before the one
-    returned next, and the state at that bar's open. Over the bars before it steps 3 and 4 of the contract come to
-    this: no level is touched, financing is charged, equity is marked. ``bars`` is the address of the columns'
-    addresses, of ``size`` bars; ``position``, ``day_equity`` and ``equity_curve`` (where bar 0 would be) are addresses
-    too, and so is ``settings``. ``day`` is the trade date of
-    the bar before. Without a curve (0) the best and the worst price of the trade are not kept either.
+    Return whether a rule of group ``against`` or ``own_exit`` stopped it, which is then true at the bar before the one
+    returned next, and the state at that bar's open. On the bars passed no level is touched, financing is charged and
+    equity is marked (steps 3 and 4 of the contract). ``bars`` is the address of the addresses of the columns of
+    ``size`` bars; ``position``, ``day_equity``, ``equity_curve`` (of bar 0) and ``params`` are addresses. ``day`` is
+    the trade date of the bar before. Without a curve (0) the trade's best and worst price are not kept.
     """
     columns = int64_at(bars, BARS_SIZE)
     time = int64_at(columns[TIME], size)
@@ -131,26 +141,26 @@ def hold(
     marks = float64_at(day_equity, size)
     curve = float64_at(equity_curve, size)
     held = float64_at(position, POSITION_FLOATS)
-    cfg = float64_at(settings, st.SETTINGS_SIZE)
-    trails = trail_kind != st.NO_DISTANCE
-    skips = charge == 0.0 and equity_curve == 0  # over bars of which only the extremes are looked at
+    params = float64_at(params, p.PARAMS_SIZE)
+    trails = trail_kind != p.NO_DISTANCE
+    skips = charge == 0.0 and equity_curve == 0  # bars are skipped by their extremes
 
     lower = floor
     upper = ceiling
     if trails:
-        trailing = trailing_level(side, extreme, trail_kind, trail, cfg)
+        trailing = trailing_level(side, extreme, trail_kind, trail, params)
         if side > 0:
             lower = max(floor, trailing)
         else:
             upper = min(ceiling, trailing)
-    shallow = max_drawdown * peak * _NEARLY  # what equity may lie below its peak and be no deeper drawdown
+    shallow = max_drawdown * peak * _NEARLY  # a fall from the peak that is no deeper drawdown
 
     financing = held[P_FINANCING]
     signal = False
     while i < limit and not signal:
-        word = i >> WORD_SHIFT
-        begin = word << WORD_SHIFT
-        end = min(limit, begin + WORD)
+        word = i >> LANES_SHIFT
+        begin = word << LANES_SHIFT
+        end = min(limit, begin + LANES)
         rule_bar = _next_exit(plan, against, own_exit, i, end)
         signal = rule_bar < end
         if signal:
@@ -158,9 +168,9 @@ def hold(
             _fetch_bar(bars, end)
 
         if skips:
-            whole = begin + WORD <= size
+            whole = begin + LANES <= size
             offset = begin * VALUE_BYTES
-            chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + WORD - end))
+            chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + LANES - end))
             of = word * WORD_EXTREMES
             touched = _is_touched(
                 extremes[of], extremes[of + 1], lower, upper, side, entry, exposure, balance, extreme, trails
@@ -198,7 +208,7 @@ def hold(
                 return False, i, balance, extreme, peak, peak_bar, max_drawdown, longest
             if trails and side * (best - extreme) > 0.0:
                 extreme = best
-                trailing = trailing_level(side, extreme, trail_kind, trail, cfg)
+                trailing = trailing_level(side, extreme, trail_kind, trail, params)
                 if side > 0:
                     lower = max(floor, trailing)
                 else:

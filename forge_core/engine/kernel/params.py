@@ -1,6 +1,6 @@
 """The scalars of one backtest, packed into one float64 vector for the kernel.
 
-Entries are indexes, so that numba sees constants; ``pack_settings`` is the one place that fills them.
+Entries are indexes, so that numba sees constants; ``pack_params`` is the one place that fills them.
 """
 
 import math
@@ -60,7 +60,7 @@ _ROLL_MODES: tuple[str, ...] = get_args(RollMode)
     VOLUME_SHARE,  # largest share of a bar's volume; infinite: no limit
 ) = range(36)
 
-SETTINGS_SIZE = 36
+PARAMS_SIZE = 36
 
 NO_DISTANCE, PERCENT, ABSOLUTE, ATR = range(4)
 SIZE_FRACTION, SIZE_NOTIONAL, SIZE_CONTRACTS, SIZE_RISK = range(4)
@@ -71,7 +71,7 @@ _SIZES = {"fraction": SIZE_FRACTION, "notional": SIZE_NOTIONAL, "contracts": SIZ
 _YEAR_MICROSECONDS = 365 * 86_400e6
 
 
-def pack_settings(
+def pack_params(
     play: Play,
     feed: Feed,
     costs: Costs,
@@ -83,7 +83,7 @@ def pack_settings(
     first_signal: int,
     fills: FillRules,
 ) -> NDArray[np.float64]:
-    """Return the settings vector, shape ``(SETTINGS_SIZE,)``; raises ConfigError for an unknown policy or bad cash."""
+    """Return the parameter vector, shape ``(PARAMS_SIZE,)``; raises ConfigError for an unknown policy or bad cash."""
     if policy not in _POLICIES:
         raise ConfigError(unknown("same-bar policy", policy, _POLICIES))
     if roll_mode not in _ROLL_MODES:
@@ -92,43 +92,43 @@ def pack_settings(
         raise ConfigError(f"cash is {cash!r}: a backtest starts with a positive amount")
     instrument, risk = feed.instrument, play.risk
     borrows = instrument.kind in ("spot", "index")
-    vector = np.zeros(SETTINGS_SIZE)
-    vector[CASH] = cash
-    vector[MULTIPLIER] = instrument.multiplier
-    vector[LOT] = instrument.lot
-    vector[SLIPPAGE_FRACTION] = costs.slippage_bps / 10_000
-    vector[SLIPPAGE_PRICE] = costs.slippage_ticks * instrument.tick
-    vector[COMMISSION_FRACTION] = costs.commission_bps / 10_000
-    vector[COMMISSION_UNIT] = costs.commission_per_contract
-    vector[INITIAL_MARGIN] = instrument.initial_margin
-    vector[MAX_LEVERAGE] = instrument.max_leverage
-    vector[MAINTENANCE] = instrument.maintenance_margin_rate
-    vector[LIQUIDATION_FEE] = instrument.liquidation_fee_rate
-    vector[BORROW_PER_MICROSECOND] = costs.borrow_rate / _YEAR_MICROSECONDS if borrows else 0.0
-    vector[BAR_MICROSECONDS] = feed.bar_microseconds
-    vector[START] = feed.start
-    vector[FIRST_SIGNAL] = first_signal
-    vector[MAX_BARS] = np.inf if risk.max_bars is None else risk.max_bars
-    vector[COOLDOWN] = risk.cooldown
-    vector[LONG_ALLOWED] = play.sides != "short"
-    vector[SHORT_ALLOWED] = play.sides != "long"
-    vector[SIZE_KIND] = _SIZES[risk.size.kind]
-    vector[SIZE_VALUE] = risk.size.value
-    vector[STOP_KIND], vector[STOP_VALUE] = _distance(risk.stop, instrument.tick)
-    vector[TARGET_KIND], vector[TARGET_VALUE] = _distance(risk.take_profit, instrument.tick)
-    vector[TRAIL_KIND], vector[TRAIL_VALUE] = _distance(risk.trailing, instrument.tick)
-    vector[POLICY] = _POLICIES.index(policy)
-    vector[ROLL_MODE] = _ROLL_MODES.index(roll_mode)
-    vector[ROLLOVER] = rollover
+    params = np.zeros(PARAMS_SIZE)
+    params[CASH] = cash
+    params[MULTIPLIER] = instrument.multiplier
+    params[LOT] = instrument.lot
+    params[SLIPPAGE_FRACTION] = costs.slippage_bps / 10_000
+    params[SLIPPAGE_PRICE] = costs.slippage_ticks * instrument.tick
+    params[COMMISSION_FRACTION] = costs.commission_bps / 10_000
+    params[COMMISSION_UNIT] = costs.commission_per_contract
+    params[INITIAL_MARGIN] = instrument.initial_margin
+    params[MAX_LEVERAGE] = instrument.max_leverage
+    params[MAINTENANCE] = instrument.maintenance_margin_rate
+    params[LIQUIDATION_FEE] = instrument.liquidation_fee_rate
+    params[BORROW_PER_MICROSECOND] = costs.borrow_rate / _YEAR_MICROSECONDS if borrows else 0.0
+    params[BAR_MICROSECONDS] = feed.bar_microseconds
+    params[START] = feed.start
+    params[FIRST_SIGNAL] = first_signal
+    params[MAX_BARS] = np.inf if risk.max_bars is None else risk.max_bars
+    params[COOLDOWN] = risk.cooldown
+    params[LONG_ALLOWED] = play.sides != "short"
+    params[SHORT_ALLOWED] = play.sides != "long"
+    params[SIZE_KIND] = _SIZES[risk.size.kind]
+    params[SIZE_VALUE] = risk.size.value
+    params[STOP_KIND], params[STOP_VALUE] = _distance(risk.stop, instrument.tick)
+    params[TARGET_KIND], params[TARGET_VALUE] = _distance(risk.take_profit, instrument.tick)
+    params[TRAIL_KIND], params[TRAIL_VALUE] = _distance(risk.trailing, instrument.tick)
+    params[POLICY] = _POLICIES.index(policy)
+    params[ROLL_MODE] = _ROLL_MODES.index(roll_mode)
+    params[ROLLOVER] = rollover
     tick = Fraction(str(instrument.tick))
-    vector[TICK_NUMERATOR] = tick.numerator
-    vector[TICK_DENOMINATOR] = tick.denominator if fills.levels == "tick" else 0.0
-    vector[TARGET_BEYOND] = instrument.tick if fills.target == "through" else 0.0
+    params[TICK_NUMERATOR] = tick.numerator
+    params[TICK_DENOMINATOR] = tick.denominator if fills.levels == "tick" else 0.0
+    params[TARGET_BEYOND] = instrument.tick if fills.target == "through" else 0.0
     isolated = instrument.maintenance_margin_rate > 0
-    vector[WATCHES_EQUITY] = fills.margin == "intrabar" and not isolated
-    vector[MAINTENANCE_MONEY] = instrument.maintenance_per_contract
-    vector[VOLUME_SHARE] = fills.volume_share if fills.volume_share and feed.has_volume else np.inf
-    return vector
+    params[WATCHES_EQUITY] = fills.margin == "intrabar" and not isolated
+    params[MAINTENANCE_MONEY] = instrument.maintenance_per_contract
+    params[VOLUME_SHARE] = fills.volume_share if fills.volume_share and feed.has_volume else np.inf
+    return params
 
 
 def _distance(distance: Distance | None, tick: float) -> tuple[int, float]:

@@ -20,19 +20,19 @@ from forge_core.simd.bitset512 import BLOCK, BLOCK_SHIFT, CODE_BYTES, above, abo
 from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import (
     ALL,
+    LANES,
     NONE,
     ONE,
     VALUE_BYTES,
-    WORD,
+    lanes_above,
+    lanes_above_number,
+    lanes_at_least,
+    lanes_at_least_number,
+    lanes_at_most,
+    lanes_at_most_number,
+    lanes_below_number,
     set_bits,
     trailing_zeros,
-    word_above,
-    word_above_number,
-    word_at_least,
-    word_at_least_number,
-    word_at_most,
-    word_at_most_number,
-    word_below_number,
 )
 from forge_core.simd.memory import address_of, float64_at, uint64_at
 
@@ -54,28 +54,28 @@ def fill_bitmap(bitmap, comparison, left, right, number, size):
     """
     crosses = comparison & CROSSING != 0
     comparison = comparison & (CROSSING - 1)
-    blocks = -(-size // (BLOCK * WORD))
+    blocks = -(-size // (BLOCK * LANES))
     words = uint64_at(bitmap, blocks * BLOCK)
     a, b = left[_VALUES], right[_VALUES]
     coded = min(_first_coded(comparison, left, right, number), blocks * BLOCK)
     if coded < blocks * BLOCK:
         _compare_codes(bitmap, comparison, left, right, number, size, coded >> BLOCK_SHIFT, blocks)
         if crosses:
-            before = np.uint64(_is_true(comparison, a, b, number, coded * WORD - 1))
+            before = np.uint64(_is_true(comparison, a, b, number, coded * LANES - 1))
             for k in range(blocks * BLOCK - 1, coded, -1):
-                words[k] &= ~((words[k] << ONE) | (words[k - 1] >> np.uint64(WORD - 1)))
+                words[k] &= ~((words[k] << ONE) | (words[k - 1] >> np.uint64(LANES - 1)))
             words[coded] &= ~((words[coded] << ONE) | before)
     _compare_values(words, comparison, crosses, a, b, number, size, coded)
-    for k in range(size // WORD, blocks * BLOCK):
-        words[k] &= _bars_before(k * WORD, size)
+    for k in range(size // LANES, blocks * BLOCK):
+        words[k] &= _bars_before(k * LANES, size)
 
 
 @compiled
 def _bars_before(begin, size):
-    """Return the mask of existing bars of the word that begins at a bar."""
-    if begin + WORD <= size:
+    """Return the bits of the word that begins at a bar whose bars exist."""
+    if begin + LANES <= size:
         return ALL
-    return ALL >> np.uint64(begin + WORD - size) if begin < size else NONE
+    return ALL >> np.uint64(begin + LANES - size) if begin < size else NONE
 
 
 @compiled
@@ -122,7 +122,7 @@ def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
     ties = address_of(ties_row)
     for block in range(first, last):
         result = bitmap + block * BLOCK * VALUE_BYTES
-        offset = block * (BLOCK * WORD * CODE_BYTES)
+        offset = block * (BLOCK * LANES * CODE_BYTES)
         x, y = left[_CODES] + offset, right[_CODES] + offset
         tied = above_number(result, x, code) if with_number else above(result, x, y)
         words = uint64_at(result, BLOCK)
@@ -132,7 +132,7 @@ def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
             else:
                 equal(ties, x, y)
             for k in range(BLOCK):
-                begin = (block * BLOCK + k) * WORD
+                begin = (block * BLOCK + k) * LANES
                 open_ = ties_row[k] & _bars_before(begin, size)
                 if open_ != NONE:
                     true = _true_of(open_, with_number, at_least, left[_VALUES], right[_VALUES], number, begin, size)
@@ -145,12 +145,12 @@ def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
 @compiled
 def _true_of(open_, with_number, at_least, a, b, number, begin, size):
     """Return those of the bars ``open_``, of the word that begins at a bar, whose values are above, or at least."""
-    if set_bits(open_) > _FEW and begin + WORD <= size:
+    if set_bits(open_) > _FEW and begin + LANES <= size:
         offset = begin * VALUE_BYTES
         if with_number:
-            true = word_at_least_number(a + offset, number) if at_least else word_above_number(a + offset, number)
+            true = lanes_at_least_number(a + offset, number) if at_least else lanes_above_number(a + offset, number)
         else:
-            true = word_at_least(a + offset, b + offset) if at_least else word_above(a + offset, b + offset)
+            true = lanes_at_least(a + offset, b + offset) if at_least else lanes_above(a + offset, b + offset)
         return true & open_
     x, y = float64_at(a, size), float64_at(b, size)
     true = NONE
@@ -168,13 +168,13 @@ def _true_of(open_, with_number, at_least, a, b, number, begin, size):
 def _compare_values(words, comparison, crosses, a, b, number, size, last):
     """Set the words before ``last`` from the values of the columns."""
     for word in range(last):
-        begin = word * WORD
-        if begin > 0 and begin + WORD <= size:
+        begin = word * LANES
+        if begin > 0 and begin + LANES <= size:
             offset = begin * VALUE_BYTES
             words[word] = _compare_word(comparison, crosses, a + offset, b + offset, number)
         else:
             found = NONE
-            for k in range(begin, min(begin + WORD, size)):
+            for k in range(begin, min(begin + LANES, size)):
                 true = _crosses_at(comparison, a, b, number, k) if crosses else _is_true(comparison, a, b, number, k)
                 if true:
                     found |= ONE << np.uint64(k - begin)
@@ -185,19 +185,19 @@ def _compare_values(words, comparison, crosses, a, b, number, size, last):
 def _compare_word(comparison, crosses, a, b, number):
     """Return the results on the 64 bars that begin at the addresses ``a`` and ``b``."""
     if comparison == ABOVE:
-        now = word_above(a, b)
-        return now & word_at_most(a - VALUE_BYTES, b - VALUE_BYTES) if crosses else now
+        now = lanes_above(a, b)
+        return now & lanes_at_most(a - VALUE_BYTES, b - VALUE_BYTES) if crosses else now
     if comparison == AT_LEAST:
-        return word_at_least(a, b)
+        return lanes_at_least(a, b)
     if comparison == ABOVE_NUMBER:
-        now = word_above_number(a, number)
-        return now & word_at_most_number(a - VALUE_BYTES, number) if crosses else now
+        now = lanes_above_number(a, number)
+        return now & lanes_at_most_number(a - VALUE_BYTES, number) if crosses else now
     if comparison == AT_LEAST_NUMBER:
-        return word_at_least_number(a, number)
+        return lanes_at_least_number(a, number)
     if comparison == BELOW_NUMBER:
-        now = word_below_number(a, number)
-        return now & word_at_least_number(a - VALUE_BYTES, number) if crosses else now
-    return word_at_most_number(a, number)
+        now = lanes_below_number(a, number)
+        return now & lanes_at_least_number(a - VALUE_BYTES, number) if crosses else now
+    return lanes_at_most_number(a, number)
 
 
 @compiled

@@ -14,7 +14,7 @@ from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed, Integers
 from forge_core.plays.model import Play
 from forge_core.simd.bitset512 import BLOCK
-from forge_core.simd.lanes64 import WORD
+from forge_core.simd.lanes64 import LANES
 from forge_core.simd.memory import address
 
 Bitmap = NDArray[np.uint64]
@@ -63,7 +63,7 @@ def _in_traded_prices(atr: Column, feed: Feed) -> Column:
 
 
 def _group_bitmaps(bytecode: Bytecode, feed: Feed) -> Bitmap:
-    blocks = -(-len(feed) // (BLOCK * WORD))
+    blocks = -(-len(feed) // (BLOCK * LANES))
     cached = feed.rule_bitmaps
     rules = []
     for rule in bytecode.rules:

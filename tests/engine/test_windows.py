@@ -1,4 +1,4 @@
-"""Many spans in one call give what each gives alone."""
+"""Many windows in one call give what each gives alone."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from forge_core.engine.simulate import simulate
-from forge_core.engine.windows import simulate_spans
+from forge_core.engine.windows import simulate_windows
 from forge_core.errors import DataError, PlayError
 from forge_core.features.column import Column
 from forge_core.feeds.build import feed_from_bars
@@ -44,26 +44,26 @@ def part(feed: Feed, start: int, end: int) -> Feed:
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(feature_cases())
-def test_each_span_is_a_backtest_of_its_own(case):
+def test_each_window_is_a_backtest_of_its_own(case):
     feed = replace(case.feed, start=0)
     edges = np.unique(np.linspace(0, len(feed), 6).astype(int))
     starts, ends = edges[:-1], edges[1:]
     shared = {"costs": case.costs, "cash": case.cash, "policy": case.policy, "roll_mode": case.roll_mode}
     shared["fills"] = case.fills
-    spans = simulate_spans(case.play, feed, starts, ends, rollover=case.rollover, **shared)
+    windows = simulate_windows(case.play, feed, starts, ends, rollover=case.rollover, **shared)
     for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
         alone = simulate(case.play, part(feed, start, end), rollover=case.rollover, record=True, **shared)
-        np.testing.assert_array_equal(spans.metrics[k], alone.metrics)
-        np.testing.assert_array_equal(spans.returns[spans.offsets[k] : spans.offsets[k + 1]], alone.daily_returns)
+        np.testing.assert_array_equal(windows.metrics[k], alone.metrics)
+        np.testing.assert_array_equal(windows.returns[windows.offsets[k] : windows.offsets[k + 1]], alone.daily_returns)
         net = alone.trades["net_pnl"]
-        assert spans.gross[k] == pytest.approx([net[net > 0].sum(), net[net < 0].sum()], rel=1e-12, abs=1e-9)
+        assert windows.gross[k] == pytest.approx([net[net > 0].sum(), net[net < 0].sum()], rel=1e-12, abs=1e-9)
 
 
-def test_spans_may_overlap_and_come_in_any_order():
+def test_windows_may_overlap_and_come_in_any_order():
     feed = feed_from_bars(walk(400, "1h"), instrument=SHARE, timeframe="1h")
     play = crossing()
-    together = simulate_spans(play, feed, [200, 0, 150], [400, 300, 260])
-    alone = [simulate_spans(play, feed, [s], [e]) for s, e in ((200, 400), (0, 300), (150, 260))]
+    together = simulate_windows(play, feed, [200, 0, 150], [400, 300, 260])
+    alone = [simulate_windows(play, feed, [s], [e]) for s, e in ((200, 400), (0, 300), (150, 260))]
     np.testing.assert_array_equal(together.metrics, np.concatenate([one.metrics for one in alone]))
     np.testing.assert_array_equal(together.returns, np.concatenate([one.returns for one in alone]))
     assert together.metrics[:, METRIC_INDEX["total_trades"]].min() > 0
@@ -74,18 +74,18 @@ def crossing() -> Play:
 
 
 @pytest.mark.parametrize(("starts", "ends"), [([5], [5]), ([-1], [5]), ([0], [31]), ([0, 1], [5]), ([[0]], [[5]])])
-def test_spans_outside_the_feed_are_refused(starts, ends):
+def test_windows_outside_the_feed_are_refused(starts, ends):
     feed = hand_feed([(100, 101, 99, 100, "")] * 30)
-    with pytest.raises(DataError, match="span"):
-        simulate_spans(crossing(), feed, starts, ends)
+    with pytest.raises(DataError, match="window"):
+        simulate_windows(crossing(), feed, starts, ends)
 
 
-def test_what_simulate_refuses_spans_refuse():
+def test_what_simulate_refuses_windows_refuse():
     funded = hand_feed([(100, 101, 99, 100, "LS")] * 30, instrument=PERPETUAL)
     with pytest.raises(DataError, match="funding"):
-        simulate_spans(crossing(), replace(funded, funding=None), [0], [30])
+        simulate_windows(crossing(), replace(funded, funding=None), [0], [30])
     unshortable = SHARE.model_copy(update={"shortable": False})
     feed = feed_from_bars(walk(60, "1h"), instrument=unshortable, timeframe="1h")
     with pytest.raises(PlayError, match="not shortable"):
-        simulate_spans(crossing(), feed, [0], [60])
-    assert simulate_spans(crossing(), replace(feed, instrument=SHARE), [], []).metrics.shape[0] == 0
+        simulate_windows(crossing(), feed, [0], [60])
+    assert simulate_windows(crossing(), replace(feed, instrument=SHARE), [], []).metrics.shape[0] == 0
