@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
 export DAGSTER_HOME ?= $(CURDIR)
 
-.PHONY: help setup evolve prove ui test test-extras test-long test-faults lint audit docs bench bench-check constraints clean
+.PHONY: help setup evolve prove ui test test-extras test-long test-checked test-faults lint audit docs bench bench-check constraints clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-extras: $(VENV)/.extras ## Install the extras bench, ccxt and yahoo, and ru
 # `make test-long LONG=tests/engine` runs those of one folder.
 test-long: $(VENV)/.compiled ## Run the tests that take minutes
 	$(PYTEST) -n 2 --dist loadfile -m long $(LONG)
+
+# NUMBA_BOUNDSCHECK=1 is the checked build: its machine code has a cache folder of its own.
+test-checked: $(VENV)/.installed ## Run the engine's tests with every array index checked
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) -n 2 --dist loadfile -m 'not long' tests/engine tests/sweeps/test_months.py
 
 test-faults: $(VENV)/.compiled ## Damage files, kill processes and flip bits from seeds; prints counts, takes half an hour
 	$(PYTEST) -m long -s tests/faults tests/test_sql_read_only.py

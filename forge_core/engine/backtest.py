@@ -1,4 +1,4 @@
-"""``forge_core.backtest``: backtest of one Play on one set of bars, with a full report."""
+"""``forge_core.backtest``: one Play on one set of bars, with trades, equity, metrics and a plot."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,32 +65,31 @@ def backtest(
         A Play, a path to its YAML file, YAML text, or a mapping of the same shape.
     data
         A dataset's name, a dataset version, a DataFrame of execution bars (UTC index of bar open times; open, high,
-        low, close, volume) of the Play's timeframe, or a prebuilt feed. A DataFrame is validated like an imported file.
+        low, close, volume) of the Play's timeframe, or a prebuilt feed. A DataFrame is checked like an imported file.
     instrument
-        For a DataFrame: an instrument or its symbol. None means ``GENERIC_INSTRUMENT``. Datasets and feeds have their
-        own; another one raises ConfigError.
+        For a DataFrame: an instrument or its symbol. None means ``GENERIC_INSTRUMENT``. Datasets and feeds have
+        their own; a different one is an error.
     costs
         None: the instrument's own, which are not zero. ``Costs.zero()``: no costs.
     cash
         Starting equity, in quote currency.
     policy
-        Fill policy for a bar that reaches stop and target: ``pessimistic``, ``ohlc_path`` or
-        ``replay`` (which needs ``finer``).
+        Decides a bar that touches stop and target: ``pessimistic``, ``ohlc_path`` or ``replay`` (needs ``finer``).
     higher
-        For a DataFrame: bars of coarser timeframes by label; those not given are resampled.
+        For a DataFrame: bars of coarser timeframes by label; missing ones are resampled.
     finer
         Finer bars of the same symbol and prices, for ``replay``.
     funding
-        Funding rates of a perpetual by timestamp (fractions, paid by longs), without a hole of more than 8 hours;
+        Funding rates of a perpetual by timestamp (fractions, paid by longs), without a gap of more than 8 hours;
         required for perpetuals.
     roll_dates
         Contract switch times of a dated future, required for a DataFrame of one; empty for a series that does not
-        roll. ``roll_mode`` and ``rollover`` say what happens there.
+        roll. ``roll_mode`` and ``rollover`` control positions at rolls.
     adjust
-        For a DataFrame with ``roll_dates``: features see prices without the gaps of the rolls (``forward``), or as they
-        are (``none``). Fills see them as they are. A feed's or dataset's features stay as they are.
+        For a DataFrame with ``roll_dates``: features use prices without the gaps of the rolls (``forward``) or
+        unadjusted prices (``none``). Fills use unadjusted prices. The features of a feed or dataset are not changed.
     resample
-        For a DataFrame: join bars that are finer than the Play's timeframe into bars of it; otherwise they are refused.
+        For a DataFrame: resample bars that are finer than the Play's timeframe; otherwise they are an error.
     fills
         Rules that can be relaxed: levels on ticks, targets traded through, margin inside the bar, share of volume.
         ``FillRules.relaxed()`` fills as vectorbt and backtesting.py do.
@@ -98,7 +97,7 @@ def backtest(
     Raises
     ------
     PlayError, ConfigError, DataError
-        Before any work starts, quoting what is wrong.
+        Before any work starts, quoting the invalid value.
 
     Examples
     --------

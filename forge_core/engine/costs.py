@@ -1,4 +1,4 @@
-"""Trading costs, by default those of the instrument."""
+"""Trading costs of a backtest: the instrument's own or explicit ones."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,5 +23,5 @@ class Costs(BaseModel):
 
     @classmethod
     def zero(cls) -> "Costs":
-        """Return zero costs."""
+        """Return costs of zero."""
         return cls()

@@ -1,4 +1,4 @@
-"""Rules for fills that differ between simulators; the defaults are strict."""
+"""Fill rules on which simulators differ; strict by default."""
 
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ class FillRules(BaseModel):
         ``through``: a target fills once the price is a tick beyond it. ``touch``: once the price is at it.
     margin
         ``intrabar``: equity at the bar's worst price is compared with maintenance margin and with zero. ``close``:
-        equity is compared with zero only at opens and closes.
+        equity is compared with zero at opens and closes only.
     volume_share
         Largest share of the entry bar's volume for an entry; None: no limit.
     """

@@ -1,4 +1,4 @@
-"""Validation of the DataFrames given to ``forge_core.backtest``."""
+"""Validation of the DataFrames given to ``forge_core.backtest``, with the checks of an import."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
 
-_MIN_STEPS = 3  # minimum to determine the spacing
+_MIN_STEPS = 3  # with fewer the spacing is unknown
 _MAX_OTHER_PRICES = 0.01  # share of bars whose finer bars have another range; sources differ around outages
 _SAME_PRICE = 1e-6  # of the price
 _UNITS = ((10_080, "w"), (1_440, "d"), (60, "h"), (1, "m"))
@@ -26,8 +26,8 @@ def checked_frame(
 ) -> pd.DataFrame:
     """Return a DataFrame as bars of ``timeframe``, or raise DataError.
 
-    Rejects missing columns, text, NaN and infinite values, a high below or a low above another price, times without
-    a zone, unsorted or duplicate times, prices that are invalid for the instrument, and bars of another spacing. With
+    Rejects missing columns, text, NaN and infinite values, a high below or a low above another price, times without a
+    zone, unsorted or duplicate times, prices that the instrument cannot have, and bars of another spacing. With
     ``resample`` finer bars are resampled to ``timeframe``.
     """
     bars = _as_bars(frame, role)
@@ -41,7 +41,7 @@ def checked_frame(
         return resample_bars(bars, wanted, session=instrument.session)
     if known and step != wanted.microseconds:
         raise DataError(
-            f"{name}: the bars are mostly {_spelled(step)} apart, and {timeframe} is asked for; "
+            f"{name}: the bars are mostly {_spelled(step)} apart, and {timeframe} bars are expected; "
             + (
                 f"give {timeframe} bars, or `resample=True` to join these into {timeframe} bars"
                 if step is not None and step < wanted.microseconds and wanted.microseconds % step == 0
@@ -54,14 +54,14 @@ def checked_frame(
 
 
 def checked_higher(higher: Mapping[str, pd.DataFrame] | None, instrument: Instrument) -> dict[str, pd.DataFrame]:
-    """Return the bars of coarser timeframes, validated by ``checked_frame``."""
+    """Return the bars of coarser timeframes, each checked by ``checked_frame``."""
     return {
         label: checked_frame(frame, label, instrument, role="higher bars") for label, frame in (higher or {}).items()
     }
 
 
 def checked_roll_dates(roll_dates: pd.DatetimeIndex | None, instrument: Instrument) -> pd.DatetimeIndex | None:
-    """Return the roll dates of a DataFrame's instrument; raise ConfigError for a dated future without any."""
+    """Return the roll dates of a DataFrame's instrument; raises ConfigError if a dated future has none."""
     if roll_dates is None:
         if instrument.kind == "future":
             raise ConfigError(
@@ -77,7 +77,7 @@ def checked_roll_dates(roll_dates: pd.DatetimeIndex | None, instrument: Instrume
 
 
 def checked_funding(rates: pd.Series, feed: Feed) -> pd.Series:
-    """Return funding rates that cover the traded bars of ``feed``; raise DataError for invalid or missing rates."""
+    """Return funding rates that cover the traded bars of ``feed``; raises DataError for invalid rates and gaps."""
     rates = checked_rates(rates.sort_index(), symbol=feed.instrument.symbol)
     start = pd.Timestamp(int(feed.time[feed.start]), unit="us", tz="UTC")
     end = pd.Timestamp(int(feed.time[-1]) + feed.bar_microseconds, unit="us", tz="UTC")
@@ -94,7 +94,7 @@ def checked_funding(rates: pd.Series, feed: Feed) -> pd.Series:
 
 
 def finer_timeframe(bars: pd.DataFrame) -> str:
-    """Return the timeframe label of the most common step between finer ``bars``; raise DataError if there is none."""
+    """Return the timeframe label of the most common step between finer ``bars``; raises DataError if there is none."""
     step = most_common_step(np.sort(microseconds(_as_bars(bars, "finer bars").index)))
     if step is None:
         raise DataError(f"{len(bars)} finer bars; expected at least two to determine their timeframe")
@@ -136,7 +136,7 @@ def check_finer(finer: Feed, feed: Feed) -> None:
 
 
 def _as_bars(frame: pd.DataFrame, role: str) -> pd.DataFrame:
-    """Return the columns of bars as float64 by UTC microseconds; raise DataError if the conversion fails."""
+    """Return the columns of bars as float64 by UTC microseconds; raises DataError if they cannot be converted."""
     missing = [name for name in BAR_COLUMNS if name not in frame.columns]
     if missing:
         hint = "; fill it with zeros if the market reports none" if missing == ["volume"] else ""

@@ -1,4 +1,4 @@
-"""Loading of all kernels before processes are forked."""
+"""Loading of every kernel before processes are forked."""
 
 import tempfile
 from pathlib import Path
@@ -19,7 +19,7 @@ _BARS = 600
 
 
 def load_kernels() -> None:
-    """Call every kernel once on synthetic bars, to compile it or load it from the cache."""
+    """Call every kernel once, on sine-wave bars, which compiles it or reads it from disk."""
     wave = 100.0 + 10.0 * np.sin(np.arange(_BARS) / 7.0)
     index = pd.date_range("2020-01-01", periods=_BARS, freq="h", tz="UTC", unit="us", name="timestamp")
     prices = {"open": wave, "high": wave + 1.0, "low": wave - 1.0, "close": wave + 0.5, "volume": wave}

@@ -1,4 +1,4 @@
-"""Simulation of one Play on one feed, used by evolution and by ``backtest``."""
+"""Backtest of one Play on one feed: the only caller of the kernel for evolution and for ``backtest``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from forge_core.metrics.summary import daily_returns, periods_a_year, summarize
 from forge_core.plays.model import Play
 
 DEFAULT_CASH = 100_000.0
-ENGINE_VERSION = "4"  # incremented with every change that may alter a trade or a metric
+ENGINE_VERSION = "4"  # incremented whenever a change may alter a trade or a metric
 
 _NO_FLOATS = np.zeros(0)
 _NO_BARS = np.zeros(BARS_SIZE, np.int64)
@@ -59,10 +59,11 @@ def simulate(
 ) -> Simulation:
     """Backtest ``play`` on ``feed`` by docs/fill_contract.md.
 
-    ``costs``: None means the instrument's own. ``cash``: starting equity in quote currency. ``policy``: fill policy for
-    a bar that reaches stop and target; ``replay`` needs ``finer``, a feed of finer bars of the same symbol.
-    ``roll_mode`` and ``rollover``: handling of a position at contract rolls. ``fills``: relaxed rules of the contract.
-    Raises PlayError, ConfigError or DataError before any work starts; releases the GIL while the kernel runs.
+    ``costs``: None means the instrument's own. ``cash``: starting equity in quote currency. ``policy``: how a bar that
+    touches stop and target is settled; ``replay`` needs ``finer``, a feed of finer bars of the same symbol.
+    ``roll_mode`` and ``rollover`` control a position at the feed's contract rolls; ``fills`` relaxes rules
+    of the contract. Raises PlayError, ConfigError or DataError before any work starts; releases the GIL while the
+    kernel runs.
     """
     program, params = prepare(play, feed, costs, cash, policy, roll_mode, rollover, finer, fills)
     bars, finer_bars = feed.addresses, _NO_BARS if finer is None else finer.addresses
@@ -86,7 +87,7 @@ def simulate(
     summarize(accumulators, returns, years, annualization, metrics)
     if not record:
         return Simulation(metrics, returns)
-    # The first run counts the trades, the second one records them
+    # The first run counts the trades, the second records them
     trades = int(metrics[0])
     curve = np.empty(len(feed) - feed.start)
     floats = np.empty((trades, layout.TRADE_FLOATS))
@@ -106,7 +107,7 @@ def prepare(
     finer: Feed | None,
     fills: FillRules,
 ) -> tuple[Program, Floats]:
-    """Return the linked Play and the parameter vector of a backtest; raises as ``simulate`` says."""
+    """Return the linked Play and the parameter vector of a backtest; raises the errors of ``simulate``."""
     _check_feed(feed, policy, finer)
     program = link_play(play, feed)
     params = pack_params(
@@ -124,7 +125,7 @@ def prepare(
 
 
 def _check_feed(feed: Feed, policy: Policy, finer: Feed | None) -> None:
-    """Raise DataError or ConfigError unless ``feed`` has what a backtest needs."""
+    """Raise DataError or ConfigError unless ``feed`` is complete for a backtest."""
     if feed.start >= len(feed):
         raise DataError(
             f"{feed.instrument.symbol} {feed.timeframe}: no bar left to trade after {feed.start} lead-in bars"

@@ -80,7 +80,7 @@ def simulate_windows(
         )
     firsts = begin if first_signals is None else np.asarray(first_signals, np.int64)
     if firsts.shape != begin.shape:
-        raise DataError(f"{firsts.size} first signals for {begin.size} windows: give one per window")
+        raise DataError(f"{firsts.size} first signals for {begin.size} windows; expected one per window")
     program, params = prepare(play, feed, costs, cash, policy, roll_mode, rollover, None, fills)
     day = feed.day_index
     offsets = np.concatenate(([0], np.cumsum(day[end - 1] - day[begin] + 1))).astype(np.int64)

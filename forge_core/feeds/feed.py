@@ -16,9 +16,9 @@ from forge_core.simd.memory import PicklesFieldsOnly, address
 
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two timestamps, usually eight hours
 
-# Positions of the addresses of a feed's columns in the vector passed to the kernel
-TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING, VOLUME = range(12)
-BARS_SIZE = 12
+# Positions in the vector passed to the kernel: addresses of a feed's columns, and the number of trade dates
+TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING, VOLUME, DAYS = range(13)
+BARS_SIZE = 13
 WORD_EXTREMES = 4  # numbers per word of bars in `Feed.extremes`
 
 _BITMAP_BYTES = 48 * 2**20  # of cached rule bitmaps: 2,800 on four years of 15m bars
@@ -89,7 +89,7 @@ class Feed(PicklesFieldsOnly):
 
     @cached_property
     def addresses(self) -> Integers:
-        """Addresses of the bars' columns for the kernel; 0 for rolls or funding if there are none."""
+        """Addresses of the bars' columns for the kernel (0: no rolls, no funding), and the number of trade dates."""
         found = np.empty(BARS_SIZE, np.int64)
         found[TIME] = address(self.time, np.int64)
         found[OPEN] = address(self.open, np.float64)
@@ -103,6 +103,7 @@ class Feed(PicklesFieldsOnly):
         found[ROLLS] = 0 if self.rolls is None else address(self.rolls, np.bool_)
         found[FUNDING] = 0 if self.funding is None else address(self.funding, np.float64)
         found[VOLUME] = address(self.volume, np.float64)
+        found[DAYS] = self.days
         return found
 
     @cached_property

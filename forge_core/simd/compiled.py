@@ -1,8 +1,9 @@
-"""``@compiled`` numba kernels, cached on disk until their sources change.
+"""``@compiled`` numba kernels, cached on disk until their sources, numba's settings or the processor change.
 
-numba detects a change of the file that defines a kernel, but not of a constant or a callee from another file, and would
-reuse outdated machine code. Therefore the name of the cache folder includes a hash of all modules with kernels and of
-those they import from. If no folder can be written, there is a warning and the kernels are compiled in each process.
+numba detects a change of the file that defines a kernel, but not of a constant or a callee from another file, nor of a
+setting such as ``NUMBA_BOUNDSCHECK``, and would reuse outdated machine code. Therefore the name of the cache folder
+includes a hash of all modules with kernels, of those they import from, of numba's settings and of the processor. If no
+folder can be written, there is a warning and the kernels are compiled in each process.
 """
 
 import re
@@ -14,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 from platformdirs import user_cache_path
 
@@ -22,7 +24,19 @@ from forge_core.files import content_hash
 _PACKAGE = Path(__file__).resolve().parents[1]
 _IMPORTS = re.compile(rb"^from (forge_core[\w.]*) import (\w*)", re.MULTILINE)  # one import per line
 _CONFIG: Any = numba.config  # its attributes are set at run time, unknown to a type checker
-_KEPT = 3  # cache folders kept, of the latest versions of the sources
+_SETTINGS = (  # settings of numba that change machine code; None where this version does not have one
+    "BOUNDSCHECK",
+    "CPU_FEATURES",
+    "CPU_NAME",
+    "DEBUGINFO_DEFAULT",
+    "DISABLE_INTEL_SVML",
+    "ENABLE_AVX",
+    "FULL_TRACEBACKS",
+    "LOOP_VECTORIZE",
+    "OPT",
+    "SLP_VECTORIZE",
+)
+_KEPT = 4  # cache folders kept, of the latest sources and settings
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -40,8 +54,9 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 @cache
 def _cache_folder() -> Path | None:
-    """Return the cache folder of the current sources, created if missing, or None if none can be written."""
-    stamp = content_hash(*(part for path, text in _kernel_sources().items() for part in (path, text)))
+    """Return the cache folder of the current sources and settings, created if missing; None if none can be written."""
+    sources = (part for path, text in _kernel_sources().items() for part in (path, text))
+    stamp = content_hash(*sources, _code_generation())
     places = (_PACKAGE / "__pycache__", user_cache_path("forge"))
     for place in places:
         folder = place / f"kernels-{stamp}"
@@ -60,6 +75,16 @@ def _cache_folder() -> Path | None:
         stacklevel=2,
     )
     return None
+
+
+def _code_generation() -> str:
+    """Return a description of what determines machine code besides the sources: numba, its settings, the processor."""
+    settings = {name: str(getattr(_CONFIG, name, None)) for name in _SETTINGS}
+    try:
+        features = llvm.get_host_cpu_features().flatten()
+    except RuntimeError:  # unknown to llvmlite on this system
+        features = ""
+    return repr((numba.__version__, settings, llvm.get_host_cpu_name(), features))
 
 
 def _kernel_sources() -> dict[str, bytes]:

@@ -4,11 +4,15 @@ Kernels take the bars and feature columns as addresses. Columns are separate arr
 cannot index a varying number of separate arrays without copying them. An array made from an address has no owner, so
 that passing it costs no atomic reference count, which took most of the time of the kernel's inner calls; and read-only
 and writable arrays share one compilation. The caller that takes an address must keep the array alive.
+
+``NUMBA_BOUNDSCHECK=1`` is the checked build (``make test-checked``): an index outside an array raises IndexError. It
+checks against the sizes passed here, which must therefore be the true sizes.
 """
 
 from dataclasses import fields
 from typing import Any
 
+import numba
 import numpy as np
 from numba import carray, types  # type: ignore[attr-defined]
 from numba.core import cgutils
@@ -18,6 +22,8 @@ from numpy.typing import NDArray
 from forge_core.simd.compiled import compiled
 
 LINE = 8  # numbers of 8 bytes per cache line
+_SETTINGS: Any = numba.config  # its attributes are set at run time, unknown to a type checker
+CHECKED = bool(_SETTINGS.BOUNDSCHECK)
 
 
 def address(array: NDArray[Any], dtype: Any) -> int:
@@ -88,6 +94,17 @@ def uint16_at(number, size):
 def uint8_at(number, size):
     """Return the ``size`` uint8 values at an address."""
     return carray(_pointer(number), (size,), np.uint8)
+
+
+@compiled
+def elements_at(number, first, count, size, itemsize):
+    """Return the address of element ``first`` of the ``size`` elements at an address, to access ``count`` of them.
+
+    Raises IndexError in the checked build unless elements ``first .. first + count - 1`` are all among the ``size``.
+    """
+    if CHECKED and (first < 0 or first + count > size):
+        raise IndexError("elements are out of bounds")
+    return number + first * itemsize
 
 
 @compiled

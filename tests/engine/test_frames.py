@@ -45,13 +45,15 @@ def changed(row: int, column: str, value: float) -> pd.DataFrame:
 
 
 def test_bars_of_another_spacing_are_refused():
-    refused(r"mostly 15m apart, and 1h is asked for.*`resample=True`", walk(400, "15m"))
-    refused(r"mostly 4h apart, and 1h is asked for; give 1h bars", walk(400, "4h"))
-    refused(r"mostly 4h apart, and 1h is asked for", walk(400, "4h"), resample=True)
-    refused(r"mostly 45m apart, and 1h is asked for; give 1h bars, or a Play", walk(400, "45m"))
+    refused(r"mostly 15m apart, and 1h bars are expected.*`resample=True`", walk(400, "15m"))
+    refused(r"mostly 4h apart, and 1h bars are expected; give 1h bars", walk(400, "4h"))
+    refused(r"mostly 4h apart, and 1h bars are expected", walk(400, "4h"), resample=True)
+    refused(r"mostly 45m apart, and 1h bars are expected; give 1h bars, or a Play", walk(400, "45m"))
     mixed = pd.concat([HOURLY.iloc[:200], walk(90, "15m", start=str(HOURLY.index[200].tz_localize(None)))])
     refused(r"less than that apart", mixed)
-    refused(r"higher bars: the bars are mostly 2h apart, and 4h is asked for", HOURLY, higher={"4h": walk(200, "2h")})
+    refused(
+        r"higher bars: the bars are mostly 2h apart, and 4h bars are expected", HOURLY, higher={"4h": walk(200, "2h")}
+    )
 
 
 def test_finer_bars_are_joined_when_asked_for():

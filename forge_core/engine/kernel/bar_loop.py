@@ -21,7 +21,7 @@ from forge_core.engine.kernel.fills import (
 )
 from forge_core.engine.kernel.layout import P_BEST, P_COMMISSION, P_FINANCING, P_WORST
 from forge_core.engine.signals.evaluator import ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT, bits
-from forge_core.feeds.feed import CLOSE, DAY_END, DAY_INDEX, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME, VOLUME
+from forge_core.feeds.feed import CLOSE, DAY_END, DAY_INDEX, DAYS, FUNDING, HIGH, LOW, OPEN, ROLLS, TIME, VOLUME
 from forge_core.metrics import accumulators as acc
 from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import LANES_SHIFT, ONE, VALUE_BYTES
@@ -33,7 +33,7 @@ DAY_MICROSECONDS = 86_400e6
 
 @compiled
 def _liquidation_price(side, entry, margin_price, maintenance):
-    """Return the price at which isolated margin no longer covers maintenance, or an infinity that never fires."""
+    """Return the price at which isolated margin no longer covers maintenance, or an infinity that is never reached."""
     if maintenance <= 0.0:
         return -side * np.inf
     if side > 0:
@@ -43,13 +43,13 @@ def _liquidation_price(side, entry, margin_price, maintenance):
 
 @compiled
 def _margin_call_price(side, entry, exposure, balance, maintenance, params):
-    """Return the price, rounded to the tick like a stop, at which equity is ``maintenance`` money."""
+    """Return the price, rounded to the tick like a stop, at which equity equals ``maintenance``, money."""
     return to_tick(entry + (maintenance - balance) / exposure, -side, params)
 
 
 @compiled
 def _settle_ambiguous(i, side, adverse, target, reach, open_, close, time, bar, policy, finer, finer_size):
-    """Decide a bar that touches the adverse level and ``reach``, the price at which ``target`` fills.
+    """Settle a bar that touches the adverse level and ``reach``, the price at which ``target`` fills.
 
     Return whether the adverse level fills, and the price of the fill before slippage.
     """
@@ -104,7 +104,7 @@ def run_backtest(
     low = float64_at(bars[LOW], size)
     close = float64_at(bars[CLOSE], size)
     day_index = int32_at(bars[DAY_INDEX], size)
-    day_end = int32_at(bars[DAY_END], size)
+    day_end = int32_at(bars[DAY_END], bars[DAYS])
     rolls = uint8_at(bars[ROLLS], size if bars[ROLLS] != 0 else 0)
     funding = float64_at(bars[FUNDING], size if bars[FUNDING] != 0 else 0)
     start = int(params[p.START])
@@ -121,9 +121,9 @@ def run_backtest(
     borrow = params[p.BORROW_PER_MICROSECOND]
     watches_equity = params[p.WATCHES_EQUITY] != 0.0
     is_financed = borrow > 0.0 or funding.size > 0
-    calm = rolls.size == 0 and funding.size == 0  # nothing happens to a held position from outside
+    calm = rolls.size == 0 and funding.size == 0  # no rolls and no funding
     keeps_curve = equity_curve.size > 0
-    curve_at = address_of(equity_curve) - start * VALUE_BYTES if keeps_curve else 0  # where bar 0 would be
+    curve_at = address_of(equity_curve) - start * VALUE_BYTES if keeps_curve else 0  # address of bar 0
     curve = float64_at(curve_at, size)
 
     accumulators[:] = 0.0
@@ -138,8 +138,8 @@ def run_backtest(
     entry_time = np.int64(0)
     switch = 0
     pending = 0  # side to open again after a roll
-    carried = False  # whether ``pending`` is an entry order that a roll has put off
-    left_at = 0.0  # the price at which the old contract was left
+    carried = False  # whether ``pending`` is an entry order deferred by a roll
+    left_at = 0.0  # exit price of the old contract
     order = NO_ORDER
     order_reason = exit_reasons.EXIT
     last_exit = -(10**9)
@@ -154,7 +154,7 @@ def run_backtest(
     ruined = False
     day = np.int64(day_index[start])
     first_day, last_day = day, np.int64(day_index[size - 1])
-    day_equity[first_day : last_day + 1] = np.nan  # until one of its bars is looked at
+    day_equity[first_day : last_day + 1] = np.nan  # marks trade dates that are skipped
     i = start
     while i < size:
         ended = False
@@ -196,7 +196,7 @@ def run_backtest(
             elif pending != 0 and (order == CLOSE_ORDER or order == -pending):
                 pending = 0
                 carried = False
-            if order == 1 or order == -1:  # the new contract's first open is the one it fills at
+            if order == 1 or order == -1:  # it fills at the new contract's first open
                 carried = rollover
                 pending = order if rollover else 0
                 if not rollover:
@@ -403,7 +403,7 @@ def run_backtest(
         if ruined:
             i += 1
             break
-        # 5. Signals at the close, and on over quiet bars to the next close at which a rule of this state is true
+        # 5. Signals at the close; then fast forward to the next close at which a rule for this state is true
         while i < size - 1:
             word = i >> LANES_SHIFT
             bit = np.uint64(i - (word << LANES_SHIFT))
@@ -482,7 +482,7 @@ def run_backtest(
                 break
         i += 1
 
-    # After ruin equity stays where it is; a drawdown that never ended lasts to the last close
+    # After ruin equity is constant; an open drawdown lasts to the last close
     if ruined:
         if i < size:
             day_equity[day_of(day_end, day, i)] = balance
@@ -490,7 +490,7 @@ def run_backtest(
             curve[i:size] = balance
         max_drawdown = max(max_drawdown, (peak - balance) / peak)
     before = params[p.CASH]
-    for flat_day in range(first_day, last_day + 1):  # over which the kernel passed
+    for flat_day in range(first_day, last_day + 1):  # trade dates skipped while flat
         if np.isnan(day_equity[flat_day]):
             day_equity[flat_day] = before
         before = day_equity[flat_day]

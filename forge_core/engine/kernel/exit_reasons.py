@@ -1,4 +1,4 @@
-"""Why a trade ended: the names of ``docs/fill_contract.md``, and the codes the kernel writes."""
+"""Exit reasons of a trade: names as in ``docs/fill_contract.md``, and codes in the kernel's records."""
 
 EXIT_REASONS = (
     "exit",

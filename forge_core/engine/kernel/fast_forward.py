@@ -16,6 +16,7 @@ from forge_core.feeds.feed import (
     CLOSE,
     DAY_CLOSE,
     DAY_END,
+    DAYS,
     EXTREMES,
     HIGH,
     LOW,
@@ -36,9 +37,9 @@ from forge_core.simd.lanes64 import (
     prefetch,
     trailing_zeros,
 )
-from forge_core.simd.memory import float64_at, int32_at, int64_at
+from forge_core.simd.memory import elements_at, float64_at, int32_at, int64_at
 
-_NEARLY = 1.0 - 1e-12  # spares a division where rounding cannot matter
+_NEARLY = 1.0 - 1e-12  # avoids a division where rounding cannot matter
 
 
 @compiled
@@ -135,10 +136,11 @@ def advance_position(
     high = float64_at(columns[HIGH], size)
     low = float64_at(columns[LOW], size)
     close = float64_at(columns[CLOSE], size)
-    day_end = int32_at(columns[DAY_END], size)
-    day_close = float64_at(columns[DAY_CLOSE], size)
-    extremes = float64_at(columns[EXTREMES], size)
-    marks = float64_at(day_equity, size)
+    days = columns[DAYS]
+    day_end = int32_at(columns[DAY_END], days)
+    day_close = float64_at(columns[DAY_CLOSE], days)
+    extremes = float64_at(columns[EXTREMES], ((size - 1 >> LANES_SHIFT) + 1) * WORD_EXTREMES)
+    marks = float64_at(day_equity, days)
     curve = float64_at(equity_curve, size)
     held = float64_at(position, POSITION_FLOATS)
     params = float64_at(params, p.PARAMS_SIZE)
@@ -169,7 +171,6 @@ def advance_position(
 
         if skips:
             whole = begin + LANES <= size
-            offset = begin * VALUE_BYTES
             chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + LANES - end))
             of = word * WORD_EXTREMES
             touched = _is_touched(
@@ -177,17 +178,18 @@ def advance_position(
             )
             if touched and whole:
                 touched = _is_touched(
-                    lowest(columns[LOW] + offset, chosen), highest(columns[HIGH] + offset, chosen),
+                    lowest(elements_at(columns[LOW], begin, LANES, size, VALUE_BYTES), chosen),
+                    highest(elements_at(columns[HIGH], begin, LANES, size, VALUE_BYTES), chosen),
                     lower, upper, side, entry, exposure, balance, extreme, trails,
                 )  # fmt: skip
             if not touched:
                 most, least = _equities(extremes[of + 2], extremes[of + 3], side, entry, exposure, balance)
                 quiet = most < peak and peak - least <= shallow
                 if not quiet and whole:
+                    closes = elements_at(columns[CLOSE], begin, LANES, size, VALUE_BYTES)
                     most, least = _equities(
-                        lowest(columns[CLOSE] + offset, chosen), highest(columns[CLOSE] + offset, chosen),
-                        side, entry, exposure, balance,
-                    )  # fmt: skip
+                        lowest(closes, chosen), highest(closes, chosen), side, entry, exposure, balance
+                    )
                     quiet = most < peak
                     if quiet:
                         max_drawdown = max(max_drawdown, (peak - least) / peak)

@@ -1,6 +1,6 @@
-"""The scalars of one backtest, packed into one float64 vector for the kernel.
+"""Scalar parameters of one backtest, packed into one float64 vector for the kernel.
 
-Entries are indexes, so that numba sees constants; ``pack_params`` is the one place that fills them.
+Entries are indexes, so that numba sees constants; only ``pack_params`` fills them.
 """
 
 import math
@@ -52,11 +52,11 @@ _ROLL_MODES: tuple[str, ...] = get_args(RollMode)
     POLICY,
     ROLL_MODE,
     ROLLOVER,
-    TICK_NUMERATOR,  # the tick as a fraction, so that a whole number of ticks is the float its decimals denote
+    TICK_NUMERATOR,  # the tick as a fraction, so that whole numbers of ticks round to the nearest float
     TICK_DENOMINATOR,  # 0: levels are not rounded
-    TARGET_BEYOND,  # price by which a target is passed before it fills
-    WATCHES_EQUITY,  # 1 where equity at the bar's worst price is looked at
-    MAINTENANCE_MONEY,  # equity a unit needs while it is held, money
+    TARGET_BEYOND,  # distance beyond the target at which it fills
+    WATCHES_EQUITY,  # 1: equity is checked at the bar's worst price
+    MAINTENANCE_MONEY,  # maintenance margin of one unit, money
     VOLUME_SHARE,  # largest share of a bar's volume; infinite: no limit
 ) = range(36)
 

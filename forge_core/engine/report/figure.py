@@ -1,4 +1,4 @@
-"""Plotly figure of a backtest: price with trades, equity and drawdown, downsampled for long series."""
+"""Plotly figure of a backtest: price with trades, equity, drawdown; downsampled, for years of minute bars."""
 
 import html
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ from forge_core.plotting.downsample import thin
 if TYPE_CHECKING:
     from forge_core.engine.report.result import BacktestResult
 
-CANDLES = 700  # windows of up to this many bars are drawn as candles
-TRADES = 500  # maximum number of drawn trades, those with the largest absolute net P&L
+CANDLES = 700  # most bars that are drawn as candles
+TRADES = 500  # most trades that are drawn: those with the largest absolute net P&L
 
 _GREEN, _RED, _BLUE, _ORANGE, _GREY = "#1a936f", "#c8553d", "#2b59c3", "#e08e1b", "#5c6773"
 _PAGE = """<!doctype html>
@@ -71,7 +71,7 @@ def result_figure(
         height=820,
         margin={"l": 70, "r": 20, "t": 60, "b": 40},
         title={"text": html.escape(result.headline) + note, "x": 0.01, "font": {"size": 15}},
-        modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d"]},  # no upload of strategies
+        modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d"]},  # no uploads
         legend={
             "orientation": "h",
             "y": 1.0,
@@ -90,7 +90,7 @@ def result_figure(
 
 
 def result_page(result: "BacktestResult") -> str:
-    """Return one HTML page with plot and metrics that works offline, with plotly's script included."""
+    """Return one HTML page with plot and metrics, with plotly's script embedded: it makes no requests."""
     plot = result_figure(result).to_html(
         full_html=False,
         include_plotlyjs=True,
@@ -122,7 +122,7 @@ def _microseconds(stamp: pd.Timestamp) -> int:
 
 
 def _draw_price(figure: go.Figure, result: "BacktestResult", window: slice, points: int) -> str:
-    """Draw price and trades in row 1; return a note for the title about omitted trades."""
+    """Draw price and trades in row 1; return a note for the title if trades are left out."""
     feed = result.feed
     bars = slice(feed.start + window.start, feed.start + window.stop)
     opens = pd.DatetimeIndex(feed.time[bars].view("datetime64[us]"))
@@ -160,7 +160,7 @@ def _draw_price(figure: go.Figure, result: "BacktestResult", window: slice, poin
 
 
 def _draw_trades(figure: go.Figure, trades: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> None:
-    """Draw the entries, exits and connecting lines between ``first`` and ``last``."""
+    """Draw entries, exits and a line between them, within ``first`` to ``last``."""
     size = 10 if len(trades) <= 60 else 7 if len(trades) <= 300 else 5
     won = trades["net_pnl"] > 0
     for name, some, color in (("won", trades[won], _GREEN), ("lost", trades[~won], _RED)):
@@ -188,7 +188,7 @@ def _draw_trades(figure: go.Figure, trades: pd.DataFrame, first: pd.Timestamp, l
 def _draw_holdings(
     figure: go.Figure, name: str, trades: pd.DataFrame, color: str, first: pd.Timestamp, last: pd.Timestamp
 ) -> None:
-    """Draw a line from entry to exit of each of ``trades``, clipped to the window, as one trace."""
+    """Draw a line from entry to exit of each trade, clipped to the window, as one trace."""
     entry, exit_ = (trades[column].astype("int64").to_numpy() for column in ("entry_time", "exit_time"))
     begin, end = np.maximum(entry, _microseconds(first)), np.minimum(exit_, _microseconds(last))
     slope = (trades["exit_price"] - trades["entry_price"]).to_numpy() / np.maximum(exit_ - entry, 1)

@@ -1,4 +1,4 @@
-"""Result of a backtest: trades, equity and metrics, as tables, files and plots."""
+"""The result of a backtest: trades, equity and metrics, as tables, files and figures."""
 
 import html
 from collections.abc import Mapping
@@ -32,16 +32,16 @@ class BacktestResult:
     Attributes
     ----------
     play, feed, costs, cash
-        Inputs: Play, bars, costs, and starting cash (quote currency).
+        Inputs of the backtest; ``cash`` is the starting equity in quote currency.
     trades : DataFrame
         One row per closed trade, in order of exit; the columns of ``docs/fill_contract.md``. Times are UTC,
         ``return_pct``, ``mae`` and ``mfe`` percent, prices and money in quote currency.
     equity : Series
         Marked at each close, indexed by the bars' CLOSE time (open time + timeframe), UTC; money.
     daily_returns : Series
-        Simple returns per trade date of the instrument's session, fractions, indexed by date.
+        One simple return per trade date of the instrument's session, fractions; the index is the date.
     metrics : MetricValues
-        Every metric of ``docs/metrics.md`` by name; None where undefined, with reasons in ``metrics.undefined``.
+        Every metric of ``docs/metrics.md`` by name; None where undefined, with the reason in ``metrics.undefined``.
     """
 
     play: Play
@@ -66,12 +66,12 @@ class BacktestResult:
         trades: Mapping[str, NDArray[Any]],
         equity: Floats,
     ) -> Self:
-        """Build tables from the kernel's arrays.
+        """Build a result from the kernel's arrays.
 
         ``vector``: metrics, shape (len(METRICS),). ``daily``: shape (feed.days,). ``equity``: at the closes of bars
         ``feed.start`` to the last, shape (len(feed) - feed.start,). ``trades``: arrays of one length named as the
         columns of the fill contract, but times in microseconds and ``reason`` in codes of
-        ``engine.kernel.exit_reasons``. Raises ValueError for a shape that does not match the feed.
+        ``engine.kernel.exit_reasons``. Raises ValueError if a shape does not fit the feed.
         """
         bars, days = len(feed) - feed.start, np.unique(feed.day[feed.start :])
         if equity.shape != (bars,):
@@ -93,7 +93,7 @@ class BacktestResult:
 
     @property
     def drawdown(self) -> pd.Series:
-        """Fall of marked equity from its running peak (starting cash included) at each close, a fraction."""
+        """Drawdown at each close: the fall from the running peak (starting cash included) as a fraction of the peak."""
         falls = drawdown(np.concatenate([[self.cash], self.equity.to_numpy()]))[1:]
         return pd.Series(falls, index=self.equity.index, name="drawdown")
 
@@ -102,7 +102,7 @@ class BacktestResult:
         return per_trade(self.trades, self.feed.instrument)
 
     def summary(self) -> str:
-        """Return the inputs and all metrics as text, one per line."""
+        """Return the headline and every metric as text, one per line."""
         texts = self.metrics.texts()
         width = max(len(name) for name in texts)
         return "\n".join([self.headline, "", *(f"{name:<{width}}  {text}" for name, text in texts.items())])
@@ -147,15 +147,15 @@ class BacktestResult:
     ) -> "go.Figure":
         """Return a plotly figure of price with entries and exits, equity, and drawdown.
 
-        ``start`` and ``end`` (UTC) limit the window. Lines are downsampled to about ``points`` points with their
-        extremes; a window of few bars is drawn as candles. Raises DataError for a window without bars.
+        ``start`` and ``end`` (UTC) select a window. Lines are downsampled to about ``points`` points, extremes
+        kept; a window of few bars is drawn as candles. Raises DataError for a window without bars.
         """
         from forge_core.engine.report.figure import result_figure  # plotly is slow to import
 
         return result_figure(self, start=start, end=end, points=points)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one offline HTML page with the plot and the metrics; return ``path``."""
+        """Write one self-contained HTML page with the plot and the metrics; return ``path``."""
         from forge_core.engine.report.figure import result_page
 
         path = Path(path)
@@ -184,7 +184,7 @@ def _utc(microseconds: NDArray[np.int64]) -> pd.DatetimeIndex:
 def _trades_table(trades: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     def floats(name: str) -> Floats:
         values = np.asarray(trades[name], np.float64)
-        return np.where(np.isfinite(values), values, np.nan)  # undefined for an entry at price zero
+        return np.where(np.isfinite(values), values, np.nan)  # a percentage of an entry price of zero is undefined
 
     return pd.DataFrame(
         {

@@ -12,15 +12,15 @@ from forge_core.features.registry import make_reference
 from forge_core.plays.model import Distance, Group, Play, Trend
 from forge_core.plays.schema import MAX_DEPTH, MAX_RULES
 
-# Comparisons of two columns, or of a column and a number; CROSSING more for those that need the contrary before
+# Comparisons of two columns, or of a column and a number; plus CROSSING: true now and false at the bar before
 ABOVE, AT_LEAST, ABOVE_NUMBER, AT_LEAST_NUMBER, BELOW_NUMBER, AT_MOST_NUMBER = range(6)
 CROSSING = 8
 
-# An instruction is two numbers, in postfix order: 0 and the number of a rule; or how many of the results before it make
-# a group, and how many of these must be true.
+# Instructions are pairs in postfix order: (0, number of a rule) pushes a rule; (n, m) pops n results and pushes whether
+# at least m of them are true.
 INSTRUCTION_SIZE = 2
 GROUPS = 4  # long and short entries, long and short exits, in this order
-HEADER_SIZE = GROUPS + 1  # the instructions before each of these, and all
+HEADER_SIZE = GROUPS + 1  # number of instructions before each group, and of all
 
 _WITH_NUMBER = {
     ">": ABOVE_NUMBER,
@@ -38,7 +38,7 @@ _KEPT = "_bytecode"
 
 
 class Rule(NamedTuple):
-    """One comparison, the cache key of its bitmap."""
+    """One comparison; the key of its cached bitmap."""
 
     comparison: int
     left: FeatureRef
@@ -47,10 +47,10 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class Bytecode:
-    """Compiled rules of a Play and the columns that it reads.
+    """Rules of a Play as instructions, and the columns they need.
 
-    ``rules`` are distinct; ``code`` (int64) is the header and the instructions. ``atr``: ATR columns of the
-    distances of stop, target and trail, None where unused. ``columns``: all columns.
+    ``rules`` are distinct; ``code`` (int64) is the header and the instructions. ``atr`` names the columns that the
+    distances of stop, target and trail are multiples of, None where a level has none. ``columns`` are all columns.
     """
 
     rules: tuple[Rule, ...]
@@ -60,15 +60,15 @@ class Bytecode:
 
 
 def bytecode_of(play: Play) -> Bytecode:
-    """Return the bytecode of ``play``, compiled on first use and cached with the Play; raise as ``write_bytecode``."""
-    kept = play.__dict__  # a frozen dataclass, and the language must not know its compiler: `replace` drops the entry
+    """Return the bytecode of ``play``, compiled on first use and cached in the Play; raises as ``write_bytecode``."""
+    kept = play.__dict__  # not a field: plays must not import the engine; `replace` drops the entry
     if _KEPT not in kept:
         kept[_KEPT] = write_bytecode(play)
     return cast(Bytecode, kept[_KEPT])
 
 
 def write_bytecode(play: Play) -> Bytecode:
-    """Return the bytecode of ``play``; raise PlayError for too many or too deeply nested rules."""
+    """Return the bytecode of ``play``; raises PlayError for too many or too deeply nested rules."""
     writer = _Writer()
     header = [0]
     for group in (play.entry_long, play.entry_short, play.exit_long, play.exit_short):

@@ -1,7 +1,7 @@
 """Comparison of whole columns: one rule on all bars as a bitmap, one bit per bar.
 
-Columns are compared by their quantized codes, 512 bars at a time; values decide where codes are equal, and in the
-words before the last NaN.
+Columns are compared by their quantized codes, in blocks of 512 bars; by their values where codes are equal, and in the
+words up to the last NaN.
 """
 
 import numpy as np
@@ -34,20 +34,20 @@ from forge_core.simd.lanes64 import (
     set_bits,
     trailing_zeros,
 )
-from forge_core.simd.memory import address_of, float64_at, uint64_at
+from forge_core.simd.memory import address_of, elements_at, float64_at, uint64_at
 
 # A column (``features.column.Column.packed``): addresses of its values and codes (0: none), the first word without NaN,
 # whether codes are lossless, low and step
 (_VALUES, _CODES, _FIRST_WORD, _LOSSLESS, _LOW, _STEP) = range(6)
 _COLUMN_SIZE = 6
 
-_FEW = 8  # up to this many bars, scalar comparison is faster
-_NO_WORD = 2**62  # no codes to compare
+_FEW = 8  # most bars that are faster to compare one by one
+_NO_WORD = 2**48  # no codes to compare
 
 
 @compiled
 def fill_bitmap(bitmap, comparison, left, right, number, size):
-    """Fill a bitmap with the result of ``comparison`` of ``left`` with ``right`` or a number.
+    """Fill a bitmap with the results of comparing ``left`` with ``right`` or with a number.
 
     ``bitmap`` is the address of whole blocks of 512 bits, ``comparison`` one of ``bytecode``'s; ``left`` and ``right``
     are packed columns of ``size`` bars. Bits beyond the last bar are 0.
@@ -57,11 +57,13 @@ def fill_bitmap(bitmap, comparison, left, right, number, size):
     blocks = -(-size // (BLOCK * LANES))
     words = uint64_at(bitmap, blocks * BLOCK)
     a, b = left[_VALUES], right[_VALUES]
-    coded = min(_first_coded(comparison, left, right, number), blocks * BLOCK)
+    coded = _first_coded(comparison, left, right, number)
+    if coded * LANES >= size:  # a column is NaN to its last word
+        coded = blocks * BLOCK
     if coded < blocks * BLOCK:
         _compare_codes(bitmap, comparison, left, right, number, size, coded >> BLOCK_SHIFT, blocks)
         if crosses:
-            before = np.uint64(_is_true(comparison, a, b, number, coded * LANES - 1))
+            before = np.uint64(_is_true(comparison, a, b, number, coded * LANES - 1, size))
             for k in range(blocks * BLOCK - 1, coded, -1):
                 words[k] &= ~((words[k] << ONE) | (words[k - 1] >> np.uint64(LANES - 1)))
             words[coded] &= ~((words[coded] << ONE) | before)
@@ -72,7 +74,7 @@ def fill_bitmap(bitmap, comparison, left, right, number, size):
 
 @compiled
 def _bars_before(begin, size):
-    """Return the bits of the word that begins at a bar whose bars exist."""
+    """Return the bits of the existing bars of the word that begins at bar ``begin``."""
     if begin + LANES <= size:
         return ALL
     return ALL >> np.uint64(begin + LANES - size) if begin < size else NONE
@@ -80,12 +82,12 @@ def _bars_before(begin, size):
 
 @compiled
 def _first_coded(comparison, left, right, number):
-    """Return the first word comparable by codes, 1 or more."""
+    """Return the first word that can be compared by codes, 1 or more."""
     if left[_CODES] == 0:
         return _NO_WORD
     if comparison >= ABOVE_NUMBER:
         return left[_FIRST_WORD] if np.isfinite(number) else _NO_WORD
-    alike = left[_LOW] == right[_LOW] and left[_STEP] == right[_STEP]  # the bits of the numbers
+    alike = left[_LOW] == right[_LOW] and left[_STEP] == right[_STEP]  # bit by bit
     if right[_CODES] == 0 or not alike:
         return _NO_WORD
     return max(left[_FIRST_WORD], right[_FIRST_WORD])
@@ -93,9 +95,9 @@ def _first_coded(comparison, left, right, number):
 
 @compiled
 def _code_to_exceed(column, number, at_least):
-    """Return the code above which values are above (or at) a finite number, and whether codes are decisive.
+    """Return the code above which values exceed (or equal) a finite number, and whether codes alone are decisive.
 
-    Lossless codes are decisive: for integers `x >= 3` is `x > 2`.
+    They are where codes are lossless: `x >= 3` is then `x > 2`.
     """
     scale = float64_at(address_of(column), _COLUMN_SIZE)
     low, step = scale[_LOW], scale[_STEP]
@@ -111,9 +113,9 @@ def _code_to_exceed(column, number, at_least):
 
 @compiled
 def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
-    """Set the blocks ``first .. last - 1``; words before the columns' first coded word are invalid."""
+    """Set the blocks ``first .. last - 1``; words before the columns' first coded word are left invalid."""
     with_number = comparison >= ABOVE_NUMBER
-    negated = comparison in (BELOW_NUMBER, AT_MOST_NUMBER)  # the contraries of `>=` and `>`, as no value is NaN
+    negated = comparison in (BELOW_NUMBER, AT_MOST_NUMBER)  # computed as `not >=` and `not >`: no value is NaN here
     at_least = comparison in (AT_LEAST, AT_LEAST_NUMBER, BELOW_NUMBER)
     code, decisive = np.int64(0), False
     if with_number:
@@ -144,13 +146,14 @@ def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
 
 @compiled
 def _true_of(open_, with_number, at_least, a, b, number, begin, size):
-    """Return those of the bars ``open_``, of the word that begins at a bar, whose values are above, or at least."""
+    """Return which of the bars ``open_`` of the word at bar ``begin`` have ``a`` above (or at) ``b`` or a number."""
     if set_bits(open_) > _FEW and begin + LANES <= size:
-        offset = begin * VALUE_BYTES
+        left = elements_at(a, begin, LANES, size, VALUE_BYTES)
         if with_number:
-            true = lanes_at_least_number(a + offset, number) if at_least else lanes_above_number(a + offset, number)
+            true = lanes_at_least_number(left, number) if at_least else lanes_above_number(left, number)
         else:
-            true = lanes_at_least(a + offset, b + offset) if at_least else lanes_above(a + offset, b + offset)
+            right = elements_at(b, begin, LANES, size, VALUE_BYTES)
+            true = lanes_at_least(left, right) if at_least else lanes_above(left, right)
         return true & open_
     x, y = float64_at(a, size), float64_at(b, size)
     true = NONE
@@ -170,12 +173,16 @@ def _compare_values(words, comparison, crosses, a, b, number, size, last):
     for word in range(last):
         begin = word * LANES
         if begin > 0 and begin + LANES <= size:
-            offset = begin * VALUE_BYTES
-            words[word] = _compare_word(comparison, crosses, a + offset, b + offset, number)
+            left = elements_at(a, begin - 1, LANES + 1, size, VALUE_BYTES) + VALUE_BYTES
+            right = elements_at(b, begin - 1, LANES + 1, size, VALUE_BYTES) + VALUE_BYTES
+            words[word] = _compare_word(comparison, crosses, left, right, number)
         else:
             found = NONE
             for k in range(begin, min(begin + LANES, size)):
-                true = _crosses_at(comparison, a, b, number, k) if crosses else _is_true(comparison, a, b, number, k)
+                if crosses:
+                    true = _crosses_at(comparison, a, b, number, k, size)
+                else:
+                    true = _is_true(comparison, a, b, number, k, size)
                 if true:
                     found |= ONE << np.uint64(k - begin)
             words[word] = found
@@ -201,10 +208,10 @@ def _compare_word(comparison, crosses, a, b, number):
 
 
 @compiled
-def _is_true(comparison, a, b, number, k):
+def _is_true(comparison, a, b, number, k, size):
     """Return whether a comparison is true at bar ``k``."""
-    x = float64_at(a, k + 1)[k]
-    y = number if comparison >= ABOVE_NUMBER else float64_at(b, k + 1)[k]
+    x = float64_at(a, size)[k]
+    y = number if comparison >= ABOVE_NUMBER else float64_at(b, size)[k]
     if comparison >= BELOW_NUMBER:
         x, y = y, x
     or_equal = comparison in (AT_LEAST, AT_LEAST_NUMBER, AT_MOST_NUMBER)
@@ -212,10 +219,10 @@ def _is_true(comparison, a, b, number, k):
 
 
 @compiled
-def _crosses_at(comparison, a, b, number, k):
-    """Return whether a comparison is true at bar ``k`` and its contrary at the bar before; False at bar 0."""
-    if k == 0 or not _is_true(comparison, a, b, number, k):
+def _crosses_at(comparison, a, b, number, k, size):
+    """Return whether a comparison is true at bar ``k`` and false at the bar before; at bar 0 it is not."""
+    if k == 0 or not _is_true(comparison, a, b, number, k, size):
         return False
-    x = float64_at(a, k)[k - 1]
-    y = number if comparison >= ABOVE_NUMBER else float64_at(b, k)[k - 1]
+    x = float64_at(a, size)[k - 1]
+    y = number if comparison >= ABOVE_NUMBER else float64_at(b, size)[k - 1]
     return x >= y if comparison == BELOW_NUMBER else x <= y

@@ -1,4 +1,4 @@
-"""Group bitmaps of a Play, combined from the bitmaps of its rules, and their access by the kernel."""
+"""Group bitmaps of a Play: combined from those of its rules, read by the kernel."""
 
 import numpy as np
 
@@ -7,27 +7,30 @@ from forge_core.plays.schema import MAX_DEPTH, MAX_RULES
 from forge_core.simd.bitset512 import BLOCK, all_into, any_into, count_into
 from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import NONE, VALUE_BYTES
-from forge_core.simd.memory import address_of, int64_at, uint64_at
+from forge_core.simd.memory import address_of, elements_at, int64_at, uint64_at
 
-# The groups of a Play, in order; np.int64, to avoid a specialization of `bits` per constant
+# The groups of a Play, in order; int64, so that numba compiles `bits` once and not for each of them
 ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT = (np.int64(group) for group in range(GROUPS))
 
-_STACK = MAX_DEPTH * MAX_RULES  # maximum number of pending operands
+PLAN_SIZE = GROUPS + 1  # addresses of the group bitmaps, and the number of words of each
+
+_STACK = MAX_DEPTH * MAX_RULES  # operands on the stack at most, of all enclosing groups
 _BLOCK_BYTES = BLOCK * VALUE_BYTES
 
 
 @compiled
 def bits(plan, group, word):
-    """Return the results of ``group`` on bars ``64 word .. 64 word + 63``, one per bit; 0 beyond the last bar.
+    """Return the results of ``group`` on bars ``64 word .. 64 word + 63``, one bit per bar; 0 beyond the last bar.
 
-    ``plan`` is the address of the addresses of the four group bitmaps.
+    ``plan`` is the address of a ``Program``'s plan (``PLAN_SIZE``).
     """
-    return uint64_at(int64_at(plan, GROUPS)[group], word + 1)[word]
+    entries = int64_at(plan, PLAN_SIZE)
+    return uint64_at(entries[group], entries[GROUPS])[np.uint64(word)]  # unsigned: no test for a negative index
 
 
 @compiled
 def combine_rules(code, rules, bitmaps, blocks):
-    """Fill the four consecutive group bitmaps at address ``bitmaps``, of ``blocks`` blocks of 512 bars each.
+    """Fill the four consecutive group bitmaps at address ``bitmaps``, each of ``blocks`` blocks of 512 bars.
 
     ``code`` is a Play's bytecode, ``rules`` the addresses of its rules' bitmaps. A group without instructions is
     false.
@@ -39,7 +42,7 @@ def combine_rules(code, rules, bitmaps, blocks):
         offset = block * _BLOCK_BYTES
         k = 0
         for group in range(GROUPS):
-            bitmap = bitmaps + (group * blocks + block) * _BLOCK_BYTES
+            bitmap = elements_at(bitmaps, group * blocks + block, 1, GROUPS * blocks, _BLOCK_BYTES)
             if code[group] == code[group + 1]:
                 uint64_at(bitmap, BLOCK)[:] = NONE
             top = 0
@@ -52,8 +55,10 @@ def combine_rules(code, rules, bitmaps, blocks):
                     top += 1
                     continue
                 top -= count
-                members = operands_at + top * VALUE_BYTES
-                result = bitmap if k == code[group + 1] else results_at + top * _BLOCK_BYTES
+                members = elements_at(operands_at, top, count, _STACK, VALUE_BYTES)
+                result = bitmap
+                if k < code[group + 1]:
+                    result = elements_at(results_at, top, 1, _STACK, _BLOCK_BYTES)
                 if argument == count:
                     all_into(result, members, count)
                 elif argument == 1:

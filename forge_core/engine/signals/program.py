@@ -22,10 +22,10 @@ Bitmap = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Program:
-    """A linked Play: the addresses of the four group bitmaps (``engine.signals.evaluator.bits``).
+    """A linked Play: ``plan`` has the addresses of the four group bitmaps and the number of words of each.
 
-    ``atr`` holds the addresses of the ATR columns of stop, target and trail in traded prices (0 if unused).
-    ``bitmaps`` and ``columns`` are kept alive by references.
+    ``atr`` has the addresses of the ATR columns of stop, target and trail in traded prices (0 where none is needed).
+    ``bitmaps`` and ``columns`` keep the memory at these addresses alive.
     """
 
     plan: Integers
@@ -36,7 +36,7 @@ class Program:
 
 
 def link_play(play: Play, feed: Feed) -> Program:
-    """Link ``play`` to ``feed``; raise PlayError if it is not tradable on the feed's instrument."""
+    """Link ``play`` to ``feed``; raises PlayError if the feed's instrument cannot trade it."""
     if play.timeframe != feed.timeframe:
         raise PlayError(f"Play {play.name!r} trades {play.timeframe} bars, got data of {feed.timeframe} bars")
     if play.entry_short is not None and play.sides != "long" and not feed.instrument.shortable:
@@ -49,7 +49,7 @@ def link_play(play: Play, feed: Feed) -> Program:
         None if reference is None else _in_traded_prices(_column(reference, feed), feed) for reference in bytecode.atr
     ]
     return Program(
-        bitmaps.ctypes.data + np.arange(GROUPS) * (bitmaps.nbytes // GROUPS),
+        np.append(bitmaps.ctypes.data + np.arange(GROUPS) * (bitmaps.nbytes // GROUPS), bitmaps.size // GROUPS),
         np.array([0 if column is None else column.address for column in atr], np.int64),
         max(feed.start, play.warmup_bars, *map(feed.columns.warmup, bytecode.columns)),
         bitmaps,
@@ -58,7 +58,7 @@ def link_play(play: Play, feed: Feed) -> Program:
 
 
 def _in_traded_prices(atr: Column, feed: Feed) -> Column:
-    """Return an ATR of adjusted prices converted to traded prices."""
+    """Return an ATR in adjusted prices as a distance in traded prices."""
     return atr if feed.price_scale is None else Column(read_only(atr.data / feed.price_scale))
 
 
