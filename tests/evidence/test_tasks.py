@@ -11,6 +11,7 @@ from forge_core.evidence.outcome import conclude
 from forge_core.evidence.subject import Subject
 from forge_core.evidence.tasks import Bench, Task, work
 from forge_core.evolution.spec.evidence import EvidenceSpec
+from forge_core.files import read_json, write_json
 from forge_core.paths import Home
 from tests.evolution.studies import content
 
@@ -81,7 +82,7 @@ def test_rows_of_another_manifest_do_not_count(proved: dict[str, str], proved_ho
     bench = Bench(subject(proved_home))
     path = bench.path(Task("luck", 1))
     kept = path.read_text()
-    path.write_text(json.dumps(json.loads(kept) | {"manifest_hash": "0" * 16}))
+    write_json(path, read_json(path) | {"manifest_hash": "0" * 16})
     assert bench.row(Task("luck", 1)) is None
     path.write_text(kept)
 
