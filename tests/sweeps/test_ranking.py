@@ -48,7 +48,7 @@ def test_ratios_are_of_all_daily_returns_together(plan, rows):
         assert line["profit_factor"] == pytest.approx(tests["gross_profit"].sum() / -tests["gross_loss"].sum())
         assert line["max_drawdown"] == tests["max_drawdown"].max()
         means.append(abs(line["sharpe"] - tests["sharpe"].mean()))
-    assert np.median(means) > 0.1  # a mean of ratios is something else
+    assert np.median(means) > 0.03  # a mean of ratios is something else
 
 
 def test_steadiness_is_over_months(plan, rows):
