@@ -37,7 +37,7 @@ test: $(VENV)/.compiled ## Run the tests, except those that take minutes
 	$(PYTEST) -n 2 --dist loadfile -m 'not long'
 
 test-extras: $(VENV)/.extras ## Install the extras bench, ccxt and yahoo, and run the tests that need them
-	FORGE_TEST_EXTRAS=1 $(PYTEST) -n 2 --dist loadfile -m extras
+	FORGE_TEST_EXTRAS=1 $(PYTEST) -n 2 --dist loadfile -m 'extras and not long'
 
 # `make test-long LONG=tests/engine` runs those of one folder.
 test-long: $(VENV)/.compiled ## Run the tests that take minutes

@@ -56,7 +56,8 @@ def test_a_planted_edge_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     report = run_study(spec, home)
     held = report.holdout["SIMEDGE_HOLDOUT"].metrics["sharpe"]
     known = sharpe_of(RULE, home, spec, "SIMEDGE_HOLDOUT")
-    print(f"holdout Sharpe {held:.2f}, of the planted rule {known:.2f}; train {report['objectives']}\n{report['yaml']}")
+    champion = report.champion
+    print(f"holdout Sharpe {held:.2f}, of the planted rule {known:.2f}; train {champion.objectives}\n{champion.yaml}")
     assert known > 3.0  # the edge is there
     assert held > 0.6 * known
 
