@@ -1,12 +1,10 @@
 """The ``prove`` job: the graph of the evidence for any study, without a partition."""
 
-import os
-
 import dagster as dg
 
 from forge_pipelines.defs.evidence.assets import prove_study
 from forge_pipelines.defs.evidence.ops import ProveConfig
-from forge_pipelines.defs.evolution.request import STUDY_TAG
+from forge_pipelines.defs.evolution.request import DEFAULT_TAGS
 from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
 from forge_pipelines.lib.executor import executor
 
@@ -22,7 +20,7 @@ prove = prove_study.to_job(
     config=prove_config,
     executor_def=executor,
     logger_defs={"console": console_logger},
-    tags={STUDY_TAG: os.environ.get("FORGE_STUDY") or "quickstart"},
+    tags=DEFAULT_TAGS,
     description=(
         "Tell a complete study's champion from luck: repeat its whole search in markets without memory and on the past "
         "alone, probe the champion, and judge it. Run again, it resumes; the luck test ends early once it is decided."

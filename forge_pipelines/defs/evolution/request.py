@@ -1,5 +1,6 @@
 """Requests to evolve: which study, and how far."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from forge_pipelines.lib.partitions import parse_generation_key
 STUDY_TAG = "forge/study"
 """The run tag that names the study. The job sets it from ``FORGE_STUDY`` of the process that starts the run, so that a
 step on another machine evolves the same study."""
+
+DEFAULT_TAGS = {STUDY_TAG: os.environ.get("FORGE_STUDY") or "quickstart"}
+"""Run tags of a job over one study that no request names."""
 
 
 class EvolveConfig(dg.Config):
