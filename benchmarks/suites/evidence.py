@@ -21,11 +21,11 @@ from benchmarks.simulated import fair_bars, index_bars
 from benchmarks.tables import show
 from forge_core.engine.costs import Costs
 from forge_core.engine.simulate import simulate
-from forge_core.evidence.experiment import Experiment
-from forge_core.evidence.luck import luck_search
-from forge_core.evidence.market import Market
-from forge_core.evidence.sharpe import deflated_sharpe, luck_line, probabilistic_sharpe, sharpe_p_value
-from forge_core.evidence.walk_forward import make_windows, run_window, stitch
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.searches.experiment import Experiment
+from forge_core.evidence.searches.luck import luck_search
+from forge_core.evidence.searches.walk_forward import make_windows, run_window, stitch
+from forge_core.evidence.statistics.sharpe import deflated_sharpe, luck_line, probabilistic_sharpe, sharpe_p_value
 from forge_core.evolution.nsga.nsga2 import Operators, make_nsga2
 from forge_core.evolution.search.evaluation import Constraint, Objective, Objectives
 from forge_core.evolution.search.genome import Genome

@@ -55,7 +55,7 @@ def status(name: StudyName) -> None:
 
     Example: `forge study status quickstart`
     """
-    from forge_core.evidence.text import evidence_text
+    from forge_core.evidence.verdict.text import evidence_text
     from forge_core.evolution.steps import status_text
 
     text, evidence = status_text(name), evidence_text(name)
@@ -119,7 +119,7 @@ def export(
 
     Example: `forge study export quickstart --out front/`
     """
-    from forge_core.evidence.export import export_evidence
+    from forge_core.evidence.verdict.export import export_evidence
     from forge_core.evolution.steps import export_study
 
     written = [*export_study(name, out), *export_evidence(name, out)]

@@ -99,7 +99,7 @@ def top(
 
     Example: `forge sweep top mass_test --symbol SP500 --from 2007-01 --to 2009-12 --min-trades 30`
     """
-    from forge_core.evidence.sweep_luck import sweep_luck_text
+    from forge_core.evidence.sweeps.luck_line import sweep_luck_text
     from forge_core.sweeps.loading import Filters
     from forge_core.sweeps.plan import read_plan
     from forge_core.sweeps.ranking import rank, rank_strategies

@@ -8,8 +8,8 @@ from scipy import stats
 
 from benchmarks.simulated import fair_bars
 from benchmarks.suites.evidence import SEARCHES, examine, experiment, proportion, table
-from forge_core.evidence.luck import luck_search
-from forge_core.evidence.market import Market
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.searches.luck import luck_search
 from forge_core.market.reference.instruments import Instrument
 
 MARKETS = 60

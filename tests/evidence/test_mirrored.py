@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forge_core.evidence.market import Market
-from forge_core.evidence.mirrored import mirror_prices, mirrored_markets
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.markets.mirrored import mirror_prices, mirrored_markets
 from forge_core.market.bars.resampling import resample_bars
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.timeframes import Timeframe
@@ -136,7 +136,7 @@ def test_the_gap_between_contracts_is_not_turned() -> None:
     roll = 700
     frame.loc[frame.index[roll] :, ["open", "high", "low", "close"]] *= 1.3
     future = SPOT.model_copy(update={"kind": "future", "initial_margin": 1000.0})
-    real = market(frame, instrument=future, switches=frame.index[[roll]])
+    real = market(frame, instrument=future, roll_dates=frame.index[[roll]])
     for seed in range(6):
         bars = mirrored(real, seed).bars
         gap = np.log(bars["open"].iloc[roll] / bars["close"].iloc[roll - 1])

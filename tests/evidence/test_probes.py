@@ -7,10 +7,9 @@ import pytest
 from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
 from forge_core.engine.simulate import simulate
-from forge_core.evidence.experiment import Experiment
-from forge_core.evidence.lottery import lottery, random_entries
-from forge_core.evidence.market import Market
-from forge_core.evidence.probes import (
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.robustness.lottery import lottery, random_entries
+from forge_core.evidence.robustness.probes import (
     Probe,
     cost_probes,
     deepest,
@@ -21,7 +20,8 @@ from forge_core.evidence.probes import (
     trade_probes,
     weaknesses,
 )
-from forge_core.evidence.subject import Subject
+from forge_core.evidence.searches.experiment import Experiment
+from forge_core.evidence.searches.subject import Subject
 from forge_core.market.reference.instruments import Instrument
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash

@@ -9,8 +9,8 @@ import dagster as dg
 import psutil
 import pytest
 
-from forge_core.evidence.export import export_evidence
-from forge_core.evidence.text import evidence_text, read_verdict
+from forge_core.evidence.verdict.export import export_evidence
+from forge_core.evidence.verdict.text import evidence_text, read_verdict
 from forge_core.evolution.steps import load_study, run_study
 from forge_core.paths import Home
 from tests.evolution.studies import content

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from forge_core.errors import StudyError
-from forge_core.evidence.luck import STOP, luck_market, luck_result, luck_search, luck_seeds
-from forge_core.evidence.subject import Subject
+from forge_core.evidence.searches.luck import STOP, luck_market, luck_result, luck_search, luck_seeds
+from forge_core.evidence.searches.subject import Subject
 from forge_core.evolution.steps import plan_study
 from forge_core.files import read_table
 from forge_core.paths import Home

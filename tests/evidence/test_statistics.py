@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from arch.bootstrap import SPA, StationaryBootstrap
 
-from forge_core.evidence.bootstrap import bca_interval, interval, stationary_indexes
-from forge_core.evidence.sharpe import (
+from forge_core.evidence.statistics.bootstrap import bca_interval, interval, stationary_indexes
+from forge_core.evidence.statistics.sharpe import (
     deflated_sharpe,
     expected_best_sharpe,
     expected_maximum,
@@ -17,7 +17,7 @@ from forge_core.evidence.sharpe import (
     sharpe_p_value,
     sharpe_ratio,
 )
-from forge_core.evidence.spa import spa_test
+from forge_core.evidence.statistics.spa import spa_test
 
 
 @pytest.mark.parametrize(("count", "value"), [(400, 2.984802), (1_500, 3.368700), (7_500, 3.789738)])

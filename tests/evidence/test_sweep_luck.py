@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from forge_core.evidence.sharpe import expected_maximum
-from forge_core.evidence.sweep_luck import sweep_luck_line, sweep_luck_text
+from forge_core.evidence.statistics.sharpe import expected_maximum
+from forge_core.evidence.sweeps.luck_line import sweep_luck_line, sweep_luck_text
 
 
 def plan(sets: int):

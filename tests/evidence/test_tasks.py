@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from forge_core.errors import StudyError
-from forge_core.evidence.outcome import conclude
-from forge_core.evidence.subject import Subject
-from forge_core.evidence.tasks import Bench, Task, work
+from forge_core.evidence.searches.subject import Subject
+from forge_core.evidence.searches.tasks import Bench, Task, work
+from forge_core.evidence.verdict.conclude import conclude
 from forge_core.evolution.spec.evidence import EvidenceSpec
 from forge_core.files import read_json, write_json
 from forge_core.paths import Home

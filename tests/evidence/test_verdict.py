@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from forge_core.evidence.forward import expected_days, follow
-from forge_core.evidence.luck import LuckResult
-from forge_core.evidence.subject import Subject
-from forge_core.evidence.trials import trading_trials
-from forge_core.evidence.verdict import OutOfSample, judge
+from forge_core.evidence.searches.luck import LuckResult
+from forge_core.evidence.searches.subject import Subject
+from forge_core.evidence.searches.trials import trading_trials
+from forge_core.evidence.statistics.e_process import expected_days, follow
+from forge_core.evidence.verdict.judge import OutOfSample, judge
 from forge_core.files import read_table
 from forge_core.paths import Home
 

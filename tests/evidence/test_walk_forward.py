@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forge_core.evidence.market import Market
-from forge_core.evidence.subject import Subject
-from forge_core.evidence.walk_forward import (
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.searches.subject import Subject
+from forge_core.evidence.searches.walk_forward import (
     Period,
     WindowResult,
     make_windows,

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from forge_core.evidence.text import read_verdict
-from forge_core.evidence.verdict import WARNINGS
+from forge_core.evidence.verdict.judge import WARNINGS
+from forge_core.evidence.verdict.text import read_verdict
 from forge_pipelines.lib.asset_checks import check_result, checked_partitions
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.partitions import STUDIES

@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from forge_core.evidence.outcome import conclude
-from forge_core.evidence.subject import Subject
-from forge_core.evidence.tasks import Bench, work
-from forge_core.evidence.text import evidence_text
+from forge_core.evidence.searches.subject import Subject
+from forge_core.evidence.searches.tasks import Bench, work
+from forge_core.evidence.verdict.conclude import conclude
+from forge_core.evidence.verdict.text import evidence_text
 from forge_core.files import canonical_json, content_hash
 from forge_core.parallelism import worker_count
 from forge_pipelines.defs.evidence.checks import verdict_evaluation

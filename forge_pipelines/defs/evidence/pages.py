@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from forge_core.evidence.export import luck_picture, walk_forward_picture
-from forge_core.evidence.subject import Subject
-from forge_core.evidence.tasks import Bench
-from forge_core.evidence.text import evidence_text
+from forge_core.evidence.searches.subject import Subject
+from forge_core.evidence.searches.tasks import Bench
+from forge_core.evidence.verdict.export import luck_picture, walk_forward_picture
+from forge_core.evidence.verdict.text import evidence_text
 from forge_core.files import read_table
 from forge_pipelines.lib.metadata import Metadata, figure, markdown_table, picture
 

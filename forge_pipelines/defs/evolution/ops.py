@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import dagster as dg
 
 from forge_core.errors import DataError, StudyError
-from forge_core.evidence.text import evidence_text
+from forge_core.evidence.verdict.text import evidence_text
 from forge_core.evolution.run.island import IslandReport
 from forge_core.evolution.run.plan import PlanDocument, StudyPlan
 from forge_core.evolution.steps import MAX_EPOCHS, finish_study, plan_study, run_island, status_text, write_pareto_front

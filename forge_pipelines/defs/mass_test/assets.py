@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field
 
 from forge_core.errors import DataError, ForgeError
-from forge_core.evidence.sweep_luck import sweep_luck_text
+from forge_core.evidence.sweeps.luck_line import sweep_luck_text
 from forge_core.files import content_hash
 from forge_core.sweeps.loading import month_hashes
 from forge_core.sweeps.plan import SweepPlan, read_plan

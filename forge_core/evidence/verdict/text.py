@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from forge_core.errors import ForgeError
-from forge_core.evidence.outcome import luck_lines
-from forge_core.evidence.subject import Subject
+from forge_core.evidence.searches.subject import Subject
+from forge_core.evidence.verdict.conclude import luck_lines
 from forge_core.evolution.run.status import study_status
 from forge_core.evolution.storage.manifest import manifest_hash, read_manifest
 from forge_core.evolution.storage.paths import StudyFolder

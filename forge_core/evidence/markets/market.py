@@ -21,7 +21,7 @@ from forge_core.market.reference.timeframes import Timeframe
 class Market:
     """Bars of one symbol: ``bars`` of the execution ``timeframe`` and ``higher`` ones by label, all with lead-in.
 
-    Trading begins at ``start``. ``switches``: contract rolls of a dated future; ``adjust``: whether its features
+    Trading begins at ``start``. ``roll_dates``: contract rolls of a dated future; ``adjust``: whether its features
     see prices without their gaps. ``funding``: rates of a perpetual.
     """
 
@@ -30,7 +30,7 @@ class Market:
     bars: pd.DataFrame = field(repr=False)
     higher: Mapping[str, pd.DataFrame] = field(repr=False)
     start: pd.Timestamp
-    switches: pd.DatetimeIndex | None = field(default=None, repr=False)
+    roll_dates: pd.DatetimeIndex | None = field(default=None, repr=False)
     adjust: bool = False
     funding: "pd.Series[float] | None" = field(default=None, repr=False)
 
@@ -47,7 +47,7 @@ class Market:
             bars=version.bars(timeframe),
             higher={label: version.bars(label) for label in coarser},
             start=version.start,
-            switches=version.roll_dates,
+            roll_dates=version.roll_dates,
             adjust=version.adjusts,
             funding=version.funding(),
         )
@@ -76,7 +76,7 @@ class Market:
             timeframe=self.timeframe,
             higher=self.higher,
             start=first,
-            roll_dates=self.switches,
+            roll_dates=self.roll_dates,
             adjust="forward" if self.adjust else "none",
             recent=recent,
         )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from forge_core.evidence.sharpe import luck_line
+from forge_core.evidence.statistics.sharpe import luck_line
 from forge_core.market.reference.instruments import get_instrument
 from forge_core.sweeps.plan import SweepPlan
 

@@ -10,10 +10,14 @@ import pyarrow as pa
 from scipy import stats
 
 from forge_core.engine.simulate import Simulation, simulate
-from forge_core.evidence.bootstrap import interval
-from forge_core.evidence.lottery import lottery
-from forge_core.evidence.probes import probe_table, run_probes, weaknesses
-from forge_core.evidence.sharpe import (
+from forge_core.evidence.robustness.lottery import lottery
+from forge_core.evidence.robustness.probes import probe_table, run_probes, weaknesses
+from forge_core.evidence.searches.subject import Subject
+from forge_core.evidence.searches.tasks import Bench, Row, Task, check_complete
+from forge_core.evidence.searches.trials import trading_trials
+from forge_core.evidence.searches.walk_forward import Stitched, WindowResult, mean_by_day, stitch
+from forge_core.evidence.statistics.bootstrap import interval
+from forge_core.evidence.statistics.sharpe import (
     deflated_sharpe,
     luck_line,
     minimum_track_record,
@@ -21,11 +25,7 @@ from forge_core.evidence.sharpe import (
     sharpe_p_value,
     sharpe_ratio,
 )
-from forge_core.evidence.subject import Subject
-from forge_core.evidence.tasks import Bench, Row, Task, check_complete
-from forge_core.evidence.trials import trading_trials
-from forge_core.evidence.verdict import OutOfSample, Verdict, judge
-from forge_core.evidence.walk_forward import Stitched, WindowResult, mean_by_day, stitch
+from forge_core.evidence.verdict.judge import OutOfSample, Verdict, judge
 from forge_core.feeds.feed import Feed
 from forge_core.files import write_json, write_table
 

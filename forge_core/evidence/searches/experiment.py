@@ -7,7 +7,7 @@ import psutil
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.kernel.params import Policy
-from forge_core.evidence.market import Market
+from forge_core.evidence.markets.market import Market
 from forge_core.evolution.search.evaluation import Constraint, Evaluator, Objectives
 from forge_core.evolution.search.loop import Found, Search, run_random, run_search
 from forge_core.features.bank.lru import LruArrays

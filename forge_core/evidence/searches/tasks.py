@@ -15,9 +15,9 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError
-from forge_core.evidence.luck import LuckResult, luck_result, luck_search
-from forge_core.evidence.subject import Subject
-from forge_core.evidence.walk_forward import Window, WindowResult, make_windows, run_window
+from forge_core.evidence.searches.luck import LuckResult, luck_result, luck_search
+from forge_core.evidence.searches.subject import Subject
+from forge_core.evidence.searches.walk_forward import Window, WindowResult, make_windows, run_window
 from forge_core.files import read_json, write_json
 
 FORMAT = 1

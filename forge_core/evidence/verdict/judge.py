@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from forge_core.evidence.luck import LuckResult
+from forge_core.evidence.searches.luck import LuckResult
 
 LEVEL = 0.05
 

@@ -1,6 +1,6 @@
 """The luck test: the whole search repeated in markets where the direction of a bar cannot be known.
 
-H0: directions are fair coins (``evidence.mirrored``). A search of the same space, budget, constraints, costs and
+H0: directions are fair coins (``markets.mirrored``). A search of the same space, budget, constraints, costs and
 islands runs in each mirrored market; the p-value is ``(1 + as good) / (searches + 1)``, never 0 (Phipson and Smyth,
 Permutation P-values Should Never Be Zero, 2010). The test is sequential: once ``STOP`` searches were as good it ends
 with p = STOP / searches (Besag and Clifford, Sequential Monte Carlo p-values, Biometrika 78(2), 1991).
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forge_core.evidence.experiment import Experiment
-from forge_core.evidence.market import Market
-from forge_core.evidence.mirrored import mirrored_markets
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.markets.mirrored import mirrored_markets
+from forge_core.evidence.searches.experiment import Experiment
 from forge_core.evolution.search.loop import Found
 
 STOP = 3

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forge_core.evidence.market import Market
+from forge_core.evidence.markets.market import Market
 from forge_core.market.futures.rolls import first_bars
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
@@ -60,8 +60,8 @@ def _turn(market: Market, bars: pd.DataFrame, coins: Coins, *, split: int) -> pd
     stamps, tossed = coins
     heads = tossed[np.searchsorted(stamps, microseconds(bars.index))]
     rolls = np.zeros(len(bars), np.bool_)
-    if market.switches is not None:
-        rolls[first_bars(bars, market.switches)] = True
+    if market.roll_dates is not None:
+        rolls[first_bars(bars, market.roll_dates)] = True
     positive = market.instrument.positive_prices and bool((bars["low"] > 0).all())
     prices = {name: bars[name].to_numpy(np.float64) for name in _PRICES}
     if positive:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from forge_core.evidence.bootstrap import MEAN_BLOCK, stationary_indexes
+from forge_core.evidence.statistics.bootstrap import MEAN_BLOCK, stationary_indexes
 
 Floats = NDArray[np.float64]
 _CHUNK = 4_000  # strategies at a time, so that memory stays flat

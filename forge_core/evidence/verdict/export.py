@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from forge_core.evidence.text import evidence_text, read_verdict, verdict_path
+from forge_core.evidence.verdict.text import evidence_text, read_verdict, verdict_path
 from forge_core.files import read_table, replacing, write_text
 from forge_core.paths import Home
 from forge_core.plotting.png import equity_png, histogram_png

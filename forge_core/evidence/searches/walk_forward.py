@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.engine.simulate import simulate
-from forge_core.evidence.experiment import Experiment
-from forge_core.evidence.market import Market
-from forge_core.evidence.sharpe import sharpe_p_value, sharpe_ratio
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.searches.experiment import Experiment
+from forge_core.evidence.statistics.sharpe import sharpe_p_value, sharpe_ratio
 from forge_core.evolution.search.generation import Individual
 from forge_core.metrics.summary import SHARPE, TOTAL_TRADES
 from forge_core.plays.model import Play

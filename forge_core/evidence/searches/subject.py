@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from forge_core.errors import StudyError
-from forge_core.evidence.experiment import Experiment
-from forge_core.evidence.market import Market
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.searches.experiment import Experiment
 from forge_core.evolution.nsga.front import hypervolume, losses
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.run.reports import ChampionReport

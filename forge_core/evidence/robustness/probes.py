@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.simulate import Simulation, simulate
-from forge_core.evidence.bootstrap import stationary_indexes
-from forge_core.evidence.experiment import Experiment
-from forge_core.evidence.market import Market
+from forge_core.evidence.markets.market import Market
+from forge_core.evidence.searches.experiment import Experiment
+from forge_core.evidence.statistics.bootstrap import stationary_indexes
 from forge_core.features.column import Column, ColumnSource, Floats, read_only
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed

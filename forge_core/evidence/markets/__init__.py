@@ -1,0 +1,1 @@
+"""Markets in memory: real bars, mirrored ones without memory, disturbed ones."""

@@ -1,0 +1,1 @@
+"""Probes and controls of one champion; they may lower a verdict, never raise it."""
