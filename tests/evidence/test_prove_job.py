@@ -54,20 +54,20 @@ def test_it_records_the_evidence_and_warns_on_the_champions_page(make) -> None:
         document = read_verdict("tiny")
         assert document is not None
         for event in events.values():
-            assert event.materialization.metadata["sentence"].value == document["sentence"]
+            assert event.materialization.metadata["sentence"].value == document.sentence
         for name in ("luck_test", "walk_forward", "verdict"):
             assert any("data:image/png" in str(m.value) for m in events[name].materialization.metadata.values())
         (check,) = result.get_asset_check_evaluations()
         assert (check.asset_key.to_user_string(), check.check_name) == ("champion", "verdict")
         assert not check.passed  # four searches cannot reach 5 %
         assert check.severity == dg.AssetCheckSeverity.WARN
-        assert document["sentence"] in check.description
+        assert document.sentence in check.description
         written = evidence(workspace)
         again = prove(instance)
         assert again.success
         assert not again.get_asset_materialization_events()  # nothing that is not recorded
     assert evidence(workspace) == written
-    assert evidence_text("tiny").startswith(document["sentence"])
+    assert evidence_text("tiny").startswith(document.sentence)
     exported = {path.name for path in export_evidence("tiny", workspace.root / "out")}
     assert {
         "verdict.txt",

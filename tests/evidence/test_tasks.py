@@ -10,6 +10,8 @@ from forge_core.errors import StudyError
 from forge_core.evidence.searches.subject import Subject
 from forge_core.evidence.searches.tasks import Bench, Task, work
 from forge_core.evidence.verdict.conclude import conclude
+from forge_core.evidence.verdict.section import evidence_section
+from forge_core.evidence.verdict.text import read_verdict, verdict_path
 from forge_core.evolution.spec.evidence import EvidenceSpec
 from forge_core.files import read_json, write_json
 from forge_core.paths import Home
@@ -46,6 +48,33 @@ def test_what_is_left_behind(proved: dict[str, str]) -> None:
     assert verdict["luck"]["p"] >= 0.2
     assert verdict["sentence"]
     assert {"costs", "delay", "start", "noise", "neighbour", "trades", "drawdown"} <= set(verdict["probes"])
+
+
+def test_a_report_gets_its_section_in_one_object(proved: dict[str, str], proved_home: Home) -> None:
+    section = evidence_section("two", proved_home)
+    assert section is not None
+    assert section.evidence.document().items() <= json.loads(proved["verdict.json"]).items()
+    luck, walk = section.evidence.luck, section.evidence.walk_forward
+    assert luck is not None
+    assert walk is not None
+    assert list(section.luck_scores) == [score for score in luck.scores if score is not None]
+    assert section.score == section.evidence.score
+    assert section.equity is not None
+    assert section.equity["champions"].iloc[-1] == pytest.approx(1.0 + walk.total_return)
+    assert len(section.equity) == walk.days
+    assert section.windows is not None
+    assert len(section.windows) == walk.windows
+    assert section.probes is not None
+    assert set(section.probes["kind"]) == set(section.evidence.probes)
+    assert evidence_section("one", proved_home) is None
+
+
+def test_a_verdict_of_another_format_does_not_count(proved: dict[str, str], proved_home: Home) -> None:
+    path = verdict_path("two", proved_home)
+    kept = path.read_text()
+    write_json(path, read_json(path) | {"format": 1})
+    assert read_verdict("two", proved_home) is None
+    path.write_text(kept)
 
 
 def test_a_second_proof_does_nothing_and_ends_alike(proved: dict[str, str], proved_home: Home) -> None:
@@ -98,7 +127,7 @@ def test_parts_can_be_left_out(proved_home: Home) -> None:
     each = subject(proved_home, luck=0, windows=0, study="one")
     assert Bench(each).tasks == []
     document = conclude(each)
-    assert (document["verdict"], document["luck"], document["walk_forward"]) == ("untested", None, None)
+    assert (document.verdict, document.luck, document.walk_forward) == ("untested", None, None)
 
 
 def _worker(root: Path, study: str) -> None:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from forge_core.evidence.robustness.examine import lottery_weaknesses, random_search_weaknesses
+from forge_core.evidence.robustness.lottery import LotteryResult
 from forge_core.evidence.searches.luck import LuckResult
 from forge_core.evidence.searches.subject import Subject
 from forge_core.evidence.searches.trials import trading_trials
@@ -39,6 +41,45 @@ def test_the_sentence_says_what_was_done() -> None:
         "Luck: in 9 markets without memory the same search found a Play as good 3 times (p = 0.33)."
     )
     assert "none as good (p = 0.05)" in judge(BETTER, EARNS, []).sentence
+
+
+ORDER = ("untested", "luck", "unconfirmed", "fragile", "confirmed")
+
+
+@pytest.mark.parametrize("luck", [None, LUCKY, BETTER])
+@pytest.mark.parametrize("out_of_sample", [None, EARNS, OutOfSample("holdout", 0.4, 0.2)])
+def test_probes_and_controls_may_lower_a_verdict_and_never_raise_it(luck, out_of_sample) -> None:
+    lottery = lottery_weaknesses(LotteryResult(0.001, np.array([0.0, 0.002, 0.003]), 0.75))
+    drawing = random_search_weaknesses(1.4, 1.5, 0.6, 0.7)
+    assert lottery
+    assert drawing
+    without = ORDER.index(judge(luck, out_of_sample, []).word)
+    for weak in (lottery, drawing, [*lottery, *drawing]):
+        word = judge(luck, out_of_sample, weak).word
+        assert ORDER.index(word) <= without
+        assert word != "confirmed"
+
+
+def test_a_lottery_that_the_champion_beats_is_no_weakness() -> None:
+    assert lottery_weaknesses(LotteryResult(0.01, np.zeros(99), 0.01)) == []
+    (text,) = lottery_weaknesses(LotteryResult(0.001, np.array([0.0, 0.002, 0.003]), 0.75))
+    assert text.startswith("67% of random entries")
+
+
+@pytest.mark.parametrize(
+    ("score", "drawn", "sharpe", "drawn_sharpe", "weak"),
+    [
+        (1.4, 1.3, 0.5, 0.9, False),  # evolution found more in training
+        (1.4, 1.4, 0.5, 0.5, True),
+        (1.4, 1.5, 0.5, 0.4, False),  # evolution earned more after it
+        (1.4, 1.5, None, None, True),
+        (1.4, None, 0.5, 0.9, False),  # drawing found nothing feasible
+    ],
+)
+def test_drawing_is_a_weakness_where_it_is_as_good_in_training_and_after_it(
+    score, drawn, sharpe, drawn_sharpe, weak
+) -> None:
+    assert bool(random_search_weaknesses(score, drawn, sharpe, drawn_sharpe)) is weak
 
 
 @pytest.mark.parametrize(("evaluation", "level"), [(1, 0.025), (2, 0.05 / 6), (3, 0.05 / 12)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -118,3 +119,8 @@ class Market:
     @staticmethod
     def _length(label: str) -> pd.Timedelta:
         return pd.Timedelta(Timeframe.parse(label).microseconds, unit="us")
+
+
+def calendar_date(day: int) -> date:
+    """Return the calendar date of a trade date (days since 1970-01-01)."""
+    return date(1970, 1, 1) + timedelta(days=int(day))

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from forge_core.engine.simulate import Simulation, simulate
 from forge_core.errors import StudyError
 from forge_core.evidence.markets.market import Market
 from forge_core.evidence.searches.experiment import Experiment
@@ -17,6 +18,7 @@ from forge_core.evolution.spec.evidence import EvidenceSpec
 from forge_core.evolution.spec.study import StudySpec, list_studies, load_study
 from forge_core.evolution.storage.manifest import check_unchanged, make_manifest
 from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.feeds.feed import Feed
 from forge_core.files import read_json, read_table
 from forge_core.market.datasets.build import open_version
 from forge_core.paths import Home
@@ -93,6 +95,18 @@ class Subject:
         """The study's search with its costs, cash and policy."""
         spec = self.spec
         return Experiment(self.search, costs=spec.costs, cash=spec.cash, policy=spec.policy)
+
+    @property
+    def annualization(self) -> int:
+        """Daily returns a year of the train datasets together."""
+        return max(market.instrument.annualization for market in self.markets.values())
+
+    def simulate(self, feed: Feed, *, record: bool = False) -> Simulation:
+        """Backtest the champion on ``feed`` with the study's costs, cash and policy; StudyError without a champion."""
+        if self.champion is None:
+            raise StudyError(f"study {self.spec.name!r} has no champion: {self.report.reason}")
+        spec = self.spec
+        return simulate(self.champion, feed, costs=spec.costs, cash=spec.cash, policy=spec.policy, record=record)
 
     @property
     def folder(self) -> StudyFolder:

@@ -5,27 +5,24 @@ process ends, however it ends; a row depends on the study and the task's number 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError
 from forge_core.evidence.searches.luck import LuckResult, luck_result, luck_search
+from forge_core.evidence.searches.rows import Row, SearchRow, WindowRow, read_row, row_document
 from forge_core.evidence.searches.subject import Subject
 from forge_core.evidence.searches.walk_forward import Window, WindowResult, make_windows, run_window
 from forge_core.files import read_json, write_json
 
-FORMAT = 1
-"""Of the rows; raised whenever one would come out otherwise, so that older rows are computed again."""
-
 Kind = Literal["luck", "window", "drawn", "drawn_window"]
 Log = Callable[[str], None]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,7 @@ class Bench:
         path = self.path(task)
         if not path.is_file():
             return None
-        row: Row = read_json(path)
-        return row if (row["format"], row["manifest_hash"]) == (FORMAT, self.subject.plan.hash) else None
+        return read_row(read_json(path), self.subject.plan.hash)
 
     def luck(self) -> LuckResult | None:
         """Return the result of the luck test so far, None while it is open."""
@@ -92,12 +88,12 @@ class Bench:
 
     def luck_scores(self) -> list[float | None]:
         """Return the scores of the luck searches from the first to the last before one that is missing."""
-        scores = []
+        scores: list[float | None] = []
         for number in range(1, self.subject.evidence.luck + 1):
             row = self.row(Task("luck", number))
-            if row is None:
+            if not isinstance(row, SearchRow):
                 break
-            scores.append(row["score"])
+            scores.append(row.score)
         return scores
 
     def pending(self) -> list[Task]:
@@ -107,8 +103,8 @@ class Bench:
 
     def run(self, task: Task, threads: int = 1) -> Row:
         """Run a task and write its row."""
-        row = {"format": FORMAT, "manifest_hash": self.subject.plan.hash, **self._compute(task, threads)}
-        write_json(self.path(task), row)
+        row = self._compute(task, threads)
+        write_json(self.path(task), row_document(row, self.subject.plan.hash))
         return row
 
     def _compute(self, task: Task, threads: int) -> Row:
@@ -120,27 +116,29 @@ class Bench:
             else:
                 found = experiment.draw(subject.markets, threads)
             champion = found.champion
-            return {
-                "score": found.score,
-                "play": champion and champion.play,
-                "objectives": [] if champion is None else list(champion.objectives),
-                "evaluated": found.evaluated,
-            }
+            if champion is None:
+                return SearchRow(score=found.score, play=None, objectives=(), evaluated=found.evaluated)
+            return SearchRow(
+                score=found.score,
+                play=champion.play,
+                objectives=tuple(champion.objectives),
+                evaluated=found.evaluated,
+            )
         window = self.windows[task.number - 1]
         draw = task.kind == "drawn_window"
         return _window_row(run_window(experiment, subject.markets, window, threads=threads, draw=draw), window)
 
 
-def _window_row(result: WindowResult, window: Window) -> Row:
-    return {
-        "train": list(window.train),
-        "test": list(window.test),
-        "play": result.play,
-        "train_sharpe": result.train_sharpe,
-        "trades": result.trades,
-        "days": result.days.tolist(),
-        "returns": result.returns.tolist(),
-    }
+def _window_row(result: WindowResult, window: Window) -> WindowRow:
+    return WindowRow(
+        train=window.train,
+        test=window.test,
+        play=result.play,
+        train_sharpe=result.train_sharpe,
+        trades=result.trades,
+        days=tuple(result.days.tolist()),
+        returns=tuple(result.returns.tolist()),
+    )
 
 
 def work(subject: Subject, *, log: Log | None = None, workers: int = 1, threads: int = 1) -> int:
@@ -183,21 +181,22 @@ def _taken(bench: Bench, task: Task) -> Iterator[bool]:
         lock.release()
 
 
-def _progress(bench: Bench, task: Task, row: Mapping[str, Any], seconds: list[float], workers: int) -> str:
+def _progress(bench: Bench, task: Task, row: Row, seconds: list[float], workers: int) -> str:
     text = f"{task}"
-    if task.kind == "luck":
-        score = "nothing feasible" if row["score"] is None else f"{row['score']:.4g}"
-        text += f" of {bench.subject.evidence.luck}: {score}, the study {bench.subject.score:.4g}"
-    elif task.kind == "drawn":
-        text += f": {'nothing feasible' if row['score'] is None else format(row['score'], '.4g')} by drawing"
+    if isinstance(row, WindowRow):
+        text += f" of {len(bench.windows)}: {len(row.days)} days, {row.trades} trades"
     else:
-        text += f" of {len(bench.windows)}: {len(row['days'])} days, {row['trades']} trades"
+        score = "nothing feasible" if row.score is None else f"{row.score:.4g}"
+        text += f" of {bench.subject.evidence.luck}" if task.kind == "luck" else ""
+        text += f": {score}, the study {bench.subject.score:.4g}"
     result, pending = bench.luck(), bench.pending()
     if task.kind == "luck" and result is not None and result.stopped:
         ended = f"{result.as_good} of {result.searches} as good: the luck test ends early, p = {result.p:.2f}"
         text += f"; {ended}" if task.number <= result.searches else "; the luck test was decided, so it does not count"
     left = len(pending) * sum(seconds) / len(seconds) / workers
-    return f"{text}; {seconds[-1]:.1f} s, {len(pending)} left" + (f", about {_minutes(left)}" if pending else "")
+    open_test = " at most" if any(other.kind == "luck" for other in pending) else ""  # it may end early
+    ends = f", about {_minutes(left)}{open_test}" if pending else ""
+    return f"{text}; {seconds[-1]:.1f} s, {len(pending)} left{ends}"
 
 
 def _minutes(seconds: float) -> str:

@@ -1,12 +1,9 @@
 """Evidence handed out as files: its tables as CSV, its figures as PNG, and the verdict."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from forge_core.evidence.verdict.text import evidence_text, read_verdict, verdict_path
+from forge_core.evidence.verdict.section import EvidenceSection, evidence_section
+from forge_core.evidence.verdict.text import evidence_text, verdict_path
 from forge_core.files import read_table, replacing, write_text
 from forge_core.paths import Home
 from forge_core.plotting.png import equity_png, histogram_png
@@ -15,8 +12,8 @@ from forge_core.plotting.png import equity_png, histogram_png
 def export_evidence(study: str, folder: Path, home: Home | None = None) -> list[Path]:
     """Write what there is of a study's evidence below ``folder/evidence``; return the files, none without a verdict."""
     home = home or Home.current()
-    document = read_verdict(study, home)
-    if document is None:
+    section = evidence_section(study, home)
+    if section is None:
         return []
     source, target = verdict_path(study, home).parent, folder / "evidence"
     written = [target / "verdict.txt", target / "verdict.json"]
@@ -25,7 +22,7 @@ def export_evidence(study: str, folder: Path, home: Home | None = None) -> list[
     for table in sorted(source.glob("*.parquet")):
         written.append(target / f"{table.stem}.csv")
         write_text(written[-1], read_table(table).to_pandas().to_csv(index=False))
-    pictures = {"luck_test.png": luck_picture(document), "walk_forward.png": walk_forward_picture(document, source)}
+    pictures = {"luck_test.png": luck_picture(section), "walk_forward.png": walk_forward_picture(section)}
     for name, png in pictures.items():
         if png is not None:
             written.append(target / name)
@@ -34,28 +31,24 @@ def export_evidence(study: str, folder: Path, home: Home | None = None) -> list[
     return written
 
 
-def luck_picture(document: Mapping[str, Any]) -> bytes | None:
-    """Draw how good the luck searches were, with the study's own score; None without any."""
-    luck = document.get("luck")
-    scores = [] if luck is None else [score for score in luck["scores"] if score is not None]
-    if not scores:
+def luck_picture(section: EvidenceSection) -> bytes | None:
+    """Draw the scores of the luck searches, and the study's own; None without any."""
+    if not section.luck_scores or section.score is None:
         return None
     return histogram_png(
-        scores,
-        marks={"the champion's search": document["score"]},
-        title=f"{document['study']}: the same search in markets without memory",
-        xlabel=document["score_is"],
+        section.luck_scores,
+        marks={"the champion's search": section.score},
+        title=f"{section.evidence.study}: the same search in markets without memory",
+        xlabel=section.score_is,
     )
 
 
-def walk_forward_picture(document: Mapping[str, Any], folder: Path) -> bytes | None:
-    """Draw the equity of all walk-forward windows in a row, beside that of Plays drawn at random; None without any."""
-    if document.get("walk_forward") is None:
+def walk_forward_picture(section: EvidenceSection) -> bytes | None:
+    """Draw the equity of all walk-forward windows in a row, and that of Plays drawn at random; None without any."""
+    if section.equity is None:
         return None
-    days = read_table(folder / "walk_forward_days.parquet").to_pandas()
-    index = pd.DatetimeIndex(pd.to_datetime(days["date"]), tz="UTC")
     curves = {
-        "champions of the windows": pd.Series((1.0 + days["return"]).cumprod().to_numpy(), index=index),
-        "Plays drawn at random": pd.Series((1.0 + days["random_return"]).cumprod().to_numpy(), index=index),
+        "champions of the windows": section.equity["champions"],
+        "Plays drawn at random": section.equity["random"],
     }
-    return equity_png(curves, title=document["study"], ylabel="equity, days not searched")
+    return equity_png(curves, title=section.evidence.study, ylabel="equity, days not searched")

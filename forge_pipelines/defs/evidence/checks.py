@@ -1,10 +1,10 @@
 """The verdict as a check of the champion."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import dagster as dg
 
+from forge_core.evidence.verdict.document import Evidence
 from forge_core.evidence.verdict.judge import WARNINGS
 from forge_core.evidence.verdict.text import read_verdict
 from forge_pipelines.lib.asset_checks import check_result, checked_partitions
@@ -23,12 +23,12 @@ def verdict_check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
     """Look at the verdicts of the studies that have one."""
     with user_errors():
         found = {study: read_verdict(study) for study in checked_partitions(context, STUDIES.get_partition_keys())}
-    yield _result({study: document for study, document in found.items() if document is not None})
+    yield _result({study: evidence for study, evidence in found.items() if evidence is not None})
 
 
-def verdict_evaluation(document: Mapping[str, Any]) -> dg.AssetCheckEvaluation:
+def verdict_evaluation(evidence: Evidence) -> dg.AssetCheckEvaluation:
     """Return the check of one study as the event that an op logs."""
-    result = _result({document["study"]: document})
+    result = _result({evidence.study: evidence})
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey("champion"),
         check_name=_VERDICT.name,
@@ -39,9 +39,6 @@ def verdict_evaluation(document: Mapping[str, Any]) -> dg.AssetCheckEvaluation:
     )
 
 
-def _result(documents: Mapping[str, Mapping[str, Any]]) -> dg.AssetCheckResult:
-    faults = {
-        study: document["sentence"] if document["verdict"] in WARNINGS else None
-        for study, document in documents.items()
-    }
+def _result(found: Mapping[str, Evidence]) -> dg.AssetCheckResult:
+    faults = {study: each.sentence if each.verdict in WARNINGS else None for study, each in found.items()}
     return check_result(_VERDICT, faults, dg.AssetCheckSeverity.WARN)

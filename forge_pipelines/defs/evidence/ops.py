@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -10,6 +9,7 @@ from pydantic import Field
 from forge_core.evidence.searches.subject import Subject
 from forge_core.evidence.searches.tasks import Bench, work
 from forge_core.evidence.verdict.conclude import conclude
+from forge_core.evidence.verdict.document import Evidence
 from forge_core.evidence.verdict.text import evidence_text
 from forge_core.files import canonical_json, content_hash
 from forge_core.parallelism import worker_count
@@ -84,20 +84,20 @@ def judge_champion(context: dg.OpExecutionContext, study: str, done: list) -> It
         lock_study(study, context.run_id, context.instance)
         subject = Subject.of(study)
         work(subject, log=context.log.info, threads=worker_count())  # whatever a killed worker left
-        document = conclude(subject)
-        materializations = [_materialization(name, subject, document) for name in ASSETS]
+        evidence = conclude(subject)
+        materializations = [_materialization(name, subject, evidence) for name in ASSETS]
         if context.has_assets_def:
             outputs = [each.output(context, each.asset) for each in materializations]
         else:
             for each in materializations:
                 record(context, [each])
-        context.log_event(verdict_evaluation(document))  # type: ignore[arg-type]  # accepted, but not in its annotation
+        context.log_event(verdict_evaluation(evidence))  # type: ignore[arg-type]  # accepted, but not in its annotation
         context.log.info(evidence_text(study))
         unlock_study(study, context.run_id)
     yield from outputs
 
 
-def _materialization(name: str, subject: Subject, document: dict[str, Any]) -> Materialization:
-    version = content_hash(name, canonical_json(document))
+def _materialization(name: str, subject: Subject, evidence: Evidence) -> Materialization:
+    version = content_hash(name, canonical_json(evidence.document()))
     inputs = {"champion": [subject.spec.name]}
-    return Materialization(name, subject.spec.name, version, partial(PAGES[name], subject, document), inputs=inputs)
+    return Materialization(name, subject.spec.name, version, partial(PAGES[name], subject, evidence), inputs=inputs)
