@@ -64,12 +64,16 @@ def status(name: SweepName) -> None:
 
     Example: `forge sweep status mass_test`
     """
+    from forge_core.engine.fill_rules import STRICT
     from forge_core.sweeps.plan import read_plan
     from forge_core.sweeps.report import sweep_status
 
-    table = sweep_status(read_plan(name))
+    plan = read_plan(name)
+    table = sweep_status(plan)
     show_table(list(table.columns), [tuple(row) for row in table.astype(object).itertuples(index=False)])
     say(f"{table['done'].sum():,} of {table['tests'].sum():,} tests done, {table['failed'].sum():,} failed")
+    if plan.spec.fills != STRICT:
+        say(f"fill rules: {plan.spec.fills.label} (not strict)")
 
 
 @app.command("top")

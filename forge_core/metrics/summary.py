@@ -56,6 +56,8 @@ _DAY_MICROSECONDS = 86_400_000_000
 YEAR_MICROSECONDS = 365.25 * _DAY_MICROSECONDS
 # Minimum period in years for annualized growth; a trading year of futures or shares starts and ends with holidays.
 SHORTEST_ANNUALIZED = 360.0 / 365.25
+ANNUAL_RETURNS = frozenset({"cagr", "calmar"})
+"""Metrics that are undefined for periods of fewer than ``SHORTEST_ANNUALIZED`` years."""
 # A return is a ratio minus one, so differences below a few units in the last place of 1.0 are rounding errors.
 _ROUNDING = 4 * np.finfo(np.float64).eps
 

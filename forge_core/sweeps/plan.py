@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import STRICT
 from forge_core.engine.simulate import ENGINE_VERSION
 from forge_core.errors import DataError, StudyError
 from forge_core.features.version import REGISTRY_VERSION
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 ENGINE = f"{ENGINE_VERSION}.{REGISTRY_VERSION}"
 """Versions of the engine and of the indicators, on which results depend."""
 
-_FORMAT = 1  # of the results; part of each test's key
+_FORMAT = 2  # of the results and the plan; part of each test's key
 _NOT_THE_CONTRACT = {"description", "source", "source_symbol", "source_options"}
 _AT_HAND = (FILES, "sample")  # sources that need no network
 _STORE_WAIT = 120.0  # seconds to wait for another process that uses the store
@@ -53,7 +54,7 @@ class MonthSlice:
     month: str
     hash: str
     data: str
-    switches: str
+    roll_dates: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Task:
     bars: int
     instrument: Instrument
     costs: Costs
-    switch_times: tuple[int, ...] | None  # microseconds; None if the instrument does not roll
+    roll_times: tuple[int, ...] | None  # microseconds; None if the instrument does not roll
     cells: tuple[MonthSlice, ...]
 
     @property
@@ -76,11 +77,11 @@ class Task:
         return f"{self.symbol} {self.interval}"
 
     @property
-    def switches(self) -> pd.DatetimeIndex | None:
+    def roll_dates(self) -> pd.DatetimeIndex | None:
         """Roll dates of the series, or None if the instrument does not roll."""
-        if self.switch_times is None:
+        if self.roll_times is None:
             return None
-        return pd.DatetimeIndex(np.array(self.switch_times, np.int64).astype("datetime64[us]"), tz="UTC")
+        return pd.DatetimeIndex(np.array(self.roll_times, np.int64).astype("datetime64[us]"), tz="UTC")
 
     @property
     def instrument_hash(self) -> str:
@@ -97,19 +98,19 @@ class Task:
             "bars": self.bars,
             "instrument": self.instrument.model_dump(mode="json"),
             "costs": self.costs.model_dump(),
-            "switch_times": None if self.switch_times is None else list(self.switch_times),
-            "cells": [[cell.month, cell.hash, cell.data, cell.switches] for cell in self.cells],
+            "roll_times": None if self.roll_times is None else list(self.roll_times),
+            "cells": [[cell.month, cell.hash, cell.data, cell.roll_dates] for cell in self.cells],
         }
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
         """Read what ``document`` returned."""
-        times = document["switch_times"]
+        times = document["roll_times"]
         return cls(
             **{key: document[key] for key in ("symbol", "interval", "series", "origin", "bars")},
             instrument=Instrument.model_validate(document["instrument"]),
             costs=Costs.model_validate(document["costs"]),
-            switch_times=None if times is None else tuple(times),
+            roll_times=None if times is None else tuple(times),
             cells=tuple(MonthSlice(*cell) for cell in document["cells"]),
         )
 
@@ -150,6 +151,7 @@ class SweepPlan:
             "spec": self.spec.model_dump(mode="json", by_alias=True),
             "home": str(self.home.root),
             "engine": self.engine,
+            "format": _FORMAT,
             "tests": self.tests,
             "series": len(self.tasks),
             "tasks": [task.document() for task in self.tasks],
@@ -170,6 +172,8 @@ class SweepPlan:
             log.warning(text)
         for text in spec.oddities:
             log.warning(text)
+        if spec.fills != STRICT:
+            log.warning(f"fill rules are {spec.fills.label}: fills are better than with strict rules")
         dates = load_roll_dates(home)
         tasks: list[Task] = []
         for symbol in spec.symbols:  # sequentially, to keep the bars of only one in memory
@@ -194,10 +198,13 @@ def plan_path(name: str, home: Home) -> Path:
 def read_plan(name: str, home: Home | None = None) -> SweepPlan:
     """Read the plan of a sweep's last run; raise StudyError if it was never run."""
     path = plan_path(name, home or Home.current())
+    command = f"FORGE_SWEEP={name} dagster job execute -j mass_test"
     if not path.is_file():
-        command = f"FORGE_SWEEP={name} dagster job execute -j mass_test"
         raise StudyError(f"sweep {name!r} has not been run yet: run it with `{command}`")
-    return SweepPlan.read(read_json(path))
+    document = read_json(path)
+    if (found := document.get("format", 1)) != _FORMAT:
+        raise StudyError(f"{path}: a plan of format {found}, expected {_FORMAT}: run the sweep again with `{command}`")
+    return SweepPlan.read(document)
 
 
 def test_hash(variant: Variant, interval: str) -> str:
@@ -231,9 +238,9 @@ def _read(store: BarStore, symbol: str, spec: SweepSpec, home: Home, log: loggin
 def _task(series: Series, origin: str, spec: SweepSpec, dates: RollDates, home: Home, log: logging.Logger) -> Task:
     instrument = get_instrument(series.symbol)
     costs = spec.costs.of(instrument)
-    switches = dates.of(series.symbol) if instrument.kind == "future" else None
-    if switches is not None:
-        doubt = roll_doubt(series.bars, switches, f"{series.symbol} {series.interval}", dates.origin(series.symbol))
+    roll_dates = dates.of(series.symbol) if instrument.kind == "future" else None
+    if roll_dates is not None:
+        doubt = roll_doubt(series.bars, roll_dates, f"{series.symbol} {series.interval}", dates.origin(series.symbol))
         if doubt is not None:
             log.warning(doubt)
     write_series(series, home)
@@ -246,7 +253,7 @@ def _task(series: Series, origin: str, spec: SweepSpec, dates: RollDates, home: 
             "up to the end of the month, lead-in included"
         )
     hashes = data_hashes(series.bars, months.ends, series.funding)
-    stamps = None if switches is None else microseconds(switches)
+    stamps = None if roll_dates is None else microseconds(roll_dates)
     times = microseconds(series.bars.index)
     shared = {
         "format": _FORMAT,
@@ -256,14 +263,15 @@ def _task(series: Series, origin: str, spec: SweepSpec, dates: RollDates, home: 
         "costs": costs.model_dump(),
         "cash": spec.cash,
         "policy": spec.policy,
+        "fills": spec.fills.model_dump(),
         "roll_mode": spec.roll_mode,
         "adjust": spec.adjust,
         "engine": ENGINE,
     }
     cells = []
     for k in np.flatnonzero(wanted & (months.ends >= MIN_ROWS)):
-        rolled = _switch_hash(stamps, times[0], times[months.ends[k] - 1])
-        what = {**shared, "month": months.labels[k], "data": hashes[k], "switches": rolled}
+        rolled = _roll_hash(stamps, times[0], times[months.ends[k] - 1])
+        what = {**shared, "month": months.labels[k], "data": hashes[k], "roll_dates": rolled}
         cells.append(MonthSlice(months.labels[k], content_hash(canonical_json(what)), hashes[k], rolled))
     return Task(
         symbol=series.symbol,
@@ -273,12 +281,12 @@ def _task(series: Series, origin: str, spec: SweepSpec, dates: RollDates, home: 
         bars=len(series.bars),
         instrument=instrument,
         costs=costs,
-        switch_times=None if stamps is None else tuple(int(stamp) for stamp in stamps),
+        roll_times=None if stamps is None else tuple(int(stamp) for stamp in stamps),
         cells=tuple(cells),
     )
 
 
-def _switch_hash(stamps: NDArray[np.int64] | None, first: np.int64, last: np.int64) -> str:
+def _roll_hash(stamps: NDArray[np.int64] | None, first: np.int64, last: np.int64) -> str:
     """Hash the rolls after the first bar of a series up to the last bar of a month, the only ones with an effect."""
     return "" if stamps is None else content_hash(stamps[(stamps > first) & (stamps <= last)].tobytes())
 

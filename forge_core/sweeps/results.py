@@ -30,8 +30,8 @@ from forge_core.sweeps.plan import SweepPlan, Task
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _FACTS = (
-    "month", "symbol", "interval", "strategy", "parameters", "options", "data", "instrument", "costs", "switches",
-    "adjust", "roll_mode", "policy", "engine",
+    "month", "symbol", "interval", "strategy", "parameters", "options", "data", "instrument", "costs", "roll_dates",
+    "adjust", "roll_mode", "policy", "fills", "engine",
 )  # fmt: skip
 _KEY = "-"  # between the two hashes of a key
 _WAIT = 30.0  # seconds between two log lines while waiting for the lock
@@ -241,10 +241,11 @@ def identity(
         "data": by(cell, [one.data for one in cells]),
         "instrument": everywhere(task.instrument_hash),
         "costs": everywhere(canonical_json(task.costs.model_dump())),
-        "switches": by(cell, [one.switches for one in cells]),
+        "roll_dates": by(cell, [one.roll_dates for one in cells]),
         "adjust": everywhere(spec.adjust),
         "roll_mode": everywhere(spec.roll_mode),
         "policy": everywhere(spec.policy),
+        "fills": everywhere(spec.fills.label),
         "engine": everywhere(plan.engine),
     }
     parts = [columns[name].cast(pa.string()) for name in ("cell", "test")]

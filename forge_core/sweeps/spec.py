@@ -22,6 +22,7 @@ from pydantic import (
 
 from forge_core.configuration import Fault, InKeyOrder, raise_faults, validate_model
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import STRICT, FillRules
 from forge_core.engine.kernel.params import RollMode
 from forge_core.errors import ConfigError
 from forge_core.files import canonical_json, content_hash
@@ -143,6 +144,7 @@ class SweepSpec(_Spec):
     costs: CostChanges = CostChanges()
     cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     policy: Literal["pessimistic", "ohlc_path"] = "pessimistic"
+    fills: FillRules = STRICT
     roll_mode: RollMode = "prev_open"
     adjust: Adjustment = "forward"
     verbose: bool = False

@@ -196,12 +196,12 @@ class _Worker:
         place = {label: position for position, label in enumerate(months.labels)}
         chosen = [place[cell.month] for cell in task.cells]
         months = Months(tuple(months.labels[k] for k in chosen), months.starts[chosen], months.ends[chosen])
-        if task.switches is not None and spec.adjust != "none":
+        if task.roll_dates is not None and spec.adjust != "none":
             return AdjustedMonths(
-                series.bars, months, instrument=task.instrument, interval=task.interval, roll_dates=task.switches
+                series.bars, months, instrument=task.instrument, interval=task.interval, roll_dates=task.roll_dates
             )
         feed = feed_from_bars(
-            series.bars, instrument=task.instrument, timeframe=task.interval, roll_dates=task.switches, adjust="none"
+            series.bars, instrument=task.instrument, timeframe=task.interval, roll_dates=task.roll_dates, adjust="none"
         )
         bank = Bank(SeriesVersion(series, task.instrument), task.interval, self.plan.home)
         return SeriesMonths(replace(feed, columns=bank, funding=series.funding), months.starts, months.ends)
@@ -238,6 +238,7 @@ class _Worker:
             "costs": self.task.costs,
             "cash": spec.cash,
             "policy": spec.policy,
+            "fills": spec.fills,
             "roll_mode": spec.roll_mode,
             "rollover": spec.variants[test].options.rollover,
         }

@@ -5,8 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from forge_core.errors import DataError
+from forge_core.engine.fill_rules import FillRules
+from forge_core.engine.simulate import simulate
+from forge_core.errors import DataError, StudyError
+from forge_core.evidence.searches.experiment import Experiment
 from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.run.status import status_text
 from forge_core.evolution.search import evaluation
 from forge_core.evolution.search.evaluation import FAILURE, Constraint, Evaluator, Objective, Objectives
 from forge_core.paths import Home
@@ -110,8 +114,6 @@ def test_threads_change_nothing(plan: StudyPlan, plays: list) -> None:
 
 
 def test_the_evaluation_is_the_backtest(plan: StudyPlan, plays: list) -> None:
-    from forge_core.engine.simulate import simulate
-
     with plan.evaluator(plan.spec.train) as evaluator:
         judged, daily = evaluator.evaluate(plays[0])
     for i, name in enumerate(plan.spec.train):
@@ -156,6 +158,37 @@ def test_costs_of_the_study_are_used(home: Home, plays: list) -> None:
         returns = [(x.evaluate(play)[0].metrics[0, 4]) for play in plays for x in (a, b)]
     assert all(cheap >= costly for cheap, costly in zip(returns[::2], returns[1::2], strict=True))
     assert any(cheap > costly for cheap, costly in zip(returns[::2], returns[1::2], strict=True))
+
+
+def test_fill_rules_of_the_study_are_used(home: Home, plays: list) -> None:
+    fills = FillRules(target="touch", levels="exact")
+    plan = StudyPlan.make(small_spec("touched", fills=fills.model_dump(), holdout=["SP500_BULL_2003"]), home)
+    assert plan.manifest["study"]["fills"] == fills.model_dump()
+    assert "fills" not in StudyPlan.make(small_spec("strict"), home).manifest["study"]
+    differs = 0
+    with plan.evaluator(plan.spec.train) as evaluator:
+        for play in plays:
+            judged, _ = evaluator.evaluate(play)
+            for i, name in enumerate(plan.spec.train):
+                feed = plan.open_feed(name)
+                np.testing.assert_array_equal(judged.metrics[i], simulate(play, feed, fills=fills).metrics)
+                differs += not np.array_equal(judged.metrics[i], simulate(play, feed).metrics, equal_nan=True)
+    assert differs
+    assert StudyPlan.begun("touched", home).spec.fills == fills
+    assert Experiment(plan.search, **plan.spec.terms).terms == plan.spec.terms
+    assert "fill rules: levels=exact, target=touch (not strict)" in status_text("touched", home)
+    with pytest.raises(StudyError, match=r"study.fills: was .*, is gone"):
+        StudyPlan.make(small_spec("touched", holdout=["SP500_BULL_2003"]), home)
+
+
+def test_annual_returns_are_refused_where_there_are_bars_of_less_than_a_year(home: Home) -> None:
+    year = StudyPlan.make(small_spec("year", objectives="single:calmar"), home)
+    assert year.folder.manifest.is_file()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("forge_core.feeds.feed.Feed.years", 300 / 365.25)
+        with pytest.raises(StudyError, match=r"calmar needs 360 days .* SP500_BEAR_2008 has bars of 300"):
+            StudyPlan.make(small_spec("part_of_a_year", objectives="single:calmar"), home)
+    assert not home.study("part_of_a_year").exists()
 
 
 def test_an_evaluator_without_threads_has_no_pool() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from forge_core.engine.fill_rules import FillRules
 from forge_core.errors import ConfigError, StudyError
 from forge_core.evolution.search.evaluation import Objectives
 from forge_core.evolution.spec.objectives import constraint_metric
@@ -124,6 +125,15 @@ def test_remainders_go_to_the_first() -> None:
         ("generations: 10 -> generations: 10\ncosts: {commission: 3}", 15, "unknown key 'costs.commission'"),
         ("generations: 10 -> generations: 10\nname: other", 15, "the name must be 'mine'"),
         ("generations: 10 -> generations: 10\ngenerations: 11", 15, "duplicate key"),
+        (
+            "generations: 10 -> generations: 10\nfills: loose",
+            15,
+            "write strict, relaxed, or a mapping of .*, got 'loose'",
+        ),
+        ("generations: 10 -> generations: 10\nfills: {targets: touch}", 15, "did you mean 'target'"),
+        ("generations: 10 -> generations: 10\nfills:\n  target: touched", 16, "'through' or 'touch', got 'touched'"),
+        ("generations: 10 -> generations: 10\nfills: {volume_share: 1.5}", 15, "less than or equal to 1, got 1.5"),
+        ("generations: 10 -> generations: 10\nfills: {volume_share: '0.1'}", 15, "valid number, got '0.1'"),
     ],
 )
 def test_refused_with_file_line_and_suggestion(tmp_path: Path, change: str, line: int, message: str) -> None:
@@ -160,6 +170,37 @@ def test_levels_near_the_open_of_an_index_are_cautioned_against() -> None:
     assert cautions(small_spec("a", space=space)) == []
     assert cautions(load_study("quickstart")) == []
     assert cautions(load_study("sweet_spot")) == []  # of a coin
+
+
+def test_fill_rules_are_strict_unless_the_file_relaxes_them(tmp_path: Path) -> None:
+    def fills(text: str) -> FillRules:
+        return load_study(write(tmp_path, GOOD + text)).fills
+
+    assert fills("") == fills("fills: strict") == fills("fills: {}") == FillRules()
+    assert fills("fills: relaxed") == FillRules.relaxed()
+    assert fills("fills: {target: touch, volume_share: null}") == FillRules(target="touch", volume_share=None)
+    relaxed = load_study(write(tmp_path, GOOD + "fills: {target: touch}"))
+    assert StudySpec.model_validate(relaxed.document()) == relaxed.model_copy(update={"description": ""})
+    assert "fills" not in load_study(write(tmp_path, GOOD)).document()
+    assert "fill rules are target=touch: fills are better" in cautions(relaxed)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "metric"),
+    [("metric: max_drawdown -> metric: calmar", 9, "calmar"), ("min_trades: 30 -> min_cagr: 0.05", 11, "cagr")],
+)
+def test_annual_returns_are_refused_where_a_train_dataset_is_shorter_than_a_year(
+    tmp_path: Path, change: str, line: int, metric: str
+) -> None:
+    text = GOOD.replace("[SP500_BEAR_2008, SP500_BULL_2013]", "[ETHUSDT_RANGE]").replace("SP500_BULL_2003", "")
+    text = text.replace(*change.split(" -> "))
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_study(path)
+    place = "objectives.1" if metric == "calmar" else "constraints.min_cagr"
+    needs = f"{metric} needs 360 days in each train dataset, ETHUSDT_RANGE has 214"
+    assert str(caught.value).splitlines()[0].startswith(f"{path}:{line}: {place}: {needs}; use total_return or sharpe")
+    load_study(write(tmp_path, text.replace("ETHUSDT_RANGE", "SP500_BULL_2013")))
 
 
 def test_unknown_studies(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from forge_core.engine.backtest import backtest
+from forge_core.engine.fill_rules import FillRules
 from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
 from forge_core.errors import ConfigError, DataError, StudyError
 from forge_core.features.bank import lazy_columns
 from forge_core.features.bank.files import bank_stats
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
-from forge_core.files import write_table, write_text
+from forge_core.files import read_json, write_json, write_table, write_text
 from forge_core.market.futures.roll_dates import load_roll_dates, roll_text
 from forge_core.market.reference.catalog import LEAD_IN
 from forge_core.market.reference.instruments import load_instruments
@@ -30,13 +31,13 @@ from forge_core.paths import Home
 from forge_core.sweeps import plan as planning
 from forge_core.sweeps import task as tasks
 from forge_core.sweeps.months import cut_months
-from forge_core.sweeps.plan import SweepPlan
+from forge_core.sweeps.plan import SweepPlan, plan_path, read_plan
 from forge_core.sweeps.results import RESULT_SCHEMA
 from forge_core.sweeps.series import load_series, series_path
 from forge_core.sweeps.steps import plan_sweep, run_sweep, run_sweep_task
 from tests.engine.reference_engine import reference_backtest
 from tests.market.bar_tables import walk
-from tests.sweeps.made import SPEC, all_rows, content, quiet, sweep
+from tests.sweeps.made import SPEC, all_rows, content, finished, quiet, sweep
 
 TRADED = [metric.name for metric in METRICS]
 
@@ -47,13 +48,13 @@ def month_of(plan: SweepPlan, task: planning.Task, label: str) -> Feed:
     months = cut_months(series.bars, task.instrument.session)
     k = months.labels.index(label)
     start, end = int(months.starts[k]), int(months.ends[k])
-    first = max(0, start - LEAD_IN) if task.switches is not None and plan.spec.adjust == "forward" else 0
+    first = max(0, start - LEAD_IN) if task.roll_dates is not None and plan.spec.adjust == "forward" else 0
     feed = feed_from_bars(
         series.bars.iloc[first:end],
         instrument=task.instrument,
         timeframe=task.interval,
         start=start - first,
-        roll_dates=task.switches,
+        roll_dates=task.roll_dates,
         adjust=plan.spec.adjust,
     )
     return feed if series.funding is None else replace(feed, funding=series.funding[first:end])
@@ -125,6 +126,21 @@ def test_a_row_is_what_backtest_gives_and_trades_add_up_to_equity(plan):
         np.testing.assert_allclose(row["daily_returns"], result.daily_returns, rtol=1e-6, atol=1e-9)
 
 
+def test_fill_rules_of_a_sweep_are_used_and_recorded(futures):
+    fills = FillRules(levels="exact", margin="close")
+    options = {"trailing_stop": 0.011, "warmup_bars": 30}
+    sweeps = [sweep(name, fills=rules, options=options) for name, rules in (("loose", dict(fills)), ("strict", {}))]
+    loose, _ = (finished(spec, futures) for spec in sweeps)
+    rows = all_rows(futures).to_pylist()
+    assert {row["fills"] for row in rows} == {"strict", "levels=exact, margin=close"}
+    earned = {label: [r["net_profit"] for r in rows if r["fills"] == label] for label in (fills.label, "strict")}
+    assert earned["strict"] != earned[fills.label]
+    chosen = [row for row in rows if row["fills"] == fills.label]
+    for row, feed, variant in months_of(loose, chosen):
+        play = variant.strategy.play("4h", variant.options)
+        assert row["net_profit"] == backtest(play, feed, fills=fills).metrics["net_profit"]
+
+
 # ---------------------------------------------------------------- what is done again, and what is not
 
 
@@ -186,6 +202,7 @@ def keys(home) -> set[str]:
         {"adjust": "none"},
         {"roll_mode": "prev_close"},
         {"policy": "ohlc_path"},
+        {"fills": "relaxed"},
         {"options": {"rollover": False}},
         {"options": {"warmup_bars": 50}},
     ],
@@ -348,6 +365,14 @@ def test_bars_that_are_gone_or_changed_are_named(futures):
         run_sweep_task(document, "ZS", "4h", log=quiet())
     with pytest.raises(StudyError, match="has no task GC 4h"):
         run_sweep_task(document, "GC", "4h", log=quiet())
+
+
+def test_a_plan_of_another_format_is_not_read(futures):
+    plan_sweep(sweep(), futures, quiet())
+    path = plan_path("made", futures)
+    write_json(path, read_json(path) | {"format": 1})
+    with pytest.raises(StudyError, match=r"a plan of format 1, expected 2: run the sweep again with `FORGE_SWEEP=made"):
+        read_plan("made", futures)
 
 
 def test_a_plan_of_another_engine_is_not_carried_out(futures, monkeypatch):

@@ -69,8 +69,7 @@ def cost_probes(experiment: Experiment, play: Play, feeds: Mapping[str, Feed]) -
     """Yield ``play`` at multiples of its costs."""
     for factor in COST_FACTORS:
         runs = [
-            simulate(play, f, costs=_scaled(experiment, f, factor), cash=experiment.cash, policy=experiment.policy)
-            for f in feeds.values()
+            simulate(play, f, **(experiment.terms | {"costs": _scaled(experiment, f, factor)})) for f in feeds.values()
         ]
         yield _figures("costs", f"x {factor:g}", runs)
 
@@ -213,8 +212,7 @@ def _probe(experiment: Experiment, kind: str, variant: str, play: Play, feeds: M
 def _simulations(
     experiment: Experiment, play: Play, feeds: Mapping[str, Feed], *, record: bool = False
 ) -> list[Simulation]:
-    terms = {"costs": experiment.costs, "cash": experiment.cash, "policy": experiment.policy}
-    return [simulate(play, feed, record=record, **terms) for feed in feeds.values()]  # type: ignore[arg-type]
+    return [simulate(play, feed, record=record, **experiment.terms) for feed in feeds.values()]
 
 
 def _figures(kind: str, variant: str, runs: Sequence[Simulation]) -> Probe:

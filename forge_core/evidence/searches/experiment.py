@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import psutil
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import STRICT, FillRules
 from forge_core.engine.kernel.params import Policy
+from forge_core.engine.terms import Terms
 from forge_core.evidence.markets.market import Market
 from forge_core.evolution.search.evaluation import Constraint, Evaluator, Objectives
 from forge_core.evolution.search.loop import Found, Search, run_random, run_search
@@ -16,12 +18,18 @@ from forge_core.parallelism import worker_count
 
 @dataclass(frozen=True)
 class Experiment:
-    """A ``search`` with the costs (None: each instrument's own), cash and same-bar policy that its Plays trade on."""
+    """A ``search`` with the costs (None: each instrument's own), cash, same-bar policy and fill rules of backtests."""
 
     search: Search
     costs: Costs | None = None
     cash: float = 100_000.0
     policy: Policy = "pessimistic"
+    fills: FillRules = STRICT
+
+    @property
+    def terms(self) -> Terms:
+        """Costs, cash, same-bar policy and fill rules of every backtest."""
+        return {"costs": self.costs, "cash": self.cash, "policy": self.policy, "fills": self.fills}
 
     def evaluator(self, markets: Mapping[str, Market], threads: int = 1) -> Evaluator:
         """Return what backtests Plays on ``markets``, their features computed in memory.
@@ -32,10 +40,8 @@ class Experiment:
         return Evaluator(
             {name: market.feed(columns) for name, market in markets.items()},
             self.search.objectives,
-            costs=self.costs,
-            cash=self.cash,
-            policy=self.policy,
             threads=threads,
+            **self.terms,
         )
 
     def run(self, markets: Mapping[str, Market], threads: int = 1) -> Found:

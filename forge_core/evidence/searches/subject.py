@@ -92,9 +92,8 @@ class Subject:
 
     @cached_property
     def experiment(self) -> Experiment:
-        """The study's search with its costs, cash and policy."""
-        spec = self.spec
-        return Experiment(self.search, costs=spec.costs, cash=spec.cash, policy=spec.policy)
+        """The study's search with its trading terms."""
+        return Experiment(self.search, **self.spec.terms)
 
     @property
     def annualization(self) -> int:
@@ -102,11 +101,10 @@ class Subject:
         return max(market.instrument.annualization for market in self.markets.values())
 
     def simulate(self, feed: Feed, *, record: bool = False) -> Simulation:
-        """Backtest the champion on ``feed`` with the study's costs, cash and policy; StudyError without a champion."""
+        """Backtest the champion on ``feed`` with the study's trading terms; StudyError without a champion."""
         if self.champion is None:
             raise StudyError(f"study {self.spec.name!r} has no champion: {self.report.reason}")
-        spec = self.spec
-        return simulate(self.champion, feed, costs=spec.costs, cash=spec.cash, policy=spec.policy, record=record)
+        return simulate(self.champion, feed, record=record, **self.spec.terms)
 
     @property
     def folder(self) -> StudyFolder:

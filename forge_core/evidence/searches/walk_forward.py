@@ -128,7 +128,7 @@ def trade_period(
         if play is None:
             returns = np.zeros(cut.days.size)
         else:
-            result = simulate(play, cut.feed(), costs=experiment.costs, cash=experiment.cash, policy=experiment.policy)
+            result = simulate(play, cut.feed(), **experiment.terms)
             returns = result.daily_returns
             trades += int(result.metrics[TOTAL_TRADES])
         all_days.append(cut.days)

@@ -75,10 +75,8 @@ def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path
         written.append(folder / "champion.yaml")
         write_text(written[-1], text)
         plan = StudyPlan.begun(name, home)
-        spec = plan.spec
-        for dataset in (*spec.train, *spec.holdout):
-            feed = plan.open_feed(dataset)
-            result = backtest(parse_play(text), feed, costs=spec.costs, cash=spec.cash, policy=spec.policy)
+        for dataset in (*plan.spec.train, *plan.spec.holdout):
+            result = backtest(parse_play(text), plan.open_feed(dataset), **plan.spec.terms)
             for kind, frame in (("trades", result.trades), ("equity", result.equity.to_frame())):
                 written.append(folder / f"champion_{kind}_{dataset}.csv")
                 write_text(written[-1], frame.to_csv(index=kind == "equity"))

@@ -17,7 +17,7 @@ from forge_core.evolution.search.genes import Genes
 from forge_core.evolution.search.genome import Genome
 from forge_core.evolution.search.loop import Search
 from forge_core.evolution.search.search_space import SearchSpace, build_space
-from forge_core.evolution.spec.study import StudySpec, cautions, holdout_relation
+from forge_core.evolution.spec.study import ANNUAL_RETURN_NEEDS, INSTEAD, StudySpec, cautions, holdout_relation
 from forge_core.evolution.storage.ledger import Ledger
 from forge_core.evolution.storage.manifest import check_unchanged, make_manifest, manifest_hash, read_manifest
 from forge_core.evolution.storage.paths import StudyFolder
@@ -27,6 +27,7 @@ from forge_core.feeds.feed import Feed
 from forge_core.files import check_free_space, write_json
 from forge_core.market.datasets.build import DatasetVersion, ensure_dataset, latest_version, open_version
 from forge_core.metrics.catalog import METRICS
+from forge_core.metrics.summary import SHORTEST_ANNUALIZED
 from forge_core.paths import Home
 from forge_core.plays.parser import parse_play
 
@@ -77,6 +78,7 @@ class StudyPlan:
         datasets = {name: _dataset(name, pinned.get(name), home, log) for name in (*spec.train, *spec.holdout)}
         manifest = make_manifest(spec, _space(spec), datasets)
         if begun is None:
+            _check_periods(spec, datasets, home)
             days = sum((datasets[name].end - datasets[name].start).days for name in spec.train)
             needed = _bytes_written(spec, len(Genome(_space(spec)).genes), days)
             check_free_space(home.root, needed, f"study {spec.name!r}")
@@ -240,10 +242,8 @@ class StudyPlan:
         return Evaluator(
             {name: self.open_feed(name) for name in datasets},
             self.objectives,
-            costs=self.spec.costs,
-            cash=self.spec.cash,
-            policy=self.spec.policy,
             threads=threads,
+            **self.spec.terms,
         )
 
 
@@ -265,6 +265,17 @@ def _dataset(name: str, pinned: str | None, home: Home, log: Log | None) -> Data
     if log and latest is not None and latest.content_hash != pinned:
         log(f"{name}: there is a newer version {latest.content_hash}; the study stays with {pinned}")
     return version
+
+
+def _check_periods(spec: StudySpec, datasets: Mapping[str, DatasetVersion], home: Home) -> None:
+    """Raise StudyError if annual returns are objectives or constraints and a train dataset has too few days of bars."""
+    if not spec.annual_returns:
+        return
+    years = {name: open_feed(datasets[name], timeframe=spec.timeframe, home=home).years for name in spec.train}
+    short = [f"{name} has bars of {n * 365.25:.0f}" for name, n in years.items() if n < SHORTEST_ANNUALIZED]
+    if short:
+        metrics = " and ".join(dict.fromkeys(spec.annual_returns.values()))
+        raise StudyError(f"study {spec.name!r}: {metrics} {ANNUAL_RETURN_NEEDS}, {', '.join(short)}; {INSTEAD}")
 
 
 def _bytes_written(spec: StudySpec, genes: int, days: int) -> int:

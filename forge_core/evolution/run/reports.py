@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from forge_core.engine.fill_rules import STRICT
+
 
 @dataclass(frozen=True)
 class FrontReport:
@@ -128,13 +130,15 @@ class ChampionReport:
 @dataclass(frozen=True)
 class StudyStatus:
     """Progress of a study: ``generation`` of ``generations`` that every island has done, ``islands`` with the last
-    generation of each, and by dataset with a newer version than the study's its pinned and its latest hash."""
+    generation of each, ``fills`` (label of the fill rules), and by dataset with a newer version than the study's its
+    pinned and its latest hash."""
 
     study: str
     state: str  # ``not begun``, ``under way`` or ``complete``
     generations: int
     islands: list[int]
     champion: ChampionReport | None = None
+    fills: str = STRICT.label
     newer: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from forge_core.engine.fill_rules import STRICT, FillRules
 from forge_core.errors import StudyError, unknown
 from forge_core.evolution.run.reports import ChampionReport, StudyStatus
 from forge_core.evolution.spec.study import list_studies, load_study
@@ -33,13 +34,21 @@ def study_status(name: str, home: Home | None = None) -> StudyStatus:
         if name not in list_studies():
             raise StudyError(unknown("study", name, list_studies()))
         spec = load_study(name)
-        return StudyStatus(name, "not begun", spec.generations, [0] * spec.islands)
+        return StudyStatus(name, "not begun", spec.generations, [0] * spec.islands, fills=spec.fills.label)
     islands = [folder.last_generation(island) for island in range(manifest["study"]["islands"])]
     champion = ChampionReport.read(read_json(folder.champion)) if folder.champion.is_file() else None
     if champion is not None and champion.manifest_hash != manifest_hash(manifest):
         champion = None
     state = "under way" if champion is None else "complete"
-    return StudyStatus(name, state, manifest["study"]["generations"], islands, champion, _newer(manifest, home))
+    return StudyStatus(
+        name,
+        state,
+        manifest["study"]["generations"],
+        islands,
+        champion,
+        FillRules.model_validate(manifest["study"].get("fills", {})).label,
+        _newer(manifest, home),
+    )
 
 
 def _newer(manifest: Mapping[str, Any], home: Home) -> dict[str, tuple[str, str]]:
@@ -59,6 +68,8 @@ def status_text(name: str, home: Home | None = None) -> str:
     lines = [f"study {name}: {status.state}, generation {status.generation} of {status.generations}"]
     if status.state == "complete" and status.generation < status.generations:
         lines[0] += ": stopped early, the hypervolume did not rise"
+    if status.fills != STRICT.label:
+        lines.append(f"fill rules: {status.fills} (not strict)")
     for dataset, (pinned, latest) in status.newer.items():
         lines.append(f"{dataset}: there is a newer version {latest}; the study stays with {pinned} until it is reset")
     report = status.champion

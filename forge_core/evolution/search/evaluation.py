@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import STRICT, FillRules
 from forge_core.engine.kernel.params import Policy
 from forge_core.engine.simulate import simulate
+from forge_core.engine.terms import Terms
 from forge_core.errors import ConfigError, DataError
 from forge_core.evolution.spec.objectives import Aggregate, Direction, constraint_metric
 from forge_core.evolution.spec.study import StudySpec
@@ -182,11 +184,12 @@ class Evaluator:
         costs: Costs | None = None,
         cash: float = 100_000.0,
         policy: Policy = "pessimistic",
+        fills: FillRules = STRICT,
         threads: int = 1,
     ) -> None:
         self.feeds = dict(feeds)
         self.objectives = objectives
-        self._settings = {"costs": costs, "cash": cash, "policy": policy}
+        self._terms: Terms = {"costs": costs, "cash": cash, "policy": policy, "fills": fills}
         self._pool = ThreadPoolExecutor(threads, "evaluate") if threads > 1 else None
 
     def __enter__(self) -> Self:
@@ -213,7 +216,7 @@ class Evaluator:
         vectors, daily = [], []
         for name, feed in self.feeds.items():
             try:
-                result = simulate(play, feed, **self._settings)  # type: ignore[arg-type]
+                result = simulate(play, feed, **self._terms)
             except (DataError, ConfigError, OSError, MemoryError):
                 raise
             except Exception as error:

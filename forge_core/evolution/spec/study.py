@@ -7,6 +7,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from forge_core.configuration import Fault, InKeyOrder, Location, line_of, raise_faults, validate_model
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import STRICT, FillRules
+from forge_core.engine.terms import Terms
 from forge_core.errors import ConfigError, PlayError, unknown
 from forge_core.evolution.search.encoding import encode
 from forge_core.evolution.search.genome import Genome
@@ -26,6 +28,7 @@ from forge_core.evolution.spec.space import Sides, SpaceSpec, TimeframeLabel
 from forge_core.market.reference.catalog import DatasetSpec, get_dataset_spec
 from forge_core.market.reference.instruments import get_instrument
 from forge_core.market.reference.timeframes import Timeframe
+from forge_core.metrics.summary import ANNUAL_RETURNS, SHORTEST_ANNUALIZED
 from forge_core.paths import safe_name
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import load_play, parse_play
@@ -34,6 +37,9 @@ from forge_core.study_files import read_study_file, study_files
 
 MAX_EPOCHS = 10
 """The graph of Dagster steps is unrolled over the epochs, so their number has a limit."""
+
+ANNUAL_RETURN_NEEDS = "needs 360 days in each train dataset"
+INSTEAD = "use total_return or sharpe, or longer datasets"
 
 _FAR_PERCENT, _FAR_ATR = 0.03, 2.5  # from here on levels earn nothing in shuffled days of an index (docs/evolution.md)
 
@@ -66,6 +72,7 @@ class StudySpec(Spec):
     cash: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     costs: Costs | None = None
     policy: Literal["pessimistic", "ohlc_path"] = "pessimistic"
+    fills: FillRules = STRICT
     crossover: CrossoverSpec = CrossoverSpec()
     mutation: MutationSpec = MutationSpec()
     champion: str = "knee"
@@ -144,12 +151,30 @@ class StudySpec(Spec):
             low, high = BOUNDS.get(constraint_metric(name), (-float("inf"), float("inf")))
             if not low <= constraint.value <= high:
                 faults.append((("constraints", name), f"it must lie between {low:g} and {high:g}", constraint.value))
+        faults += self._short_period_faults()
         metrics = [objective.metric for objective in self.objectives]
         kind, _, metric = self.champion.partition(":")
         if self.champion != "knee" and not (kind == "best" and metric in metrics):
             choices = " or ".join(["knee", *(f"best:{m}" for m in dict.fromkeys(metrics))])
             faults.append((("champion",), f"it must be {choices}", self.champion))
         return faults
+
+    @property
+    def annual_returns(self) -> dict[Location, str]:
+        """Metrics of objectives and constraints that are undefined for periods under 360 days, by location."""
+        used: dict[Location, str] = {("objectives", i): o.metric for i, o in enumerate(self.objectives)}
+        used |= {("constraints", name): constraint_metric(name) for name in self.constraints}
+        return {location: metric for location, metric in used.items() if metric in ANNUAL_RETURNS}
+
+    def _short_period_faults(self) -> list[Fault]:
+        days = {name: (spec.end - spec.start).days for name in self.train if (spec := get_dataset_spec(name))}
+        short = [f"{name} has {n}" for name, n in days.items() if n < SHORTEST_ANNUALIZED * 365.25]
+        if not short:
+            return []
+        return [
+            (location, f"{metric} {ANNUAL_RETURN_NEEDS}, {', '.join(short)}; {INSTEAD}", None)
+            for location, metric in self.annual_returns.items()
+        ]
 
     def _data_faults(self) -> list[Fault]:
         faults: list[Fault] = []
@@ -197,6 +222,16 @@ class StudySpec(Spec):
         return faults
 
     @property
+    def terms(self) -> Terms:
+        """Costs, cash, same-bar policy and fill rules of every backtest of the study."""
+        return {"costs": self.costs, "cash": self.cash, "policy": self.policy, "fills": self.fills}
+
+    def document(self) -> dict[str, Any]:
+        """Return the parts that results depend on, as JSON-able data; strict fill rules are left out."""
+        left_out = {"description", "evidence"} | ({"fills"} if self.fills == STRICT else set())
+        return self.model_dump(mode="json", exclude=left_out)
+
+    @property
     def timeframes(self) -> list[str]:
         """Timeframes that all datasets of the study have, finest first."""
         shared = set.intersection(*(set(get_dataset_spec(name).timeframes) for name in (*self.train, *self.holdout)))
@@ -232,9 +267,19 @@ def holdout_relation(spec: StudySpec, dataset: str) -> str:
 def cautions(spec: StudySpec) -> list[str]:
     """Return the known biases of a study's results, one sentence each.
 
-    Levels near the open on daily bars of an index: it opens near its last close although its shares do not, so its
-    bars reach such levels less often than a market would.
+    Fill rules that are not strict. Levels near the open on daily bars of an index: it opens near its last close
+    although its shares do not, so its bars reach such levels less often than a market would.
     """
+    return [*_fill_cautions(spec), *_index_cautions(spec)]
+
+
+def _fill_cautions(spec: StudySpec) -> list[str]:
+    if spec.fills == STRICT:
+        return []
+    return [f"fill rules are {spec.fills.label}: fills are better than with strict rules, see docs/fill_contract.md"]
+
+
+def _index_cautions(spec: StudySpec) -> list[str]:
     risk = spec.space.risk
     grids = (risk.stop, risk.take_profit, risk.trailing)
     percent = min((value for grid in grids for value in grid.percent), default=_FAR_PERCENT)

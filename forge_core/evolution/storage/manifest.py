@@ -27,7 +27,7 @@ def make_manifest(spec: StudySpec, space: SearchSpace, datasets: Mapping[str, Da
     instruments = {dataset.instrument.symbol: dataset.instrument for dataset in datasets.values()}
     return {
         "format": FORMAT,
-        "study": spec.model_dump(mode="json", exclude={"description", "evidence"}),
+        "study": spec.document(),
         "datasets": {name: {"hash": d.content_hash, "symbol": d.instrument.symbol} for name, d in datasets.items()},
         "instruments": {symbol: i.model_dump(mode="json", exclude=_NO_NUMBERS) for symbol, i in instruments.items()},
         "costs": {symbol: (spec.costs or Costs.of(i)).model_dump() for symbol, i in instruments.items()},

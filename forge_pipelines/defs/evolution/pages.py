@@ -170,7 +170,7 @@ def _describe_champion(study: StudyPlan, report: ChampionReport) -> Metadata:
     play, spec = parse_play(champion.yaml), study.spec
     curves, trades = {}, {}
     for column, (_, dataset, _) in zip(columns, parts, strict=True):
-        result = backtest(play, study.open_feed(dataset), costs=spec.costs, cash=spec.cash, policy=spec.policy)
+        result = backtest(play, study.open_feed(dataset), **spec.terms)
         curves[column] = result.equity / spec.cash
         trades[f"trades, {column}"] = _last_trades(result.trades)
     values = [curve.to_numpy() for curve in curves.values()]
