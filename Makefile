@@ -10,6 +10,7 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; d
 
 # `make evolve STUDY=sweet_spot` evolves studies/sweet_spot.yaml.
 STUDY ?= $(or $(FORGE_STUDY),quickstart)
+PORT ?= 3000
 PYTEST := $(BIN)/python -m pytest
 
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
@@ -30,8 +31,8 @@ evolve: $(VENV)/.compiled ## Evolve a study: make evolve STUDY=quickstart
 prove: $(VENV)/.compiled ## Tell a study's champion from luck: make prove STUDY=quickstart
 	FORGE_STUDY='$(STUDY)' PYTHONWARNINGS='ignore:Function' $(BIN)/dagster job execute -j prove
 
-ui: $(VENV)/.compiled ## Open the Dagster UI on port 3000
-	$(BIN)/dagster dev
+ui: $(VENV)/.compiled ## Open the Dagster UI: make ui PORT=3000
+	$(BIN)/dagster dev --port '$(PORT)'
 
 test: $(VENV)/.compiled ## Run the tests, except those that take minutes
 	$(PYTEST) -n 2 --dist loadfile -m 'not long'

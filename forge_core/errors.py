@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_MUCH_NEARER = 0.15  # difference of two ratios of likeness, 0 to 1
+
 
 class ForgeError(ValueError):
     """Base of the errors that the user can fix; the CLI and Dagster show the message without a traceback."""
@@ -25,10 +27,17 @@ class StudyError(ForgeError):
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest of ``known`` to ``word``, in any case, or ``''``."""
+    """Return `` (did you mean 'x'?)`` for the three or fewer of ``known`` nearest to ``word``, in any case, or ``''``.
+
+    The nearest comes first. Others are named unless it is much nearer than they are.
+    """
     names = {str(k).lower(): str(k) for k in known}
-    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    return f" (did you mean {names[near[0]]!r}?)" if near else ""
+    near = difflib.get_close_matches(word.lower(), names, n=3, cutoff=0.6)
+    if not near:
+        return ""
+    likeness = [difflib.SequenceMatcher(None, name, word.lower()).ratio() for name in near]
+    shown = [repr(names[name]) for name, like in zip(near, likeness, strict=True) if like > likeness[0] - _MUCH_NEARER]
+    return f" (did you mean {' or '.join([', '.join(shown[:-1]), shown[-1]] if shown[1:] else shown)}?)"
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:

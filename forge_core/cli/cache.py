@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from forge_core.cli.console import reports_errors, say
+from forge_core.cli.console import Commands, reports_errors, say
 from forge_core.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="The indicator bank: cached columns, shared by all processes.")
+app = Commands(help="The indicator bank: cached columns, shared by all processes.")
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+)\s*([hdw])", re.IGNORECASE)

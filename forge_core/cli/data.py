@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from forge_core.cli.console import reports_errors, say, show_table
+from forge_core.cli.console import Commands, reports_errors, say, show_table
 
-app = typer.Typer(no_args_is_help=True, help="Stored bars: quality checks and gap filling.")
+app = Commands(help="Stored bars: quality checks and gap filling.")
 
 
 @app.command("check")
 @reports_errors
 def check(
-    symbols: Annotated[list[str] | None, typer.Argument(metavar="[SYMBOL]...", help="Symbols [default: all].")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(metavar="SYMBOL", help="Symbols [default: all].")] = None,
     page: Annotated[
         Path | None, typer.Option("--html", help="Also write an HTML page with a plot to this file.")
     ] = None,

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge_core.cli.console import reports_errors, say, show_table
+from forge_core.cli.console import Commands, reports_errors, say, show_table
 
 if TYPE_CHECKING:
     from forge_core.market.regimes.suggest import Suggestion
 
-app = typer.Typer(no_args_is_help=True, help="Datasets: named market regimes to train and test on.")
+app = Commands(help="Datasets: named market regimes to train and test on.")
 
 
 @app.command("list")
@@ -129,7 +129,7 @@ def remove(name: Annotated[str, typer.Argument(help="Name in the catalog.")]) ->
 @app.command("check")
 @reports_errors
 def check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names [default: all].")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Names [default: all].")] = None,
 ) -> None:
     """Check that built datasets are undamaged, and that the store has the bars to build the others.
 

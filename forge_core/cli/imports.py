@@ -10,7 +10,7 @@ from forge_core.cli.console import reports_errors, say
 
 @reports_errors
 def import_bars(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of bars or of funding rates.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files of bars or of funding rates.")],
     symbol: Annotated[
         str | None,
         typer.Option("--symbol", "-s", help="Symbol of datasets/instruments.yaml [default: detected from the file]"),

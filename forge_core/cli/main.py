@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from forge_core.cli import cache, data, datasets, features, imports, plays, refresh, roll_dates, sql, studies, sweeps
+from forge_core.cli.console import Commands
 
-app = typer.Typer(
+app = Commands(
     name="forge",
-    no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
     help=(

@@ -11,7 +11,7 @@ from forge_core.cli.console import errors, reports_errors, say
 @reports_errors
 def refresh(
     symbols: Annotated[
-        list[str] | None, typer.Argument(metavar="[SYMBOL...]", help="Symbols [default: all of the catalog]")
+        list[str] | None, typer.Argument(metavar="SYMBOL", help="Symbols [default: all of the catalog]")
     ] = None,
     timeframe: Annotated[
         list[str] | None,

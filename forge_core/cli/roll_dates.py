@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forge_core.cli.console import reports_errors, say, show_table
+from forge_core.cli.console import Commands, reports_errors, say, show_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-app = typer.Typer(
-    no_args_is_help=True, help="Contract rolls: when a continuous futures series changes to the next contract."
-)
+app = Commands(help="Contract rolls: when a continuous futures series changes to the next contract.")
 
 
 @app.command("import")

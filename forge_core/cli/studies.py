@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forge_core.cli.console import reports_errors, say, show_table
+from forge_core.cli.console import Commands, log_line, reports_errors, say, show_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-app = typer.Typer(no_args_is_help=True, help="Studies: status, Pareto fronts and holdout results of evolution runs.")
+    from forge_core.evolution.spec.study import StudySpec
 
-StudyName = Annotated[str, typer.Argument(help="Name of a study, see `forge study list`.")]
+app = Commands(help="Studies: create, check, estimate, and read the results of evolution runs.")
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study, see `forge study list`.")]
 
 
 @app.command("list")
@@ -46,6 +48,144 @@ def list_all() -> None:
     show_table(("study", "generation", "state", "train", "holdout"), rows)
     for message in errors:
         say(message)
+
+
+@app.command("new")
+@reports_errors
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new study, and of its file in studies/.")],
+    train: Annotated[list[str], typer.Option("--train", "-t", help="Dataset to train on; may be repeated.")],
+    holdout: Annotated[
+        list[str] | None, typer.Option("--holdout", help="Dataset that the search never sees; may be repeated.")
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="Bars to trade on [default: the first of the first dataset].")
+    ] = None,
+    level: Annotated[int, typer.Option(min=1, max=10, help="Size of the search space.")] = 3,
+    population: Annotated[int, typer.Option(min=2, help="Plays in each generation.")] = 100,
+    generations: Annotated[int, typer.Option(min=1, help="Number of generations.")] = 30,
+) -> None:
+    """Write a new study to studies/ and check it.
+
+    Example: `forge study new mine --train SP500_2000_2011 --holdout SP500_2012_2018`
+    """
+    from forge_core.evolution.spec.template import new_study
+
+    path, spec = new_study(
+        name,
+        train,
+        holdout or [],
+        timeframe=timeframe,
+        level=level,
+        population=population,
+        generations=generations,
+    )
+    say(f"{path}")
+    _describe(spec)
+    say(f"next: `forge study estimate {name}`, `make evolve STUDY={name}`")
+
+
+@app.command("check")
+@reports_errors
+def check(
+    names: Annotated[list[str], typer.Argument(metavar="STUDY", help="Names of studies, or paths of YAML files.")],
+) -> None:
+    """Check studies without running them: keys, datasets, space, seeds, and what is known to bias their results.
+
+    Example: `forge study check quickstart`
+    """
+    from forge_core.errors import ConfigError, ForgeError
+    from forge_core.evolution.steps import load_study
+
+    failures = []
+    for name in names:
+        try:
+            spec = load_study(name)
+        except ForgeError as error:
+            failures.append(str(error))
+            continue
+        say(f"{name}: valid")
+        _describe(spec)
+    if failures:
+        raise ConfigError("\n".join(failures))
+
+
+def _describe(spec: "StudySpec") -> None:
+    from forge_core.evolution.run.plan import StudyPlan
+    from forge_core.evolution.spec.study import cautions, holdout_relation
+    from forge_core.market.datasets.build import latest_version
+    from forge_core.paths import Home
+
+    plan = StudyPlan(spec, Home.current(), {})
+    islands = f"{spec.islands} island{'s' * (spec.islands > 1)}, {spec.epochs} epoch{'s' * (spec.epochs > 1)}"
+    say(f"  {spec.population:,} Plays x {spec.generations:,} generations = {spec.population * spec.generations:,} "
+        f"evaluations; {islands}; {len(plan.genome.genes)} genes")  # fmt: skip
+    for part, names in (("train", spec.train), ("holdout", spec.holdout)):
+        for name in names:
+            built = "built" if latest_version(name) else "not built yet"
+            relation = f", {holdout_relation(spec, name)}" if part == "holdout" else ""
+            say(f"  {part} {name}: {built}{relation}")
+    if not spec.holdout:
+        say("  caution: no holdout, so nothing tests the champion on bars that it was not chosen on")
+    for caution in cautions(spec):
+        say(f"  caution: {caution}")
+
+
+@app.command("estimate")
+@reports_errors
+def estimate(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study, or path of a YAML file.")],
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Processes at a time [default: FORGE_WORKERS].")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to evolve a sample.")] = 1.0,
+) -> None:
+    """Estimate time, memory and disk of a study from a sample of its own Plays, evolved for about a second.
+
+    Datasets that do not exist are built. Example: `forge study estimate quickstart --workers 2`
+    """
+    from forge_core.evolution.run.estimate import estimate_study
+    from forge_core.evolution.steps import load_study
+    from forge_core.market.datasets.build import ensure_dataset
+    from forge_core.parallelism import worker_count
+
+    spec = load_study(name)
+    versions = [ensure_dataset(dataset, log=log_line) for dataset in spec.train]
+    found = estimate_study(spec, versions, workers=workers or worker_count(), seconds=seconds)
+    say(f"study {spec.name}: {found.evaluations:,} evaluations, {found.workers} workers, {found.sampled} Plays sampled")
+    say(f"  time    about {_duration(found.seconds)}: {1e3 * found.seconds_per_play:.3g} ms a Play, "
+        f"{found.columns:,} of {found.columns_in_space:,} columns at {1e3 * found.seconds_per_column:.3g} ms, "
+        "and the start of the run")  # fmt: skip
+    say(f"  memory  {found.memory_mb:,.0f} MB in {found.workers} processes, and {found.bank_mb:,.0f} MB of page cache")
+    say(f"  disk    up to {found.disk_mb:,.0f} MB, {found.bank_mb:,.0f} MB of them in the indicator bank")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+@app.command("extend")
+@reports_errors
+def extend(
+    name: StudyName,
+    generations: Annotated[int, typer.Option("--generations", "-g", min=1, help="Number of further generations.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Make a complete study longer by whole epochs. Its tables are then those of a study asked for at once.
+
+    The front and champion so far are archived; the champion of the longer study is a further holdout evaluation.
+
+    Example: `forge study extend quickstart --generations 15`
+    """
+    from forge_core.evolution.run.extend import extend_study
+
+    if not yes:
+        typer.confirm(f"archive the front and champion of {name} and continue its search?", abort=True)
+    spec = extend_study(name, generations)
+    say(f"study {name} has {spec.generations} generations in {spec.epochs} epochs now; "
+        f"`make evolve STUDY={name}` continues it")  # fmt: skip
 
 
 @app.command("status")

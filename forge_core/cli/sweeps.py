@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from forge_core.cli.console import reports_errors, say, show_table
+from forge_core.cli.console import Commands, reports_errors, say, show_table
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = Commands(
     help="Sweeps: every strategy on every month, symbol and interval. `dagster job execute -j mass_test` runs one.",
 )
 
-SweepName = Annotated[str, typer.Argument(help="Name of a sweep, see `forge sweep list`.")]
+SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a sweep, see `forge sweep list`.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Only this symbol; may be repeated.")]
 Intervals = Annotated[list[str] | None, typer.Option("--interval", "-i", help="Only this interval; may be repeated.")]
 Strategies = Annotated[list[str] | None, typer.Option("--strategy", help="Only this strategy; may be repeated.")]
@@ -74,6 +73,28 @@ def status(name: SweepName) -> None:
     say(f"{table['done'].sum():,} of {table['tests'].sum():,} tests done, {table['failed'].sum():,} failed")
     if plan.spec.fills != STRICT:
         say(f"fill rules: {plan.spec.fills.label} (not strict)")
+
+
+@app.command("reset")
+@reports_errors
+def reset(
+    name: SweepName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Delete the recorded tests of a sweep's last plan, so that its next run tests them again.
+
+    Tests that other sweeps share are deleted for them too. The job does the same with the config `again: true`.
+
+    Example: `forge sweep reset mass_test`
+    """
+    from forge_core.sweeps.plan import read_plan
+    from forge_core.sweeps.steps import forget_results
+
+    plan = read_plan(name)
+    if not yes:
+        typer.confirm(f"delete the recorded results of {plan.tests:,} tests?", abort=True)
+    deleted = forget_results(plan.document())
+    say(f"{deleted:,} tests deleted; `FORGE_SWEEP={name} dagster job execute -j mass_test` runs them again")
 
 
 @app.command("top")

@@ -56,6 +56,7 @@ def backtest(
     rollover: bool = True,
     resample: bool = False,
     fills: FillRules = STRICT,
+    source: str | None = None,
 ) -> BacktestResult:
     """Backtest a Play and return trades, equity and metrics.
 
@@ -64,8 +65,9 @@ def backtest(
     play
         A Play, a path to its YAML file, YAML text, or a mapping of the same shape.
     data
-        A dataset's name, a dataset version, a DataFrame of execution bars (UTC index of bar open times; open, high,
-        low, close, volume) of the Play's timeframe, or a prebuilt feed. A DataFrame is checked like an imported file.
+        A dataset's name, a dataset version, a DataFrame of execution bars (bar open times in UTC as index or column
+        ``timestamp``; open, high, low, close, volume) of the Play's timeframe, or a prebuilt feed. A DataFrame is
+        checked like an imported file.
     instrument
         For a DataFrame: an instrument or its symbol. None means ``GENERIC_INSTRUMENT``. Datasets and feeds have
         their own; a different one is an error.
@@ -93,6 +95,8 @@ def backtest(
     fills
         Rules that can be relaxed: levels on ticks, targets traded through, margin inside the bar, share of volume.
         ``FillRules.relaxed()`` fills as vectorbt and backtesting.py do.
+    source
+        Name of the data in reports; by default a dataset's name.
 
     Raises
     ------
@@ -104,8 +108,8 @@ def backtest(
     >>> result = backtest("studies/plays/ema_cross.yaml", "SP500_FULL_CYCLE")  # doctest: +SKIP
     >>> result.metrics["sharpe"], len(result.trades)  # doctest: +SKIP
     """
-    resolved = _resolve_play(play)
-    feed = _resolve_feed(resolved, data, instrument, higher, roll_dates, adjust, resample)
+    resolved = resolve_play(play)
+    feed = resolve_feed(resolved, data, instrument, higher, roll_dates, adjust, resample)
     if funding is not None:
         feed = feed.with_funding(checked_funding(funding, feed))
     if isinstance(finer, pd.DataFrame):
@@ -137,10 +141,20 @@ def backtest(
         daily=simulation.daily_returns,
         trades=simulation.trades,
         equity=simulation.equity,
+        policy=policy,
+        fills=fills,
+        source=_source(data) if source is None else source,
     )
 
 
-def _resolve_play(play: Play | str | Path | Mapping[str, Any]) -> Play:
+def _source(data: object) -> str:
+    if isinstance(data, str):
+        return data
+    return f"{data.name} ({data.content_hash})" if isinstance(data, DatasetVersion) else ""
+
+
+def resolve_play(play: Play | str | Path | Mapping[str, Any]) -> Play:
+    """Return a Play given as such, as a path, as YAML text or as a mapping."""
     if isinstance(play, Play):
         return play
     if isinstance(play, Path) or (isinstance(play, str) and "\n" not in play and play.endswith((".yaml", ".yml"))):
@@ -148,7 +162,7 @@ def _resolve_play(play: Play | str | Path | Mapping[str, Any]) -> Play:
     return parse_play(play)
 
 
-def _resolve_feed(
+def resolve_feed(
     play: Play,
     data: str | DatasetVersion | pd.DataFrame | Feed,
     instrument: Instrument | str | None,
@@ -157,6 +171,7 @@ def _resolve_feed(
     adjust: Adjustment,
     resample: bool,
 ) -> Feed:
+    """Return the feed of ``data`` for ``play``; the parameters are those of ``backtest``."""
     if isinstance(instrument, str):
         instrument = get_instrument(instrument)
     if isinstance(data, pd.DataFrame):

@@ -141,9 +141,11 @@ def _as_bars(frame: pd.DataFrame, role: str) -> pd.DataFrame:
     if missing:
         hint = "; fill it with zeros if the market reports none" if missing == ["volume"] else ""
         raise DataError(f"{role}: column {missing[0]!r} is missing among {list(frame.columns)}{hint}")
-    index = frame.index
+    index = _times(frame)
     if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
-        raise DataError(f"{role} need a DatetimeIndex in UTC (their open times), got {index.dtype}")
+        raise DataError(
+            f"{role} need a DatetimeIndex in UTC or a column 'timestamp' in UTC (their open times), got {index.dtype}"
+        )
     if index.hasnans:
         raise DataError(f"{role}: row {int(index.isna().argmax())} has no time (NaT)")
     columns = {}
@@ -156,6 +158,16 @@ def _as_bars(frame: pd.DataFrame, role: str) -> pd.DataFrame:
         except (TypeError, ValueError) as error:
             raise DataError(f"{role}: column {name!r} is {column.dtype}, numbers are expected ({error})") from error
     return pd.DataFrame(columns, index=index.tz_convert("UTC").as_unit("us").rename("timestamp"))
+
+
+def _times(frame: pd.DataFrame) -> pd.Index:
+    """Return the open times: the index, or the column ``timestamp`` of a frame without times in its index."""
+    if isinstance(frame.index, pd.DatetimeIndex) or "timestamp" not in frame.columns:
+        return frame.index
+    column = frame["timestamp"]
+    if isinstance(column, pd.DataFrame) or not isinstance(column.dtype, pd.DatetimeTZDtype):
+        return pd.Index(column)
+    return pd.DatetimeIndex(column)
 
 
 def _label(step: int) -> str | None:

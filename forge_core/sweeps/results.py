@@ -115,6 +115,23 @@ class ResultFiles:
         write_table(path, table)
         return path
 
+    def forget(self, cells: Sequence[str], tests: Sequence[str]) -> int:
+        """Delete the rows of ``tests`` in ``cells``; return how many. The caller holds the lock.
+
+        A file that keeps other rows is written again, under the name of its keys, before the old one is deleted.
+        """
+        deleted = 0
+        for path in self.files():
+            table = read_table(path)
+            named = (positions(table["test"], tests) >= 0) & (positions(table["cell"], cells) >= 0)
+            if not named.any():
+                continue
+            deleted += int(named.sum())
+            if not named.all():
+                self.append(table.filter(pa.array(~named)))
+            path.unlink()
+        return deleted
+
     def clear_leftovers(self) -> None:
         """Delete temporary files of killed processes; the caller holds the lock."""
         for leftover in self.folder.glob(".*.tmp"):

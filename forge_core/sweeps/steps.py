@@ -15,6 +15,7 @@ from forge_core.parallelism import threads_per_task, worker_count
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan, read_plan
 from forge_core.sweeps.report import ranking_folder, read_failures, write_ranking
+from forge_core.sweeps.results import ResultFiles, locked
 from forge_core.sweeps.spec import SweepSpec, list_sweeps, load_sweep, month_label
 from forge_core.sweeps.task import is_complete, run_task
 
@@ -22,6 +23,7 @@ __all__ = [
     "SweepSpec",
     "check_results",
     "finish_sweep",
+    "forget_results",
     "list_sweeps",
     "load_sweep",
     "pending_tasks",
@@ -46,6 +48,20 @@ def pending_tasks(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the incomplete tasks of a plan."""
     read = SweepPlan.read(plan)
     return [task.document() for task in read.tasks if not is_complete(read, task)]
+
+
+def forget_results(plan: dict[str, Any], log: logging.Logger | None = None) -> int:
+    """Delete the recorded results and trades of all tests of a plan, so that they run again; return their number.
+
+    Other sweeps that share these tests have to run them again too.
+    """
+    read, deleted = SweepPlan.read(plan), 0
+    for task in read.tasks:
+        cells, tests = [cell.hash for cell in task.cells], read.test_hashes(task.interval)
+        with locked(read.home, task, log or logging.getLogger(__name__)):
+            ResultFiles(read.home, "trades", task.symbol, task.interval).forget(cells, tests)
+            deleted += ResultFiles(read.home, "results", task.symbol, task.interval).forget(cells, tests)
+    return deleted
 
 
 def run_sweep_task(

@@ -56,6 +56,20 @@ def test_the_best_are_shown_with_their_trades_and_days(forge):
     assert "unknown symbol 'ZZ'" in forge("sweep", "top", "mass_test", "--symbol", "ZZ", code=1)
 
 
+def test_a_sweep_that_is_reset_is_tested_again_and_others_keep_their_tests(forge, futures):
+    finished(sweep("other", strategies={"ema": {"short_period": [8], "long_period": [13]}}), futures)
+    before = forge("sweep", "export", "mass_test", str(futures.root / "before.csv"))
+    assert "20 tests deleted" in forge("sweep", "reset", "mass_test", "--yes")
+    assert "0 of 20 tests done" in forge("sweep", "status", "mass_test")
+    assert "5 of 5 tests done" in forge("sweep", "status", "other")
+    assert "0 tests deleted" in forge("sweep", "reset", "mass_test", "--yes")
+    finished(sweep("mass_test", strategies={"ema": {"short_period": [3, 5], "long_period": [13, 21]}}), futures)
+    assert "20 of 20 tests done" in forge("sweep", "status", "mass_test")
+    again = forge("sweep", "export", "mass_test", str(futures.root / "again.csv"))
+    assert before.replace("before", "again") == again
+    assert (futures.root / "before.csv").read_text() == (futures.root / "again.csv").read_text()
+
+
 def test_results_are_exported(forge, tmp_path):
     path = tmp_path / "results.parquet"
     assert "20 rows" in forge("sweep", "export", "mass_test", str(path), "--what", "results")

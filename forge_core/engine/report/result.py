@@ -12,7 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from forge_core.engine.costs import Costs
+from forge_core.engine.fill_rules import STRICT, FillRules
 from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
+from forge_core.engine.kernel.params import Policy
 from forge_core.feeds.feed import Feed, Floats
 from forge_core.files import write_json, write_table, write_text
 from forge_core.metrics.returns import drawdown
@@ -42,6 +44,10 @@ class BacktestResult:
         One simple return per trade date of the instrument's session, fractions; the index is the date.
     metrics : MetricValues
         Every metric of ``docs/metrics.md`` by name; None where undefined, with the reason in ``metrics.undefined``.
+    policy, fills
+        The fill policy and the fill rules of the backtest.
+    source
+        The dataset's name, empty for bars in memory.
     """
 
     play: Play
@@ -52,6 +58,9 @@ class BacktestResult:
     equity: pd.Series
     daily_returns: pd.Series
     metrics: MetricValues
+    policy: Policy = "pessimistic"
+    fills: FillRules = STRICT
+    source: str = ""
 
     @classmethod
     def from_arrays(
@@ -65,6 +74,9 @@ class BacktestResult:
         daily: Floats,
         trades: Mapping[str, NDArray[Any]],
         equity: Floats,
+        policy: Policy = "pessimistic",
+        fills: FillRules = STRICT,
+        source: str = "",
     ) -> Self:
         """Build a result from the kernel's arrays.
 
@@ -89,6 +101,9 @@ class BacktestResult:
             equity=pd.Series(equity, index=closes, name="equity"),
             daily_returns=pd.Series(daily, index=dates, name="return"),
             metrics=MetricValues(vector),
+            policy=policy,
+            fills=fills,
+            source=source,
         )
 
     @property

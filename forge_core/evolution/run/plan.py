@@ -80,7 +80,7 @@ class StudyPlan:
         if begun is None:
             _check_periods(spec, datasets, home)
             days = sum((datasets[name].end - datasets[name].start).days for name in spec.train)
-            needed = _bytes_written(spec, len(Genome(_space(spec)).genes), days)
+            needed = bytes_written(spec, len(Genome(_space(spec)).genes), days)
             check_free_space(home.root, needed, f"study {spec.name!r}")
             write_json(folder.manifest, manifest)
         else:
@@ -278,7 +278,7 @@ def _check_periods(spec: StudySpec, datasets: Mapping[str, DatasetVersion], home
         raise StudyError(f"study {spec.name!r}: {metrics} {ANNUAL_RETURN_NEEDS}, {', '.join(short)}; {INSTEAD}")
 
 
-def _bytes_written(spec: StudySpec, genes: int, days: int) -> int:
+def bytes_written(spec: StudySpec, genes: int, days: int) -> int:
     """Return an upper bound of the bytes that a study writes: each Play twice in the tables, once in the ledger."""
     row = 8 * (len(METRICS) * len(spec.train) + 20) + 2 * genes + 100
     trial = 4 * days + 3_000  # daily returns, and the Play as JSON

@@ -164,6 +164,13 @@ class TableFormat:
         return self.individuals(chosen)
 
 
+def rewrite_manifest(path: Path, target: Path, manifest_hash: str) -> None:
+    """Copy a table of a study to ``target`` for a study with another manifest; rows and other metadata are the same."""
+    table = read_table(path)
+    metadata = {**(table.schema.metadata or {}), _MANIFEST: manifest_hash.encode()}
+    write_table(target, table.replace_schema_metadata(metadata))
+
+
 def read_hypervolume(path: Path) -> float:
     """Return the hypervolume in a merged table's metadata.
 

@@ -45,6 +45,12 @@ class SweepConfig(dg.Config):
     )
 
 
+class MassTestConfig(SweepConfig):
+    """Sweep to run, and whether to test again what is recorded."""
+
+    again: bool = Field(default=False, description="Test again what is recorded, instead of only what is missing.")
+
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)  # a backfill over months in one run: Dagster may change it yet
     _asset_of_months = dg.asset(

@@ -15,12 +15,20 @@ from forge_core.market.reference.instruments import get_instrument
 from forge_core.parallelism import worker_count
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan
-from forge_core.sweeps.steps import check_results, finish_sweep, load_sweep, pending_tasks, plan_sweep, run_sweep_task
+from forge_core.sweeps.steps import (
+    check_results,
+    finish_sweep,
+    forget_results,
+    load_sweep,
+    pending_tasks,
+    plan_sweep,
+    run_sweep_task,
+)
 from forge_pipelines.defs.market.assets import WRITES_STORE, raw_materialization
 from forge_pipelines.defs.mass_test.assets import (
     DEFAULT_SWEEP,
     SWEEP_TAG,
-    SweepConfig,
+    MassTestConfig,
     month_materializations,
     ranking_materialization,
 )
@@ -39,7 +47,7 @@ from forge_pipelines.lib.resources import BarStoreResource
     retry_policy=RETRY,
 )
 def plan_tests(
-    context: dg.OpExecutionContext, config: SweepConfig, store: BarStoreResource
+    context: dg.OpExecutionContext, config: MassTestConfig, store: BarStoreResource
 ) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the sweep, take in its bars, and send each symbol and interval on its way."""
     die_with_run()
@@ -50,6 +58,8 @@ def plan_tests(
         report_killed_runs(context.instance)
         plan = plan_sweep(spec, home, context.log)
         record_bars(context, spec.symbols, home, store)
+        if config.again:
+            context.log.info(f"sweep {spec.name}: {forget_results(plan, context.log):,} recorded tests run again")
         pending = pending_tasks(plan)
     series = f"{len(plan['tasks'])} series, {len(pending)} of them not complete yet"
     context.log.info(f"sweep {spec.name}: {plan['tests']:,} tests on {series}")
@@ -95,7 +105,7 @@ def record_bars(context: dg.OpExecutionContext, symbols: list[str], home: Home, 
 
 
 @dg.config_mapping
-def mass_test_config(config: SweepConfig) -> dict:
+def mass_test_config(config: MassTestConfig) -> dict:
     """Show one flat set of values in the launchpad."""
     return {"ops": {"plan_tests": {"config": config.model_dump()}}, "loggers": CONSOLE_CONFIG}
 

@@ -1,0 +1,1 @@
+"""Judging Plays and studies: many backtests, signals, stress tests, comparisons and portfolios."""
