@@ -121,7 +121,13 @@ def backtest_plays(
                         if bars is not None:
                             raise ConfigError("policy 'replay' needs finer bars: give a file with --finer")
                         replay = finer_dataset_feed(name, play.timeframe)
-                    given: dict[str, Any] = {"costs": costs, "cash": cash, "policy": policy.value, "finer": replay, "source": name}
+                    given: dict[str, Any] = {
+                        "costs": costs,
+                        "cash": cash,
+                        "policy": policy.value,
+                        "finer": replay,
+                        "source": name,
+                    }
                     results.append((path.stem, name, backtest(play, feed, **given)))  # type: ignore[arg-type]
                 except ForgeError as error:
                     if len(loaded) * len(names) == 1:
