@@ -128,7 +128,7 @@ def backtest_plays(
                         "finer": replay,
                         "source": name,
                     }
-                    results.append((path.stem, name, backtest(play, feed, **given)))  # type: ignore[arg-type]
+                    results.append((path.stem, name, backtest(play, feed, **given)))
                 except ForgeError as error:
                     if len(loaded) * len(names) == 1:
                         raise
