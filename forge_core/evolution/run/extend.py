@@ -71,7 +71,7 @@ def extend_study(name: str, generations: int, home: Home | None = None) -> Study
     datasets = {key: open_version(key, entry["hash"], home) for key, entry in plan.manifest["datasets"].items()}
     check_unchanged(name, plan.manifest, make_manifest(plan.spec, plan.genome.space, datasets))
     text = _longer_file(plan.spec, longer)
-    manifest = {**plan.manifest, "study": longer.model_dump(mode="json", exclude=_PINNED)}
+    manifest = make_manifest(longer, plan.genome.space, datasets)
     try:
         with FileLock(folder.run_lock, timeout=0), FileLock(folder.merge_lock, timeout=0):
             _copy(folder, StudyFolder(prepared), plan, manifest)
