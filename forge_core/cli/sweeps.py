@@ -124,7 +124,7 @@ def top(
 
     Example: `forge sweep top mass_test --symbol SP500 --from 2007-01 --to 2009-12 --min-trades 30`
     """
-    from forge_core.evidence.sweeps.luck_line import sweep_luck_text
+    from forge_core.evidence.sweeps.text import sweep_luck_text
     from forge_core.sweeps.loading import Filters
     from forge_core.sweeps.plan import read_plan
     from forge_core.sweeps.ranking import rank, rank_strategies
@@ -148,6 +148,24 @@ def top(
         say(luck)
     if not families and len(table) > limit:
         say(f"... {len(table)} in total: see `--limit {len(table)}` or `forge sweep export {name} FILE`")
+
+
+@app.command("luck")
+@reports_errors
+def luck(
+    name: SweepName,
+    searches: Annotated[int, typer.Option("--searches", "-k", help="Sweeps on mirrored bars, 19 or more.")] = 19,
+) -> None:
+    """Repeat a finished sweep on mirrored bars, where nothing can be found: is its best parameter set more than luck?
+
+    Ends early once three mirrored sweeps were as good. Interrupted, it resumes.
+
+    Example: `forge sweep luck mass_test`
+    """
+    from forge_core.evidence.sweeps.luck_test import sweep_luck_test
+    from forge_core.sweeps.plan import read_plan
+
+    say(sweep_luck_test(read_plan(name), searches, log=say).sentence)
 
 
 @app.command("export")

@@ -1,6 +1,7 @@
 """Slicing of a series by calendar month of the trade date; the bars before a month are its lead-in."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,12 @@ class Months:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def only(self, labels: Iterable[str]) -> "Months":
+        """Return the months of ``labels``, in that order; those without bars are left out."""
+        place = {label: position for position, label in enumerate(self.labels)}
+        chosen = [place[label] for label in labels if label in place]
+        return Months(tuple(self.labels[k] for k in chosen), self.starts[chosen], self.ends[chosen])
 
 
 def cut_months(bars: pd.DataFrame, session: Session) -> Months:

@@ -4,28 +4,23 @@ import logging
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forge_core.engine.simulate import simulate
-from forge_core.engine.windows import WindowResults, simulate_windows
-from forge_core.errors import DataError, ForgeError, StudyError
+from forge_core.engine.windows import WindowResults
+from forge_core.errors import ForgeError, StudyError
 from forge_core.features.bank.bank import Bank
-from forge_core.feeds.build import feed_from_bars
-from forge_core.feeds.feed import Feed
-from forge_core.metrics.summary import YEAR_MICROSECONDS, periods_a_year
-from forge_core.plays.model import Play
-from forge_core.plays.validation import check_play
 from forge_core.sweeps import plan as planning
-from forge_core.sweeps.month_feeds import AdjustedMonths, MonthFeeds, SeriesMonths
-from forge_core.sweeps.months import Months, cut_months
+from forge_core.sweeps.month_feeds import MonthFeeds
+from forge_core.sweeps.months import cut_months
 from forge_core.sweeps.plan import SweepPlan, Task
 from forge_core.sweeps.results import ResultBuffer, ResultFiles, identity, locked, trades_table
 from forge_core.sweeps.series import SeriesVersion, load_series
+from forge_core.sweeps.simulation import Simulator
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +102,7 @@ class _Worker:
     def __init__(self, plan: SweepPlan, task: Task, months: set[str] | None, log: logging.Logger, threads: int) -> None:
         self.plan, self.task, self.log, self.threads = plan, task, log, threads
         self.tests = plan.test_hashes(task.interval)
+        self.simulator = Simulator(plan.spec, task)
         self.results = ResultFiles(plan.home, "results", task.symbol, task.interval)
         self.trades = ResultFiles(plan.home, "trades", task.symbol, task.interval)
         self.wanted = np.array([months is None or cell.month in months for cell in task.cells], np.bool_)
@@ -160,11 +156,12 @@ class _Worker:
         """Test one variant on ``cells`` and record its trades on ``traded``, without changing the worker's state."""
         found, periods, trades = None, None, []
         try:
-            play = self.play(test)
+            variant = self.plan.spec.variants[test]
+            play = self.simulator.play(variant)
             if cells.size:
-                found, periods = self.simulate(test, cells, play, months)
+                found, periods = self.simulator.simulate(variant, play, months, cells)
             for cell in traded.tolist():
-                trades.append((cell, self.record_trades(test, play, months.month(cell))))
+                trades.append((cell, self.simulator.record_trades(variant, play, months.month(cell))))
         except (MemoryError, OSError):
             raise  # a fault of the machine, not of the test
         except ForgeError as error:
@@ -190,58 +187,15 @@ class _Worker:
 
     def open(self) -> MonthFeeds:
         """Return the months of the task's cells."""
-        task, spec = self.task, self.plan.spec
+        task = self.task
         series = load_series(task.symbol, task.interval, task.series, self.plan.home)
-        months = cut_months(series.bars, task.instrument.session)
-        place = {label: position for position, label in enumerate(months.labels)}
-        chosen = [place[cell.month] for cell in task.cells]
-        months = Months(tuple(months.labels[k] for k in chosen), months.starts[chosen], months.ends[chosen])
-        if task.roll_dates is not None and spec.adjust != "none":
-            return AdjustedMonths(
-                series.bars, months, instrument=task.instrument, interval=task.interval, roll_dates=task.roll_dates
-            )
-        feed = feed_from_bars(
-            series.bars, instrument=task.instrument, timeframe=task.interval, roll_dates=task.roll_dates, adjust="none"
+        months = cut_months(series.bars, task.instrument.session).only(cell.month for cell in task.cells)
+        return self.simulator.open(
+            series.bars,
+            months,
+            series.funding,
+            lambda: Bank(SeriesVersion(series, task.instrument), task.interval, self.plan.home),
         )
-        bank = Bank(SeriesVersion(series, task.instrument), task.interval, self.plan.home)
-        return SeriesMonths(replace(feed, columns=bank, funding=series.funding), months.starts, months.ends)
-
-    def play(self, test: int) -> Play:
-        """Return a variant as a Play; raise PlayError if it is not tradable."""
-        variant = self.plan.spec.variants[test]
-        play = variant.strategy.play(self.task.interval, variant.options)
-        check_play(play)
-        return play
-
-    def simulate(
-        self, test: int, cells: NDArray[np.int64], play: Play, months: MonthFeeds
-    ) -> tuple[WindowResults, NDArray[np.float64]]:
-        """Return the results of one variant on ``cells``, and the number of returns per year of each."""
-        feed, firsts = months.feed, months.first_signals(play, cells)
-        starts, ends = months.starts[cells], months.ends[cells]
-        found = simulate_windows(play, feed, starts, ends, first_signals=firsts, **self.settings(test))
-        years = (feed.time[ends - 1] + feed.bar_microseconds - feed.time[starts]) / YEAR_MICROSECONDS
-        days, usual = np.diff(found.offsets), float(feed.instrument.annualization)
-        periods = [periods_a_year(*each, feed.bar_microseconds, usual) for each in zip(days, years, strict=True)]
-        return found, np.array(periods)
-
-    def record_trades(self, test: int, play: Play, feed: Feed) -> dict[str, NDArray[Any]]:
-        """Return the trades of one variant on the feed of a month."""
-        trades = simulate(play, feed, record=True, **self.settings(test)).trades
-        if trades is None:
-            raise DataError("the engine recorded no trades")
-        return trades
-
-    def settings(self, test: int) -> dict[str, Any]:
-        spec = self.plan.spec
-        return {
-            "costs": self.task.costs,
-            "cash": spec.cash,
-            "policy": spec.policy,
-            "fills": spec.fills,
-            "roll_mode": spec.roll_mode,
-            "rollover": spec.variants[test].options.rollover,
-        }
 
     def fail(self, test: int, cells: NDArray[np.int64], error: str) -> None:
         """Record the error of one variant on ``cells``."""

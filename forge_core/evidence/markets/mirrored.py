@@ -34,27 +34,29 @@ def mirrored_markets(markets: Mapping[str, Market], rng: np.random.Generator) ->
     Coarser bars are resampled from the mirrored execution bars (mirrored by themselves they would tell the real
     direction); those before the first execution bar are mirrored like it, and join it at the real price.
     """
-    coins = _coins([market.bars.index for market in markets.values()], rng)
+    coins = toss_coins([market.bars.index for market in markets.values()], rng)
     labels = sorted({label for market in markets.values() for label in market.higher}, key=Timeframe.parse)
     early = {
-        label: _coins([market.lead_in(label).index for market in markets.values() if label in market.higher], rng)
+        label: toss_coins([market.lead_in(label).index for market in markets.values() if label in market.higher], rng)
         for label in labels
     }
     return {name: _mirrored(market, coins, early) for name, market in markets.items()}
 
 
-def _coins(indexes: Sequence[pd.Index], rng: np.random.Generator) -> Coins:
+def toss_coins(indexes: Sequence[pd.Index], rng: np.random.Generator) -> Coins:
+    """Return a coin for every timestamp of ``indexes``."""
     stamps = np.unique(np.concatenate([microseconds(index) for index in indexes]))
     return stamps, rng.integers(0, 2, stamps.size).astype(np.bool_)
 
 
 def _mirrored(market: Market, coins: Coins, early: Mapping[str, Coins]) -> Market:
-    lead_in = {label: _turn(market, market.lead_in(label), early[label], split=0) for label in market.higher}
-    return market.with_bars(_turn(market, market.bars, coins, split=market.first), lead_in)
+    lead_in = {label: mirror_bars(market, market.lead_in(label), early[label], split=0) for label in market.higher}
+    return market.with_bars(mirror_bars(market, market.bars, coins, split=market.first), lead_in)
 
 
-def _turn(market: Market, bars: pd.DataFrame, coins: Coins, *, split: int) -> pd.DataFrame:
-    """Return ``bars`` with each one turned by its coin; lead-in (up to ``split``) and the rest by themselves."""
+def mirror_bars(market: Market, bars: pd.DataFrame, coins: Coins, *, split: int) -> pd.DataFrame:
+    """Return ``bars`` of ``market`` with each one turned by its coin; lead-in (up to ``split``) and the rest by
+    themselves."""
     if bars.empty:
         return bars
     stamps, tossed = coins

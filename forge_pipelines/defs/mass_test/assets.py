@@ -11,7 +11,8 @@ import pandas as pd
 from pydantic import Field
 
 from forge_core.errors import DataError, ForgeError
-from forge_core.evidence.sweeps.luck_line import sweep_luck_text
+from forge_core.evidence.sweeps.luck_test import read_sweep_luck
+from forge_core.evidence.sweeps.text import sweep_luck_picture, sweep_luck_text
 from forge_core.files import content_hash
 from forge_core.sweeps.loading import month_hashes
 from forge_core.sweeps.plan import SweepPlan, read_plan
@@ -174,13 +175,17 @@ def _describe_month(plan: SweepPlan, month: str, figures: Any) -> Metadata:
 
 def ranking_materialization(plan: SweepPlan, ranking: pd.DataFrame) -> Materialization:
     """Return the content of ``strategy_ranking``; ``ranking`` is what ``write_ranking`` wrote."""
-    version = content_hash(plan.spec.fingerprint, *month_hashes(plan).values())
+    luck = read_sweep_luck(plan)
+    tested = "" if luck is None else luck.model_dump_json()
+    version = content_hash(plan.spec.fingerprint, *month_hashes(plan).values(), tested)
     describe, inputs = partial(_describe_ranking, plan, ranking), {"mass_test_results": list(plan.months)}
     return Materialization("strategy_ranking", plan.spec.name, version, describe, inputs=inputs)
 
 
 def _describe_ranking(plan: SweepPlan, ranking: pd.DataFrame) -> Metadata:
     shown = ("tests", "total_trades", "days", "sharpe", "profit_factor", "positive_months", "neighbour_sharpe")
+    luck = read_sweep_luck(plan)
+    png = None if luck is None else sweep_luck_picture(luck)
     families = ("parameter_sets", "sharpe_median", "positive_sets", "best_sharpe", "best_total_trades", "best_days")
     return {
         "dagster/row_count": len(ranking),
@@ -189,6 +194,7 @@ def _describe_ranking(plan: SweepPlan, ranking: pd.DataFrame) -> Metadata:
         "months": len(plan.months),
         "tests": plan.tests,
         "luck": sweep_luck_text(plan, ranking) or "one parameter set: no luck line",
+        **({} if png is None else {"luck_test": picture(png, "the sweep on mirrored bars")}),
         "ranking": _table(ranking.head(_SHOWN), ("strategy", "parameters", *shown)),
         "strategies": _table(rank_strategies(ranking), ("strategy", *families, "best_parameters", "neighbour_sharpe")),
         **{f"{name} map": picture(png, f"{name}: Sharpe ratio") for name, png in heat_maps(ranking).items()},
