@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from forge_core.errors import PlayError, suggest, unknown
 from forge_core.features.reference import Number
+from forge_core.features.relations import NO_RELATIONS, Relations
 from forge_core.features.scale import Scale
 
 Floats = NDArray[np.float64]
@@ -59,7 +60,7 @@ class FeatureDefinition:
     before the first value. ``ascending`` lists groups of parameters whose values must be strictly ascending
     (``("fastperiod", "slowperiod")``): in another order TA-Lib silently swaps them or changes the sign. ``tied`` lists
     pairs (follower, leader): a search sets the follower to the leader's value. ``search`` marks the features that an
-    evolution may use.
+    evolution may use. ``relations`` declares orders of the columns: a rule that has one result by them is refused.
     """
 
     name: str
@@ -73,6 +74,7 @@ class FeatureDefinition:
     ascending: tuple[tuple[str, ...], ...] = ()
     tied: tuple[tuple[str, str], ...] = ()
     search: bool = False
+    relations: Relations = field(default=NO_RELATIONS, repr=False, compare=False)
 
     def resolve(self, params: Mapping[str, object]) -> tuple[tuple[str, Number], ...]:
         """Return every parameter with its value, defaults filled in, in the definition's order.

@@ -12,7 +12,8 @@ class Scale:
 
     ``price``: in price units, comparable with ``close``. ``bounded``: between ``low`` and ``high`` for every
     instrument (RSI 0..100). ``centred``: oscillates about zero (MACD, momentum). ``volume``: in traded units.
-    ``unbounded``: anything else (ATR, variance), comparable only with itself and with numbers.
+    ``unbounded``: anything else (ATR, variance), comparable only with itself and with numbers. ``low`` of a scale that
+    is not bounded is a bound on one side: 0 for an ATR.
     """
 
     kind: ScaleKind
@@ -24,4 +25,6 @@ class Scale:
         return self == other
 
     def __str__(self) -> str:
-        return f"bounded {self.low:g}..{self.high:g}" if self.kind == "bounded" else self.kind
+        if self.kind == "bounded":
+            return f"bounded {self.low:g}..{self.high:g}"
+        return self.kind if self.low is None else f"{self.kind}, at least {self.low:g}"

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 from forge_core.configuration import validate_model
 from forge_core.errors import ConfigError, PlayError
+from forge_core.features.order import column_order, difference_of
 from forge_core.features.reference import FeatureRef
 from forge_core.features.registry import get_feature, make_reference
 from forge_core.features.scale import Scale
 from forge_core.market.reference.timeframes import Timeframe
+from forge_core.plays.constant import constant_result
 from forge_core.plays.describe import describe_column, describe_rule
 from forge_core.plays.model import Compare, Comparison, Group, Play, Rule, Trend
 from forge_core.plays.rules import columns
@@ -132,11 +134,35 @@ def _comparison(rule: Compare, timeframe: str) -> str | None:
     if rule.left == rule.right:
         return f"{left} is compared with itself"
     other = _scale(rule.right)
+    if scale.kind == other.kind == "unbounded" and rule.left.name != rule.right.name:
+        return f"{left} and {right} have no common scale: compare {rule.left.name} with {rule.left.name} or a number"
     if not scale.comparable(other):
         return f"{left} is {_noun(scale)}, {right} is {_noun(other)}: compare like with like, or with a number"
-    if scale.kind == "unbounded" and rule.left.name != rule.right.name:
-        return f"{left} and {right} have no common scale: compare {rule.left.name} with {rule.left.name} or a number"
-    return None
+    return _by_order(rule.left, rule.operator, rule.right, timeframe)
+
+
+def _by_order(left: FeatureRef, operator: Comparison, right: FeatureRef, timeframe: str) -> str | None:
+    """Return why a comparison of two columns has one result at every bar or says less than a simpler rule, or None."""
+    names = describe_column(left, timeframe), describe_column(right, timeframe)
+    verdict = constant_result(left, operator, right)
+    if verdict is not None:
+        reason = {
+            "below": "{0} is below {1} at every bar at which prices move",
+            "at most": "{0} is never above {1}",
+            "equal": "{0} and {1} are the same values",
+            "at least": "{0} is never below {1}",
+            "above": "{0} is above {1} at every bar at which prices move",
+        }[column_order(left, right) or "equal"].format(*names)
+        return f"this is {verdict} true: {reason}"
+    terms = difference_of(left, right)
+    if terms is None:
+        return None
+    minuend, subtrahend = (describe_column(term, timeframe) for term in terms)
+    difference = names[0] if left not in terms else names[1]
+    return (
+        f"{difference} is {minuend} minus {subtrahend}: compare {minuend} with {subtrahend}, or any of the three with "
+        "a number"
+    )
 
 
 def _scale(reference: FeatureRef) -> Scale:
@@ -156,12 +182,12 @@ def _noun(scale: Scale) -> str:
 def _against_number(left: str, scale: Scale, operator: Comparison, number: float) -> str | None:
     if not math.isfinite(number):
         return f"{number} is not a finite number"
-    if scale.kind != "bounded" or scale.low is None or scale.high is None:
-        return None
-    verdict = _verdict(scale.low, scale.high, operator, number)
+    low, high = -math.inf if scale.low is None else scale.low, math.inf if scale.high is None else scale.high
+    verdict = _verdict(low, high, operator, number)
     if verdict is None:
         return None
-    return f"this is {verdict} true: {left} lies between {scale.low:g} and {scale.high:g}"
+    bounds = f"lies between {low:g} and {high:g}" if math.isfinite(high) else f"is never below {low:g}"
+    return f"this is {verdict} true: {left} {bounds}"
 
 
 def _verdict(low: float, high: float, operator: Comparison, number: float) -> str | None:

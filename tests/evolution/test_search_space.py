@@ -117,9 +117,37 @@ def test_siblings_share_a_scale() -> None:
     columns = {
         (c.definition.name, c.output.name): c for c in build_space(spec, timeframe="1d", sides="long").slots[0].columns
     }
-    assert columns["macd", "macd"].siblings == ("macdsignal", "macdhist")
+    assert columns["macd", "macd"].siblings == ("macdsignal",)
     assert columns["stoch", "slowk"].siblings == ("slowd",)
     assert columns["supertrend", "trend"].siblings == ()
+
+
+def test_columns_in_a_fixed_order_are_not_set_against_each_other() -> None:
+    spec = SpaceSpec(level=1, indicators=["bbands", "donchian", "ha", "macd", "percentile"], combinations=40)
+    columns = {
+        (c.definition.name, c.output.name): c for c in build_space(spec, timeframe="1d", sides="long").slots[0].columns
+    }
+    upper = columns["bbands", "upperband"]
+    assert upper.siblings == ()
+    assert upper.comparisons == ("close", "partner")
+    for number, partners in enumerate(upper.partners):  # bands of one period never cross
+        period = dict(upper.choices[number])["timeperiod"]
+        assert partners == tuple(n for n, c in enumerate(upper.choices) if dict(c)["timeperiod"] != period)
+    assert columns["macd", "macdhist"].siblings == ()
+    assert columns["macd", "macdhist"].comparisons == ("constant",)
+    assert columns["ha", "hahigh"].siblings == ("haopen", "haclose")  # a bar may open at its high
+    assert columns["donchian", "upperband"].comparisons == ("close", "partner")
+
+
+def test_a_column_whose_choices_are_all_in_order_has_no_partner() -> None:
+    grids = {"bbands": {"timeperiod": [20], "nbdevup": [1.5, 2, 3], "nbdevdn": [2]}}
+    spec = SpaceSpec.model_validate({"indicator_slots": 1, "timeframes": ["1d"], "indicators": grids})
+    columns = build_space(spec, timeframe="1d", sides="long").slots[0].columns
+    assert {column.output.name: column.comparisons for column in columns} == {
+        "upperband": ("close",),
+        "middleband": ("close",),
+        "lowerband": ("close",),
+    }
 
 
 def test_the_fingerprint_tells_spaces_apart() -> None:

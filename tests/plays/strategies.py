@@ -8,8 +8,10 @@ from collections import defaultdict
 
 from hypothesis import strategies as st
 
+from forge_core.features.order import difference_of
 from forge_core.features.reference import FeatureRef
 from forge_core.features.registry import all_features
+from forge_core.plays.constant import constant_result
 from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Rule, Size, Trend
 
 EXECUTION, HIGHER = "15m", "1h"
@@ -41,13 +43,14 @@ def random_compare(chance: random.Random) -> Compare:
     left = chance.choice(COLUMNS[scale])
     operator = chance.choice(OPERATORS)
     others = [column for column in COLUMNS[scale] if column != left]
-    if others and chance.random() < 0.5:
-        return Compare(left, operator, chance.choice(others))
+    right = chance.choice(others) if others and chance.random() < 0.5 else None
+    if right and not constant_result(left, operator, right) and not difference_of(left, right):
+        return Compare(left, operator, right)
     if scale.startswith("bounded"):
         low, high = (float(bound) for bound in scale.split()[1].split(".."))
         return Compare(left, operator, chance.uniform(low, high))
     number = chance.choice([float(chance.randrange(-100, 100)), chance.uniform(-1, 1), chance.gauss(0, 1) * 1e12, 1e-9])
-    return Compare(left, operator, number)
+    return Compare(left, operator, 1e-12 + abs(number) if "at least 0" in scale else number)
 
 
 def random_group(chance: random.Random, depth: int = 1) -> Group:

@@ -52,6 +52,8 @@ def test_plays_that_make_sense_pass(play):
         "volume > 0",
         "macd.macd > macd.macdsignal",
         "macd.macdhist < -1",
+        "close >= high",
+        "high > low",
         "rsi > 99.9",
         "rsi <= 0",
         "rsi >= 100",
@@ -79,12 +81,60 @@ def test_what_may_be_compared(rule):
         ("rsi >= 0", "this is always true: rsi(14) lies between 0 and 100"),
         ("-5 < rsi", "this is always true"),
         ("rsi crosses_above 100", "this is never true"),
+        ("atr < 0", "this is never true: atr(14) is never below 0"),
+        ("volume >= 0", "this is always true: volume is never below 0"),
+        ("low > high", "this is never true: low is never above high"),
+        ("close <= high", "this is always true: close is never above high"),
+        ("close crosses_above high", "this is never true"),
+        ("bands.lowerband > bands.upperband", "this is never true: bbands(20).lowerband is below bbands(20).upperband"),
+        (
+            "bands.upperband > bands.middleband",
+            "this is always true: bbands(20).upperband is above bbands(20) at every",
+        ),
+        ("bands.middleband crosses_below bands.lowerband", "this is never true"),
+        ("macd.macdhist > macd.macd", "macd(12).macdhist is macd(12) minus macd(12).macdsignal: compare macd(12) with"),
     ],
 )
 def test_what_may_not_be_compared_is_refused_with_its_line(rule, why):
     message = refusal(with_rule(rule))
     assert message.startswith(f"example.yaml:11: entry.long: {rule!r}: ")
     assert why in message
+
+
+@pytest.mark.parametrize(
+    ("one", "operator", "other", "why"),
+    [
+        (
+            ("bbands", {}, "upperband"),
+            "<",
+            ("sma", {"timeperiod": 20}, None),
+            "never true: bbands(20).upperband is above",
+        ),
+        (
+            ("bbands", {}, None),
+            ">=",
+            ("sma", {"timeperiod": 20}, None),
+            "always true: bbands(20) and sma(20) are the same",
+        ),
+        (("bbands", {}, "upperband"), ">", ("bbands", {"nbdevup": 3, "nbdevdn": 3}, "upperband"), "never true"),
+        (("donchian", {}, "upperband"), ">", ("donchian", {"timeperiod": 50}, "upperband"), "never true"),
+        (("stochf", {}, "fastk"), ">", ("stochf", {"fastd_period": 9}, "fastk"), "are the same values"),
+        (("wma", {"timeperiod": 20}, None), ">", ("donchian", {"timeperiod": 30}, "upperband"), "never true"),
+        (("bbands", {}, "upperband"), ">", ("sma", {"timeperiod": 21}, None), None),
+        (("bbands", {"matype": 1}, None), ">", ("sma", {"timeperiod": 20}, None), None),
+        (("kc", {}, "upperband"), ">", ("bbands", {}, "upperband"), None),
+        (("donchian", {}, "upperband"), "<", ("donchian", {"timeperiod": 50}, "upperband"), None),
+    ],
+)
+def test_columns_of_two_features_in_a_known_order_are_refused(one, operator, other, why):
+    left, right = (
+        make_reference(name, params, output=output, timeframe="15m") for name, params, output in (one, other)
+    )
+    play = built(Compare(left, operator, right))
+    if why is None:
+        check_play(play)
+    else:
+        assert why in complaint(play)
 
 
 def test_columns_on_scales_of_their_own_compare_with_the_same_indicator_only():

@@ -14,6 +14,7 @@ from forge_core.evolution.search.mirror import mirror_rule
 from forge_core.evolution.search.search_space import Column, SearchSpace
 from forge_core.evolution.spec.space import TRENDS, DistanceGrid
 from forge_core.features.reference import FeatureRef, Number, price_field
+from forge_core.plays.constant import constant_result
 from forge_core.plays.model import Compare, Comparison, Distance, Group, Play, Risk, Rule, Trend
 
 OPERANDS = 60
@@ -178,13 +179,13 @@ class Genome:
             constants = column.constants_above if operator in _RISES else column.constants_below
             return Compare(left, operator, constants[place * len(constants) // share])
         if kind == "close":
-            return Compare(self._close, operator, left)
+            return _not_constant(self._close, operator, left)
         if kind == "sibling":
             sibling = column.siblings[place * len(column.siblings) // share]
-            return Compare(left, operator, FeatureRef(left.name, left.params, sibling, left.timeframe))
-        others = len(column.choices) - 1
-        partner = place * others // share
-        return Compare(left, operator, _reference(column, partner + (partner >= index), left.timeframe))
+            return _not_constant(left, operator, FeatureRef(left.name, left.params, sibling, left.timeframe))
+        partners = column.partners[index]
+        partner = partners[place * len(partners) // share]
+        return _not_constant(left, operator, _reference(column, partner, left.timeframe))
 
     def _distance(self, name: str, kind: int, value: int) -> Distance | None:
         if kind == 0:
@@ -192,6 +193,16 @@ class Genome:
         choices = self.distances[name][kind - 1]
         longest = max(len(values) for values in self.distances[name])
         return choices[value * len(choices) // longest]
+
+
+def _not_constant(left: FeatureRef, operator: Comparison, right: FeatureRef) -> Compare:
+    """Return the comparison, with its columns swapped where by their order it is never or always true.
+
+    Columns whose order leaves no comparison at all are not offered: ``search_space.Column``.
+    """
+    if constant_result(left, operator, right):
+        left, right = right, left
+    return Compare(left, operator, right)
 
 
 def _reference(column: Column, choice: int, timeframe: str) -> FeatureRef:

@@ -19,9 +19,13 @@ from forge_core.evolution.spec.space import (
     parameter_choices,
 )
 from forge_core.features.definition import FeatureDefinition, Output
+from forge_core.features.reference import FeatureRef, price_field
 from forge_core.features.registry import get_feature, searchable
 from forge_core.files import canonical_json
 from forge_core.market.reference.timeframes import Timeframe
+from forge_core.plays.constant import worth_comparing
+
+_SOME_TIMEFRAME = "1d"  # relations of columns of one timeframe do not depend on it
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Column:
     """One output of one feature with its parameter choices and possible operands.
 
     ``siblings`` are the names of other outputs of the feature on the same scale; ``constants`` the numbers worth
-    comparing with.
+    comparing with; ``partners`` are, by parameter choice, the other choices. No comparison with one of these has one
+    result at every bar whatever its operator (``plays.constant``): upper and middle band are no siblings, bands of 2
+    and 3 deviations no partners.
     """
 
     definition: FeatureDefinition
@@ -37,6 +43,8 @@ class Column:
     choices: Choices
     constants: tuple[float, ...]
     siblings: tuple[str, ...]
+    partners: tuple[tuple[int, ...], ...]
+    beside_close: bool  # whether a comparison with the close says something
 
     @cached_property
     def constants_above(self) -> tuple[float, ...]:
@@ -58,11 +66,11 @@ class Column:
         kinds = []
         if self.constants_above and self.constants_below:
             kinds.append("constant")
-        if self.output.scale.kind == "price":
+        if self.output.scale.kind == "price" and self.beside_close:
             kinds.append("close")
         if self.siblings:
             kinds.append("sibling")
-        if "constant" not in kinds and len(self.choices) > 1:
+        if "constant" not in kinds and all(self.partners):
             kinds.append("partner")
         return tuple(kinds)
 
@@ -95,7 +103,7 @@ class SearchSpace:
     def fingerprint(self) -> str:
         """Text of all choices, which identifies the space in the manifest."""
         columns = [
-            [[c.definition.name, c.output.name, c.choices, c.constants, c.siblings] for c in slot.columns]
+            [[c.definition.name, c.output.name, c.choices, c.constants, c.siblings, c.partners] for c in slot.columns]
             for slot in self.slots
         ]
         # the slots of one kind share their columns: each list is written once
@@ -178,11 +186,29 @@ def _columns(kind: SlotKind, given: Mapping[str, Grids] | None, spec: SpaceSpec)
         definition = get_feature(name)
         choices = parameter_choices(definition, grids, spec.combinations or vocabulary.combinations)
         for output in definition.outputs:
-            siblings = tuple(o.name for o in definition.outputs if o is not output and o.scale.comparable(output.scale))
-            constants = output.thresholds or ((0.0,) if output.scale.kind == "centred" else ())
-            column = Column(definition, output, choices, constants, siblings)
+            column = _column(definition, output, choices)
             if trends or (comparisons and column.comparisons):
                 columns.append(column)
     if not columns:
         raise ConfigError(f"the space has {kind} slots but no {kind} that its operators can read")
     return tuple(columns)
+
+
+def _column(definition: FeatureDefinition, output: Output, choices: Choices) -> Column:
+    """Return a column with the operands worth comparing it with."""
+
+    def read(choice: int, name: str = output.name) -> FeatureRef:
+        return FeatureRef(definition.name, choices[choice], name, _SOME_TIMEFRAME)
+
+    numbers = range(len(choices))
+    others = [each for each in definition.outputs if each is not output and each.scale.comparable(output.scale)]
+    close = price_field("close", _SOME_TIMEFRAME)
+    return Column(
+        definition,
+        output,
+        choices,
+        constants=output.thresholds or ((0.0,) if output.scale.kind == "centred" else ()),
+        siblings=tuple(o.name for o in others if all(worth_comparing(read(n), read(n, o.name)) for n in numbers)),
+        partners=tuple(tuple(m for m in numbers if m != n and worth_comparing(read(n), read(m))) for n in numbers),
+        beside_close=all(worth_comparing(close, read(number)) for number in numbers),
+    )

@@ -4,6 +4,7 @@ import numpy as np
 import talib
 
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Parameter, Params
+from forge_core.features.relations import Relations
 from forge_core.features.scale import Scale
 
 
@@ -46,4 +47,12 @@ ICHIMOKU = FeatureDefinition(
     ascending=(("tenkan_period", "kijun_period", "senkou_period"),),
     tied=(("displacement", "kijun_period"),),
     search=True,
+    relations=Relations(
+        unaffected={
+            "tenkan": ("kijun_period", "senkou_period", "displacement"),
+            "kijun": ("tenkan_period", "senkou_period", "displacement"),
+            "senkou_a": ("senkou_period",),
+            "senkou_b": ("tenkan_period", "kijun_period"),
+        }
+    ),
 )

@@ -2,14 +2,21 @@
 
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Params
 from forge_core.features.reference import PRICE_FIELDS
+from forge_core.features.relations import NO_RELATIONS, Order, Relations, within
 from forge_core.features.scale import Scale
+
+_RELATIONS = {
+    "open": Relations(within("low.real", "real", "high.real")),
+    "close": Relations(within("low.real", "real", "high.real")),
+    "low": Relations((Order("real", "high.real"),)),
+}
 
 
 def _price_feature(name: str) -> FeatureDefinition:
     def identity(bars: Bars, params: Params) -> tuple[Floats, ...]:
         return (bars[name],)
 
-    scale = Scale("volume" if name == "volume" else "price")
+    scale = Scale("volume", 0.0) if name == "volume" else Scale("price")
     return FeatureDefinition(
         name=name,
         kind="price",
@@ -19,6 +26,7 @@ def _price_feature(name: str) -> FeatureDefinition:
         default_output="real",
         function=identity,
         bars_needed=lambda params: 0,
+        relations=_RELATIONS.get(name, NO_RELATIONS),
     )
 
 

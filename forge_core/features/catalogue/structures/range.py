@@ -4,6 +4,7 @@ import numpy as np
 import talib
 
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Parameter, Params
+from forge_core.features.relations import Monotone, Relations, chain
 from forge_core.features.scale import Scale
 
 
@@ -35,11 +36,14 @@ RANGE = FeatureDefinition(
         Output("high", _PRICE),
         Output("low", _PRICE),
         Output("middle", _PRICE),
-        Output("width", Scale("unbounded"), (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0)),
+        Output("width", Scale("unbounded", 0.0), (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0)),
         Output("position", Scale("bounded", 0.0, 1.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
     ),
     default_output="middle",
     function=_range,
     bars_needed=lambda params: int(params["lookback"]),
     search=True,
+    relations=Relations(
+        chain("low", "middle", "high"), (Monotone("high", "lookback"), Monotone("low", "lookback", rising=False))
+    ),
 )

@@ -4,6 +4,7 @@ import numpy as np
 
 from forge_core.features.catalogue.structures.pivots import LEFT, RIGHT, confirmed_swings
 from forge_core.features.definition import Bars, FeatureDefinition, Floats, Output, Params
+from forge_core.features.relations import Monotone, Relations
 from forge_core.features.scale import Scale
 from forge_core.simd.compiled import compiled
 
@@ -52,4 +53,6 @@ SWINGS = FeatureDefinition(
     function=_swings,
     bars_needed=lambda params: int(params["left"] + params["right"]),
     search=True,
+    # A later swing that is one only with fewer bars on its left lies within the last one that needs more
+    relations=Relations(monotone=(Monotone("last_high", "left"), Monotone("last_low", "left", rising=False))),
 )

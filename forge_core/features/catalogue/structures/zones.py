@@ -92,6 +92,7 @@ def _zones(bars: Bars, params: Params) -> tuple[Floats, ...]:
 
 
 _PRICE = Scale("price")
+_COUNT = Scale("unbounded", 0.0)
 _TOUCHES = (1.5, 2.5, 3.5)
 
 ZONES = FeatureDefinition(
@@ -106,8 +107,8 @@ ZONES = FeatureDefinition(
     outputs=(
         Output("support", _PRICE),
         Output("resistance", _PRICE),
-        Output("support_touches", Scale("unbounded"), _TOUCHES),
-        Output("resistance_touches", Scale("unbounded"), _TOUCHES),
+        Output("support_touches", _COUNT, _TOUCHES),
+        Output("resistance_touches", _COUNT, _TOUCHES),
     ),
     default_output="support",
     function=_zones,

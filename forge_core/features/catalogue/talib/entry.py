@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from forge_core.features.reference import Number
+from forge_core.features.relations import NO_RELATIONS, Relations
 from forge_core.features.scale import Scale
 
 PRICE = Scale("price")
 CENTRED = Scale("centred")
 UNBOUNDED = Scale("unbounded")
+NOT_NEGATIVE = Scale("unbounded", 0.0)
 PERCENT = Scale("bounded", 0.0, 100.0)
 SIGNED_PERCENT = Scale("bounded", -100.0, 100.0)
 SIGNED_UNIT = Scale("bounded", -1.0, 1.0)
@@ -37,8 +39,8 @@ class Entry:
     """Metadata of one indicator that TA-Lib does not provide.
 
     ``scale`` and ``thresholds`` apply to every output, or are given by output. ``grids`` are by parameter; an entry
-    with grids is searched, an entry without parameters if ``search`` is True. ``ascending`` and ``tied`` are those of
-    FeatureDefinition.
+    with grids is searched, an entry without parameters if ``search`` is True. ``ascending``, ``tied`` and ``relations``
+    are those of FeatureDefinition.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Entry:
     tied: tuple[tuple[str, str], ...] = ()
     default_output: str | None = None
     search: bool = False
+    relations: Relations = NO_RELATIONS
 
     def scale_of(self, output: str) -> Scale:
         """The scale of one output."""

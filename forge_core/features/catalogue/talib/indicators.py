@@ -70,6 +70,7 @@ def _definition(entry: Entry) -> FeatureDefinition:
         ascending=entry.ascending,
         tied=entry.tied,
         search=bool(entry.grids) or entry.search,
+        relations=entry.relations,
     )
 
 

@@ -4,6 +4,7 @@ from forge_core.features.catalogue.talib.entry import (
     AVERAGES,
     CENTRED,
     FAST_SLOW,
+    NOT_NEGATIVE,
     OSCILLATORS,
     PERCENT,
     SIGNED_PERCENT,
@@ -15,10 +16,15 @@ from forge_core.features.catalogue.talib.entry import (
     around_zero,
     steps,
 )
+from forge_core.features.relations import Difference, Relations, chain
 from forge_core.features.scale import Scale
 
 _RATE = around_zero(0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0)  # percent
 _STOCHASTIC = steps(10, 90, 5)
+
+_MACD = Relations(
+    differences=(Difference("macdhist", "macd", "macdsignal"),), unaffected={"macd": ("signalperiod", "signalmatype")}
+)
 
 _OSCILLATORS = (
     Entry("rsi", PERCENT, steps(10, 90, 5), OSCILLATORS),
@@ -42,13 +48,21 @@ _OSCILLATORS = (
         PERCENT,
         _STOCHASTIC,
         {"fastk_period": (5, 9, 14, 21, 34), "slowk_period": (1, 3, 5), "slowd_period": (3, 5, 9)},
+        relations=Relations(unaffected={"slowk": ("slowd_period", "slowd_matype")}),
     ),
-    Entry("stochf", PERCENT, _STOCHASTIC, {"fastk_period": (5, 9, 14, 21, 34), "fastd_period": (3, 5, 9)}),
+    Entry(
+        "stochf",
+        PERCENT,
+        _STOCHASTIC,
+        {"fastk_period": (5, 9, 14, 21, 34), "fastd_period": (3, 5, 9)},
+        relations=Relations(unaffected={"fastk": ("fastd_period", "fastd_matype")}),
+    ),
     Entry(
         "stochrsi",
         PERCENT,
         _STOCHASTIC,
         {"timeperiod": (7, 14, 21, 34), "fastk_period": (5, 9, 14, 21), "fastd_period": (3, 5, 9)},
+        relations=Relations(unaffected={"fastk": ("fastd_period", "fastd_matype")}),
     ),
     Entry(
         "kdj",
@@ -56,12 +70,14 @@ _OSCILLATORS = (
         {"k": _STOCHASTIC, "d": _STOCHASTIC, "j": steps(-20, 120, 10)},
         {"fastk_period": (5, 9, 14, 21, 34), "slowk_period": (3, 5, 9)},
         tied=(("slowd_period", "slowk_period"),),
+        relations=Relations(unaffected={"k": ("slowd_period", "slowd_matype")}),
     ),
     Entry(
         "smi",
         SIGNED_PERCENT,
         steps(-60, 60, 10),
         {"timeperiod": (8, 13, 21), "fastperiod": (2, 3, 5), "slowperiod": (13, 25, 34), "signalperiod": (5, 9)},
+        relations=Relations(unaffected={"smi": ("signalperiod",)}),
     ),
     Entry("tsi", SIGNED_PERCENT, steps(-40, 40, 10), {"firstperiod": (13, 20, 25, 34), "secondperiod": (5, 7, 13, 20)}),
 )
@@ -72,11 +88,11 @@ _DIRECTIONAL = (
     Entry("dx", PERCENT, steps(10, 60, 5), OSCILLATORS),
     Entry("plus_di", PERCENT, steps(10, 50, 5), OSCILLATORS),
     Entry("minus_di", PERCENT, steps(10, 50, 5), OSCILLATORS),
-    Entry("plus_dm", UNBOUNDED),
-    Entry("minus_dm", UNBOUNDED),
+    Entry("plus_dm", NOT_NEGATIVE),
+    Entry("minus_dm", NOT_NEGATIVE),
     Entry("aroon", PERCENT, steps(10, 90, 10), OSCILLATORS, default_output="aroonup"),
     Entry("aroonosc", SIGNED_PERCENT, steps(-90, 90, 10), OSCILLATORS),
-    Entry("vortex", UNBOUNDED, steps(0.7, 1.3, 0.1), OSCILLATORS),
+    Entry("vortex", NOT_NEGATIVE, steps(0.7, 1.3, 0.1), OSCILLATORS),
     Entry("er", UNIT, steps(0.1, 0.9, 0.1), OSCILLATORS),
     Entry("vhf", UNIT, steps(0.2, 0.7, 0.1), OSCILLATORS),
     Entry("fractal", PERCENT, (50.0,)),
@@ -97,16 +113,23 @@ _RATES = (
     ),
     Entry("dpo", CENTRED, ZERO, AVERAGES),
     Entry("qstick", CENTRED, ZERO, OSCILLATORS),
-    Entry("eri", CENTRED, ZERO, OSCILLATORS),
+    Entry("eri", CENTRED, ZERO, OSCILLATORS, relations=Relations(chain("bearpower", "bullpower"))),
     Entry("wad", UNBOUNDED),
 )
 
 _PERIODS_12_26 = {"fastperiod": (5, 8, 12, 16, 20), "slowperiod": (13, 21, 26, 34, 50)}
 
 _DIFFERENCES = (
-    Entry("macd", CENTRED, ZERO, {**_PERIODS_12_26, "signalperiod": (5, 9, 13)}, ascending=FAST_SLOW),
-    Entry("macdfix", CENTRED, ZERO),
-    Entry("macdext", CENTRED, ZERO, ascending=FAST_SLOW),
+    Entry(
+        "macd",
+        CENTRED,
+        ZERO,
+        {**_PERIODS_12_26, "signalperiod": (5, 9, 13)},
+        ascending=FAST_SLOW,
+        relations=_MACD,
+    ),
+    Entry("macdfix", CENTRED, ZERO, relations=_MACD),
+    Entry("macdext", CENTRED, ZERO, ascending=FAST_SLOW, relations=_MACD),
     Entry("apo", CENTRED, ZERO, _PERIODS_12_26, ascending=FAST_SLOW),
     Entry("ppo", CENTRED, around_zero(0.1, 0.25, 0.5, 1.0, 2.0), _PERIODS_12_26, ascending=FAST_SLOW),
     Entry("ao", CENTRED, ZERO, {"fastperiod": (3, 5, 8, 13), "slowperiod": (21, 34, 55)}, ascending=FAST_SLOW),

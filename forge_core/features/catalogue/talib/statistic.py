@@ -1,8 +1,11 @@
 """Statistic functions and cycle indicators."""
 
+from collections.abc import Mapping
+
 from forge_core.features.catalogue.talib.entry import (
     AVERAGES,
     CENTRED,
+    NOT_NEGATIVE,
     PERCENT,
     PRICE,
     SIGNED_UNIT,
@@ -13,7 +16,15 @@ from forge_core.features.catalogue.talib.entry import (
     around_zero,
     steps,
 )
+from forge_core.features.reference import Number
+from forge_core.features.relations import Monotone, Order, Relations, within
 from forge_core.features.scale import Scale
+
+
+def _is_highest(params: Mapping[str, Number]) -> bool:
+    """Whether the nearest rank of the percentile is the number of values."""
+    return params["timeperiod"] * (100 - params["percentile"]) < 100
+
 
 STATISTIC = (
     Entry("linearreg", PRICE, grids=AVERAGES),
@@ -25,10 +36,19 @@ STATISTIC = (
         "percentile",
         PRICE,
         grids={"timeperiod": (14, 20, 34, 55, 89, 144), "percentile": (5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0)},
+        relations=Relations(
+            (
+                *within("donchian.lowerband", "real", "donchian.upperband"),
+                # the lowest and the highest of the last closes, the current one included
+                Order("real", "close.real", where=lambda params: params["timeperiod"] * params["percentile"] <= 100),
+                Order("close.real", "real", where=_is_highest),
+            ),
+            (Monotone("real", "percentile"),),
+        ),
     ),
     Entry("percentrank", PERCENT, steps(10, 90, 10), {"timeperiod": (20, 34, 55, 100, 144, 200)}),
-    Entry("stddev", UNBOUNDED),
-    Entry("var", UNBOUNDED),
+    Entry("stddev", NOT_NEGATIVE),
+    Entry("var", NOT_NEGATIVE),
     Entry("beta", UNBOUNDED),
     Entry("correl", SIGNED_UNIT),
 )

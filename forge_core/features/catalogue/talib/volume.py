@@ -7,6 +7,7 @@ across datasets; they are not searched.
 from forge_core.features.catalogue.talib.entry import (
     CENTRED,
     FAST_SLOW,
+    NOT_NEGATIVE,
     OSCILLATORS,
     PERCENT,
     PRICE,
@@ -19,12 +20,12 @@ from forge_core.features.catalogue.talib.entry import (
 )
 
 VOLATILITY = (
-    Entry("atr", UNBOUNDED),
-    Entry("trange", UNBOUNDED),
-    Entry("adr", UNBOUNDED),
+    Entry("atr", NOT_NEGATIVE),
+    Entry("trange", NOT_NEGATIVE),
+    Entry("adr", NOT_NEGATIVE),
     Entry("natr", UNBOUNDED, (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0), OSCILLATORS),
     Entry("cvi", CENTRED, around_zero(10.0, 20.0, 40.0), {"timeperiod": (5, 10, 14, 20), "rocperiod": (5, 10, 20)}),
-    Entry("massi", UNBOUNDED),
+    Entry("massi", NOT_NEGATIVE),
     Entry("rvi", PERCENT, steps(20, 80, 5), {"timeperiod": (7, 10, 14, 21, 28), "stddevperiod": (5, 10, 20)}),
 )
 
@@ -35,7 +36,7 @@ VOLUME = (
     Entry("pvi", UNBOUNDED),
     Entry("pvt", UNBOUNDED),
     Entry("vwap", PRICE),
-    Entry("marketfi", UNBOUNDED),
+    Entry("marketfi", NOT_NEGATIVE),
     Entry("adosc", CENTRED, ZERO, {"fastperiod": (3, 5, 8), "slowperiod": (10, 20, 34)}, ascending=FAST_SLOW),
     Entry("cmf", SIGNED_UNIT, steps(-0.3, 0.3, 0.05), OSCILLATORS),
     Entry("efi", CENTRED, ZERO, OSCILLATORS),
@@ -46,5 +47,5 @@ VOLUME = (
         {"fastperiod": (5, 8, 12), "slowperiod": (21, 26, 50)},
         ascending=FAST_SLOW,
     ),
-    Entry("rvol", UNBOUNDED, (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0), OSCILLATORS),
+    Entry("rvol", NOT_NEGATIVE, (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0), OSCILLATORS),
 )
