@@ -75,14 +75,14 @@ def import_bars(
     if dry_run:
         for path in files:
             checked = read_for_store(path, options=options)
-            say(f"{path.name}: {checked.told}")
+            say(f"{path.name}: {checked.detected}")
             say(f"  {checked}; nothing was stored")
             for doubt in checked.doubts:
                 say(f"  warning: {doubt}")
         return
     reports = import_files(files, options=options)
     for report in reports:
-        say(f"{report.path.name}: {report.told}")
+        say(f"{report.path.name}: {report.detected}")
         say(f"  {report.stored}{report.left_out}")
         for doubt in report.doubts:
             say(f"  warning: {doubt}")

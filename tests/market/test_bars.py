@@ -148,7 +148,9 @@ def test_up_to_a_tenth_of_incomplete_rows_is_left_out_and_more_refused():
     assert dropped == 10
     same_bars(kept, bars.iloc[10:])
     bars.iloc[50, 4] = np.nan
-    with pytest.raises(DataError, match=r"ES 1h: row 0 .*11\.0% of the rows lack one, up to 10% .*\(11 such rows"):
+    with pytest.raises(
+        DataError, match=r"ES 1h: row 0 .*11\.0% of the rows have missing values, at most 10% .*\(11 such rows"
+    ):
         drop_incomplete(bars, symbol="ES", timeframe="1h")
     refused(bars, "11.0% of the rows lack one")
 

@@ -82,7 +82,7 @@ def test_klines_that_do_not_tell_spot_from_futures_say_so(tmp_path):
     path.write_text(klines(BARS, decimals=None))
     identity = identify(path)
     assert identity.symbol == "BTCUSDT"
-    assert "does not tell whether it is of spot or of futures" in identity.told
+    assert "spot or futures market unknown" in identity.detected
     folder = tmp_path / "futures" / "um"
     folder.mkdir(parents=True)
     assert identify(Path(shutil.copy(path, folder))).symbol == "BTCUSDTPERP"
@@ -95,7 +95,7 @@ def test_klines_that_do_not_tell_spot_from_futures_say_so(tmp_path):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda f: [*f[:7], f[5], *f[8:]], r"row 5: quote_volume / volume lies outside low and high"),
+        (lambda f: [*f[:7], f[5], *f[8:]], r"row 5: quote_volume / volume is not between low and high"),
         (lambda f: [*f[:6], f[0], *f[7:]], "row 5: close_time is not after open_time"),
         (lambda f: [*f[:9], "99999.0", *f[10:]], "row 5: taker_buy_volume is more than volume"),
     ],
@@ -124,7 +124,7 @@ def test_a_checksum_that_disagrees_or_is_none_is_refused(tmp_path):
     same_bars(read(path)[2], BARS)
     beside = path.with_name(f"{path.name}.CHECKSUM")
     beside.write_text(f"{'0' * 64}  {path.name}\n")
-    with pytest.raises(DataError, match=r"its SHA-256 is [0-9a-f]{64}, .*CHECKSUM says 0{64}; fetch both again"):
+    with pytest.raises(DataError, match=r"has the SHA-256 [0-9a-f]{64}, expected 0{64} .*: download both again"):
         read(path)
     beside.write_text("not a checksum")
     with pytest.raises(DataError, match="is not a line of a SHA-256"):
@@ -143,7 +143,7 @@ def test_a_checksum_that_disagrees_or_is_none_is_refused(tmp_path):
 def test_charts(tmp_path, epoch, name, symbol):
     path = tmp_path / name
     path.write_text(tradingview(BARS, epoch=epoch))
-    assert "1 other columns left out" in identify(path).told
+    assert "1 other columns left out" in identify(path).detected
     told, timeframe, bars = read(path)
     assert (told, timeframe) == (symbol, "15m")
     same_bars(bars, BARS)
@@ -152,7 +152,7 @@ def test_charts(tmp_path, epoch, name, symbol):
 def test_a_chart_without_volume_needs_to_be_told_so(tmp_path):
     path = tmp_path / "BINANCE_BTCUSDT, 15.csv"
     path.write_text(tradingview(BARS, epoch=True, volume=False))
-    with pytest.raises(DataError, match=r"there is no column 'Volume'.*--no-volume"):
+    with pytest.raises(DataError, match=r"no column 'Volume'.*--no-volume"):
         read(path)
     same_bars(read(path, no_volume=True)[2], BARS.assign(volume=0.0))
 
@@ -161,7 +161,7 @@ def test_a_chart_without_volume_needs_to_be_told_so(tmp_path):
 def test_tvdatafeed_needs_its_zone_and_gives_utc(tmp_path, zone):
     bars = market(2_000, "1h", start="2024-01-01")
     path = write_tvdatafeed(bars, tmp_path / "x.parquet", zone, "CBOT:ZS1!")
-    with pytest.raises(ConfigError, match=r"name it, as --timezone Europe/Warsaw"):
+    with pytest.raises(ConfigError, match=r"give the zone, such as --timezone Europe/Warsaw"):
         read(path)
     symbol, timeframe, got = read(path, timezone=zone)
     assert (symbol, timeframe) == ("ZS", "1h")
@@ -182,7 +182,7 @@ def test_tvdatafeed_of_two_symbols_is_refused(tmp_path):
     frame = pd.read_parquet(path)
     frame.iloc[100:, 0] = "CBOT:ZC1!"
     frame.to_parquet(path)
-    with pytest.raises(DataError, match=r"holds several symbols \(CBOT:ZC1!, CBOT:ZS1!\); split it"):
+    with pytest.raises(DataError, match=r"several symbols in one file \(CBOT:ZC1!, CBOT:ZS1!\): split it"):
         read(path, timezone="UTC")
 
 
@@ -190,12 +190,12 @@ def test_freqtrade_pairs_and_what_is_not_of_trades(tmp_path, project):
     futures = write_feather(BARS, tmp_path / "BTC_USDT_USDT-15m-futures.feather")
     assert read(futures)[0] == "BTCUSDTPERP"
     mark = write_feather(BARS, tmp_path / "XRP_USDT_USDT-15m-mark.feather")
-    with pytest.raises(ConfigError, match="mark prices are not those of trades"):
+    with pytest.raises(ConfigError, match="mark prices are not prices of trades"):
         read(mark)
-    with pytest.raises(ConfigError, match="mark prices are not those of trades"):
+    with pytest.raises(ConfigError, match="mark prices are not prices of trades"):
         read(mark, symbol="XRPUSDTPERP")
     assert read(mark, symbol="XRPMARK")[0] == "XRPMARK"
-    with pytest.raises(DataError, match="the name says funding_rate, the content candles"):
+    with pytest.raises(DataError, match="the name is of funding_rate, but the content is candles"):
         read(write_feather(BARS, tmp_path / "BTC_USDT_USDT-8h-funding_rate.feather"))
 
 
@@ -206,7 +206,7 @@ def test_freqtrade_json_with_a_row_of_another_length_is_refused(tmp_path, packed
     path = tmp_path / f"BTC_USDT-15m.json{'.gz' if packed else ''}"
     text = json.dumps(rows).encode()
     path.write_bytes(gzip.compress(text) if packed else text)
-    with pytest.raises(DataError, match="row 7: 5 values, 6 are expected"):
+    with pytest.raises(DataError, match="row 7: 5 values, expected 6"):
         read(path)
 
 
@@ -259,9 +259,9 @@ def test_lean_takes_one_contract_and_says_which_there_are(tmp_path):
     bars = market(60, "1h", start="2020-01-02")
     members = {"es_trade_202003.csv": lean_rows(bars), "es_trade_202006.csv": lean_rows(bars[:20])}
     path = write_zip(tmp_path / "es_trade.zip", members)
-    with pytest.raises(ConfigError, match=r"several contracts.*202003 \(60 bars\), 202006 \(20 bars\); name one"):
+    with pytest.raises(ConfigError, match=r"several contracts.*202003 \(60 bars\), 202006 \(20 bars\); give one"):
         read(path)
-    with pytest.raises(ConfigError, match="there is no contract 202012, only 202003"):
+    with pytest.raises(ConfigError, match="no contract 202012; available: 202003"):
         read(path, contract="202012")
     symbol, timeframe, got = read(path, contract="202003")
     assert (symbol, timeframe) == ("ES", "1h")
@@ -284,18 +284,18 @@ def test_lean_minutes_count_from_midnight_and_equities_are_in_hundredths_of_a_ce
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     moved = Path(shutil.copy(path, elsewhere))
-    with pytest.raises(ConfigError, match="name the zone, as --timezone"):
+    with pytest.raises(ConfigError, match="give the zone, such as --timezone"):
         read(moved)
-    with pytest.raises(ConfigError, match="whole numbers, which Lean writes for equities"):
+    with pytest.raises(ConfigError, match="whole numbers, which are hundredths of a cent for equities only"):
         read(moved, timezone="America/New_York")
 
 
 def test_lean_quotes_and_several_symbols_are_refused(tmp_path):
     quotes = write_zip(tmp_path / "a.zip", {"20200106_es_minute_quote_202003.csv": "0,1,1,1,1,5,1,1,1,1,5\n"})
-    with pytest.raises(DataError, match="it holds quote, no bars of trades"):
+    with pytest.raises(DataError, match="the file has quote, expected bars of trades"):
         read(quotes)
     both = write_zip(tmp_path / "b.zip", {"es.csv": lean_rows(BARS), "nq.csv": lean_rows(BARS)})
-    with pytest.raises(DataError, match="it holds several symbols"):
+    with pytest.raises(DataError, match="several symbols in one file"):
         read(both)
 
 
@@ -307,10 +307,10 @@ def test_lean_quotes_and_several_symbols_are_refused(tmp_path):
         ("es2.csv", b'{"Date":"2009-11-30","BackwardsRatioScale":[0.8]}\n', "Lean's adjustment factors"),
         ("x.csv", b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "a web page"),
         ("x.h5", b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
-        ("x.pkl", b"\x80\x04\x95" + bytes(100), "pickle, which can run code"),
+        ("x.pkl", b"\x80\x04\x95" + bytes(100), "pickle, which is refused because it can run code"),
         ("x.json", b'{"bars": []}', "a JSON object"),
-        ("x.csv", b"just one column\n1\n2\n", "of no format that Forge knows"),
-        ("x.csv", "Zeit;Eröffnung\n1;2\n".encode("latin-1"), "of no format that Forge knows"),
+        ("x.csv", b"just one column\n1\n2\n", "unknown format"),
+        ("x.csv", "Zeit;Eröffnung\n1;2\n".encode("latin-1"), "unknown format"),
     ],
 )
 def test_what_is_no_bars_is_named(tmp_path, name, content, what):
@@ -323,7 +323,7 @@ def test_a_format_can_be_forced_but_not_onto_what_it_is_not(tmp_path):
     path = WRITERS["chart"](BARS, tmp_path)
     assert identify(path).format == "tradingview"
     assert identify(path, ImportOptions(format="plain", symbol="BTCUSDT")).format == "plain"
-    with pytest.raises(DataError, match="it cannot be read as freqtrade"):
+    with pytest.raises(DataError, match="it is not in format freqtrade"):
         read(path, format="freqtrade")
     with pytest.raises(ConfigError, match=r"unknown format 'binanc' \(did you mean 'binance'\?\)"):
         read(path, format="binanc")
@@ -336,19 +336,17 @@ def test_a_column_of_symbols_must_name_one(tmp_path):
     assert read(path)[0] == "BTCUSDT"
     named.iloc[50:, -1] = "ETH/USDT"
     named.to_csv(path)
-    with pytest.raises(
-        DataError, match=r"column 'symbol' must name one symbol in every row, and has BTC/USDT, ETH/USDT"
-    ):
+    with pytest.raises(DataError, match=r"column 'symbol' has BTC/USDT, ETH/USDT, expected one symbol in every row"):
         read(path)
     BARS.assign(symbol="ETHUSDT").to_csv(tmp_path / "BTCUSDT_15m.csv")
-    with pytest.raises(DataError, match="the name says BTCUSDT, the column of symbols ETHUSDT"):
+    with pytest.raises(DataError, match="the file name has BTCUSDT, the column of symbols ETHUSDT"):
         read(tmp_path / "BTCUSDT_15m.csv")
 
 
 @pytest.mark.parametrize("name", ["prices.csv", "2024.csv", "btc.csv", "BTCUSDT_ETHUSDT.csv"])
 def test_a_symbol_that_nothing_tells_is_asked_for(tmp_path, name):
     BARS.to_csv(tmp_path / name)
-    with pytest.raises(ConfigError, match=r"does not tell its symbol: name one \(--symbol BTCUSDT\)"):
+    with pytest.raises(ConfigError, match=r"has no symbol in its name or content: give one \(--symbol BTCUSDT\)"):
         read(tmp_path / name)
     assert read(tmp_path / name, symbol="BTCUSDT")[0] == "BTCUSDT"
 
@@ -356,10 +354,10 @@ def test_a_symbol_that_nothing_tells_is_asked_for(tmp_path, name):
 def test_an_unusual_spacing_must_be_named(tmp_path):
     index = pd.date_range("2012-01-31", periods=100, freq="ME", tz="UTC", unit="us", name="timestamp")
     market(100).set_axis(index).to_csv(tmp_path / "BTCUSDT.csv")
-    with pytest.raises(ConfigError, match="mostly 31 days 00:00:00 apart, which is no usual timeframe"):
+    with pytest.raises(ConfigError, match="mostly 31 days 00:00:00 apart, which is not a common timeframe"):
         read(tmp_path / "BTCUSDT.csv")
     market(1).to_csv(tmp_path / "BTCUSDT.csv")
-    with pytest.raises(ConfigError, match="one bar does not tell its timeframe"):
+    with pytest.raises(ConfigError, match="the timeframe of a single bar is unknown"):
         read(tmp_path / "BTCUSDT.csv")
 
 
@@ -386,7 +384,7 @@ RAW_FILES = {  # name: (options, symbol, timeframe, rows) or the reason for whic
     "freqtrade_BTC_USDT-15m.json.gz": ({}, "BTCUSDT", "15m", 20_870),
     "backtestingpy_GOOG.csv": ({}, "GOOG", "1d", 2_148),
     "backtestingpy_EURUSD.csv": ({}, "EURUSD", "1h", 5_000),
-    "backtestingpy_BTCUSD.csv": "does not tell its symbol",
+    "backtestingpy_BTCUSD.csv": "has no symbol in its name or content",
     "lean_future_cme_hour_es_trade.zip": ({"contract": "202003"}, "ES", "1h", 40),
     "lean_future_cme_minute_es_20200106_trade.zip": ({"contract": "202003"}, "ES", "1m", 1_365),
     "lean_future_cme_map_files_es.csv": "Lean map file",

@@ -153,7 +153,7 @@ def test_the_feed_of_a_dataset_has_its_funding_and_the_backtest_pays_it(store, h
 
 def test_funding_of_a_spot_symbol_is_refused(home, tmp_path):
     rates_of().rename("funding_rate").to_frame().to_csv(tmp_path / "BTCUSDT_funding.csv")
-    with pytest.raises(ConfigError, match="holds funding rates; BTCUSDT is of kind spot and pays none"):
+    with pytest.raises(ConfigError, match="has funding rates, and BTCUSDT is of kind spot: give a perpetual"):
         import_files([tmp_path / "BTCUSDT_funding.csv"], "BTCUSDT")
     assert not home.store.exists()
 

@@ -163,7 +163,7 @@ FAULTY = {
     "too many missing": (
         "BTCUSDT_15m.csv",
         csv_with(lambda lines: [lines[0], *(cell(line, 1, "") for line in lines[1:6]), *lines[6:]]),
-        r"BTCUSDT 15m: row 0 .*12.5% of the rows lack one, up to 10%",
+        r"BTCUSDT 15m: row 0 .*12.5% of the rows have missing values, at most 10%",
     ),
     "too many fields": (
         "BTCUSDT_15m.csv",
@@ -179,7 +179,7 @@ FAULTY = {
     "binary": (
         "BTCUSDT_15m.csv",
         lambda path: path.write_bytes(b"\x00\x81\xfe" * 99),
-        "is of no format that Forge knows",
+        "has an unknown format",
     ),
     "zero price": (
         "BTCUSDT_15m.csv",
@@ -202,19 +202,19 @@ FAULTY = {
     "truncated Parquet": (
         "BTCUSDT_15m.parquet",
         lambda path: (walk(500).to_parquet(path), path.write_bytes(path.read_bytes()[:5_000])),
-        r"BTCUSDT_15m.parquet cannot be read as Parquet \(.*may be cut short",
+        r"BTCUSDT_15m.parquet cannot be read as Parquet \(.*damaged or truncated",
     ),
     "not Parquet": (
         "BTCUSDT_15m.parquet",
         lambda path: path.write_bytes(b"PAR1" + bytes(500)),
         "BTCUSDT_15m.parquet cannot be read as Parquet",
     ),
-    "folder": ("BTCUSDT_15m.csv", lambda path: path.mkdir(), "BTCUSDT_15m.csv is a folder; name the files in it"),
+    "folder": ("BTCUSDT_15m.csv", lambda path: path.mkdir(), "BTCUSDT_15m.csv is a folder: give the files in it"),
     "no file": ("BTCUSDT_15m.csv", lambda path: None, "there is no file .*BTCUSDT_15m.csv"),
     "other type": (
         "BTCUSDT_15m.xlsx",
         lambda path: path.write_text("x"),
-        "BTCUSDT_15m.xlsx is of no format that Forge knows",
+        "BTCUSDT_15m.xlsx has an unknown format",
     ),
 }
 
@@ -234,7 +234,9 @@ def test_a_faulty_file_is_refused_and_nothing_is_stored(folder, home, fault):
 
 def test_names_that_tell_nothing_and_unknown_symbols_are_refused(folder, home):
     walk(30).to_csv(folder / "prices.csv")
-    with pytest.raises(ConfigError, match=r"prices.csv does not tell its symbol: name one \(--symbol BTCUSDT\)"):
+    with pytest.raises(
+        ConfigError, match=r"prices.csv has no symbol in its name or content: give one \(--symbol BTCUSDT\)"
+    ):
         import_files([folder / "prices.csv"])
     with pytest.raises(ConfigError, match=r"unknown symbol 'BTCUSD' \(did you mean 'BTCUSDT'\?\)"):
         import_files([folder / "prices.csv"], "BTCUSD", "15m")
@@ -263,7 +265,7 @@ def test_the_command(home, folder):
     runner = CliRunner()
     tried = runner.invoke(app, ["import", "--dry-run", str(folder / "BTCUSDT_15m.csv")])
     assert tried.stdout == (
-        "BTCUSDT_15m.csv: plain format, BTCUSDT as the file says\n"
+        "BTCUSDT_15m.csv: plain format, BTCUSDT from the file\n"
         f"  BTCUSDT 15m: 60 bars from {bars.index[0]} to {bars.index[-1]}; nothing was stored\n"
     )
     assert not home.store.exists()
@@ -307,7 +309,7 @@ def test_a_symbol_that_the_file_contradicts_is_refused_with_both_ways_out(home, 
     path = tmp_path / "BTCUSDT_15m.parquet"
     walk(300).reset_index().assign(symbol="BTCUSDT").to_parquet(path)
     with pytest.raises(
-        ConfigError, match=r"is of BTCUSDT, .*--symbol ETHUSDT is given: leave --symbol out .*--trust symbol"
+        ConfigError, match=r"is of BTCUSDT .*--symbol ETHUSDT is given: leave --symbol out .*--trust symbol"
     ):
         import_files([path], "ETHUSDT")
     (report,) = import_files([path], "ETHUSDT", options=ImportOptions(trust=["symbol"]))

@@ -111,8 +111,12 @@ def test_made_up_markets_that_are_none_are_let_through(bars):
 @pytest.mark.parametrize(
     ("move", "symbol", "message"),
     [
-        (lambda t: t + pd.Timedelta(minutes=1), "BTCUSDT", "is no full 15m"),
-        (lambda t: t + pd.Timedelta(milliseconds=899_999), "ES", "is no full minute; bars bear the time they open at"),
+        (lambda t: t + pd.Timedelta(minutes=1), "BTCUSDT", "is not aligned to 15m"),
+        (
+            lambda t: t + pd.Timedelta(milliseconds=899_999),
+            "ES",
+            r"is not aligned to 1m \(bars are stamped with their open time",
+        ),
         (lambda t: t + pd.Timedelta(days=365 * 80), "ES", "is in the future"),
         (lambda t: t - pd.Timedelta(days=365 * 130), "ES", "is before 1900"),
     ],

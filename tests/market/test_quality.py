@@ -201,8 +201,8 @@ def test_a_hole_is_filled_from_finer_bars_where_none_of_them_is_missing(store):
 @pytest.mark.parametrize(
     ("timeframe", "finer", "error", "message"),
     [
-        ("1h", "4h", ConfigError, "bars of 1h cannot be made of 4h"),
-        ("15m", "4m", ConfigError, "bars of 15m cannot be made of 4m"),
+        ("1h", "4h", ConfigError, "1h bars cannot be resampled from 4h"),
+        ("15m", "4m", ConfigError, "15m bars cannot be resampled from 4m"),
         ("4h", "1h", DataError, "the store has no BTCUSDT 4h bars"),
         ("15m", "5m", DataError, "BTCUSDT 15m has no gaps"),
     ],

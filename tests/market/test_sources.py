@@ -59,7 +59,7 @@ def test_the_sample_fills_the_store_once_and_is_not_read_again(home):
     assert refresh_bars(get_instrument("SP500"), home) == []
     home.store.unlink()  # what was taken is noted in the store, and gone with it
     assert refresh_bars(get_instrument("SP500"), home)[0].inserted == 5_031
-    with pytest.raises(ConfigError, match="SP500: no source has 1h bars; there are 1d"):
+    with pytest.raises(ConfigError, match="SP500: no source has 1h bars; available: 1d"):
         refresh_bars(get_instrument("SP500"), home, timeframes=["1h"])
 
 

@@ -37,7 +37,7 @@ def test_refreshing_says_what_came_and_that_nothing_is_new(home, tmp_path, monke
         first = forge(*words)
         assert "BTCUSDT 1h: 960 bars added, 0 known already" in first.stdout
         assert "fetched; 0." in first.stdout
-        assert (first.exit_code, "SP500: no source has 1h bars; there are 1d" in first.stderr) == (1, True)
+        assert (first.exit_code, "SP500: no source has 1h bars; available: 1d" in first.stderr) == (1, True)
         again = forge(*words[:2], *words[3:])
         assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "BTCUSDT: nothing new")
     with BarStore(home.store) as store:

@@ -223,7 +223,7 @@ def test_yahoo_that_fails_is_told_and_its_settings_are_put_back(home, monkeypatc
     before = yfinance.config.debug.hide_exceptions
     for name, fault in (("", "YFRateLimitError"), ("ZS=F", "no route")):
         soybeans = get_instrument("ZS").model_copy(update={"source": "yahoo", "source_symbol": name})
-        with pytest.raises(DataError, match=rf"ZS 1d: source yahoo failed .*{fault}.*nothing of it was stored"):
+        with pytest.raises(DataError, match=rf"ZS 1d: source yahoo failed .*{fault}.*no bars were stored"):
             refresh_bars(soybeans, home, timeframes=["1d"], since=pd.Timestamp("2024-01-01", tz="UTC"))
     assert yfinance.config.debug.hide_exceptions == before
     assert YahooSource(get_instrument("ZS"), home).timeframes() == ["5m", "15m", "30m", "1h", "1d"]

@@ -1,4 +1,4 @@
-"""Checking bars as they are read, piece by piece: sound, in order, of one timeframe, and plausible."""
+"""Check of bars read in chunks: valid values, time order, one timeframe, plausible prices."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -35,18 +35,17 @@ _COMMON = (
     "1w",
 )
 _MAX_SHORT_STEPS = 0.02  # share of steps shorter than the timeframe; sessions cut some bars of grains short
-_FEW_SHORT_STEPS = 3  # of a short file: holidays move the opening of a market
+_FEW_SHORT_STEPS = 3  # in a short file: holidays move the opening of a market
 _STEPS_SHOWN = 4
 _MAX_DOUBTS = 5  # of one file
 
 
 class BarChecker:
-    """Checks the bars of one file, given in order in any number of pieces.
+    """Checks the bars of one file, given in order in any number of chunks.
 
-    ``timeframe`` is what the bars should be apart, or None where nothing tells: then the first piece does. ``trust``
-    names the checks of prices to drop (``plausibility.CHECKS``; True: all). ``doubts`` are what to warn of. After
-    ``finish``, ``rows`` were seen, of which ``incomplete`` lacked a value and ``unclosed`` had not closed yet; both
-    kinds were left out.
+    ``timeframe``: expected spacing of the bars; None: taken from the first chunk. ``trust``: names of the price checks
+    to skip (``plausibility.CHECKS``; True: all). ``doubts``: warnings. After ``finish``, ``rows`` is the number of
+    rows, with ``incomplete`` ones (a missing value) and an ``unclosed`` one; both kinds are left out.
     """
 
     def __init__(
@@ -70,11 +69,11 @@ class BarChecker:
 
     @property
     def subject(self) -> str:
-        """What errors are about."""
+        """Symbol and timeframe for error messages."""
         return f"{self._instrument.symbol} {self.timeframe or ''}".strip()
 
     def check(self, bars: pd.DataFrame) -> pd.DataFrame:
-        """Return what of ``bars`` is to be stored, oldest first; DataError for what is not sound or plausible."""
+        """Return the valid rows of ``bars``, oldest first; raise DataError for invalid or implausible ones."""
         first_row = self.rows
         self.rows += len(bars)
         bars = self._complete(bars, first_row)
@@ -102,14 +101,14 @@ class BarChecker:
         return bars.iloc[:-1] if running else bars
 
     def finish(self) -> Timeframe:
-        """Return the timeframe; raises DataError if the rows as a whole are none, incomplete or not that far apart."""
+        """Return the timeframe; raise DataError for no rows, too many incomplete rows or another spacing."""
         if self.rows == 0:
             raise DataError(f"{self._source} has no rows")
         if self.incomplete > MAX_NAN_SHARE * self.rows:
-            share = f"{self.incomplete / self.rows:.1%} of the rows lack one"
+            share = f"{self.incomplete / self.rows:.1%} of the rows have missing values"
             raise DataError(
-                f"{self.subject}: {self._first_incomplete}: a value is missing (nan); {share}, up to "
-                f"{MAX_NAN_SHARE:.0%} can be left out"
+                f"{self.subject}: {self._first_incomplete}: a value is missing (nan); {share}, at most "
+                f"{MAX_NAN_SHARE:.0%} are left out"
             )
         if self.timeframe is None or self._last is None:
             raise DataError(f"{self._source} has no complete row")
@@ -127,46 +126,48 @@ class BarChecker:
         return bars[~missing]
 
     def _joined(self, bars: pd.DataFrame, first_row: int) -> pd.DataFrame:
-        """Return ``bars`` with the row next to them of the piece before, which must lie on the right side of them."""
+        """Return ``bars`` with the adjacent row of the previous chunk; raise DataError if the order is wrong."""
         if self._last is None:
             return bars
         both = [bars, self._last] if self._descending else [self._last, bars]
         if both[0].index[-1] >= both[1].index[0]:
             raise DataError(
-                f"{self.subject}: row {first_row} ({bars.index[0]}): it is not on the right side of the row before it "
-                f"({self._last.index[0]}); sort the bars by time, each time once"
+                f"{self.subject}: row {first_row} ({bars.index[0]}) is out of order after the row before it "
+                f"({self._last.index[0]}): sort the bars by time, without duplicates"
             )
         return pd.concat(both)
 
     def _common_timeframe(self, bars: pd.DataFrame) -> Timeframe:
         step = most_common_step(microseconds(bars.index))
         if step is None:
-            raise ConfigError(f"{self._source}: one bar does not tell its timeframe: name it, as --timeframe 15m")
-        if step <= 0:  # not sorted; validating says where
+            raise ConfigError(
+                f"{self._source}: the timeframe of a single bar is unknown: give it, such as --timeframe 15m"
+            )
+        if step <= 0:  # not sorted; the validation reports the row
             return Timeframe.parse(_COMMON[0])
         known = {Timeframe.parse(label).microseconds: label for label in _COMMON}
         if step not in known:
             raise ConfigError(
-                f"{self._source}: the bars are mostly {pd.Timedelta(step, unit='us')} apart, which is no usual "
-                f"timeframe ({', '.join(_COMMON)}); if the time is right, name it with --timeframe"
+                f"{self._source}: the bars are mostly {pd.Timedelta(step, unit='us')} apart, which is not a "
+                f"common timeframe ({', '.join(_COMMON)}): if the times are right, give it with --timeframe"
             )
         return Timeframe.parse(known[step])
 
 
 def check_spacing(bars: pd.DataFrame, symbol: str, timeframe: str) -> None:
-    """Raise DataError unless sorted bars are mostly ``timeframe`` apart and hardly ever less (one bar may be any)."""
+    """Raise DataError unless sorted bars are mostly ``timeframe`` apart and rarely less (a single bar passes)."""
     check_steps(Counter(_counted(bars)), symbol, Timeframe.parse(timeframe))
 
 
 def check_steps(steps: Counter[int], symbol: str, timeframe: Timeframe) -> None:
-    """Raise DataError unless ``steps`` (microseconds from bar to bar, counted) are those of bars of ``timeframe``."""
+    """Raise DataError unless ``steps`` (counts of microseconds between bars) fit ``timeframe``."""
     if not steps:
         return
     common = min(steps, key=lambda step: (-steps[step], step))
     if common != timeframe.microseconds:
         raise DataError(
             f"{symbol} {timeframe}: the bars are mostly {pd.Timedelta(common, unit='us')} apart ({_listed(steps)}), "
-            f"not {timeframe}; name their timeframe"
+            f"not {timeframe}: give their timeframe"
         )
     short = sum(count for step, count in steps.items() if step < timeframe.microseconds)
     if short > max(_FEW_SHORT_STEPS, _MAX_SHORT_STEPS * steps.total()):

@@ -1,4 +1,4 @@
-"""Importing bars and funding rates from files of whatever format: checked as a whole, then stored as a whole."""
+"""Import of bars and funding rates from files of any format: all checked, then all stored in one transaction."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,15 +44,18 @@ SUFFIXES = (".parquet", ".csv", ".zip", ".gz", ".json", ".feather")
 
 _TIMES = ("timestamp", "date", "datetime", "time", "calc_time", "fundingtime", "funding_time")
 
-_ENOUGH_TO_COMPARE, _MOST = 100, 0.5  # bars of a file that the store has too; share of them that differs
+_ENOUGH_TO_COMPARE, _MOST = (
+    100,
+    0.5,
+)  # number of a file's bars that are in the store already; fraction of them that differs
 
 
 @dataclass(frozen=True)
 class ImportOptions(ReadOptions):
-    """What the user says of files, in place of what they tell or beside it.
+    """The user's options for files, which override what is detected.
 
-    ``format`` is the name of one; ``trust`` names the checks to drop (``plausibility.CHECKS``; True: all); with
-    ``revise``, stored bars that differ are replaced, and kept on record. Raises ConfigError for an unknown check.
+    ``format``: name of the format. ``trust``: names of the checks to skip (``plausibility.CHECKS``; True: all).
+    ``revise``: replace stored bars that differ, and keep them as revisions. Raises ConfigError for an unknown check.
     """
 
     timeframe: str | None = None
@@ -64,43 +67,43 @@ class ImportOptions(ReadOptions):
         trusted_checks(self.trust)
 
     def trusts(self, check: str) -> bool:
-        """Whether a check is dropped."""
+        """Whether a check is skipped."""
         return check in trusted_checks(self.trust)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a file holds: of which symbol, and of which timeframe where more than the spacing of its bars says so."""
+    """Format, kind and symbol of a file, its timeframe unless only the spacing of its bars has it, and a description of
+    how they were ``detected``."""
 
     format: str
     kind: Literal["bars", "funding"]
     symbol: str
     timeframe: str | None
-    told: str
+    detected: str
 
     @property
     def subject(self) -> str:
-        """What errors are about."""
+        """Symbol, timeframe and kind for error messages."""
         return " ".join(part for part in (self.symbol, self.timeframe or "", self.kind * (self.kind != "bars")) if part)
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """One imported file: the ``rows`` it has, the ``incomplete`` ones left out for a missing value, the ``unclosed``
-    bar left out because it was still running, the store's report, what was ``told`` of the file by its content, and
-    ``doubts`` about its values, which are stored nevertheless."""
+    """One imported file: numbers of ``rows``, of ``incomplete`` ones (a missing value, left out) and of ``unclosed``
+    bars (left out), the store's report, what was ``detected`` from its content, and ``doubts`` about stored values."""
 
     path: Path
     rows: int
     incomplete: int
     stored: UpsertReport
     unclosed: int = 0
-    told: str = ""
+    detected: str = ""
     doubts: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> str:
-        """What was left out, as the end of a sentence; empty if nothing was."""
+        """Text about the rows that were left out, to end a sentence; empty if none were."""
         incomplete = f", {self.incomplete} incomplete rows left out" if self.incomplete else ""
         return incomplete + (", the last bar left out, which has not closed yet" if self.unclosed else "")
 
@@ -110,12 +113,12 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """A file whose bars (or funding ``rates``) are checked and ready for the store; ``told`` by its content."""
+    """A file with checked bars (or funding ``rates``); ``detected`` describes what its content shows."""
 
     path: Path
     symbol: str
     timeframe: str
-    told: str
+    detected: str
     bars: pd.DataFrame
     rates: "pd.Series[float] | None" = None
     doubts: tuple[str, ...] = ()
@@ -128,7 +131,7 @@ class CheckedFile:
 
 @dataclass(frozen=True)
 class _Ready:
-    """A file that was checked and is staged: its bars in a file, or its rates."""
+    """A checked file with its staged bars or its rates."""
 
     path: Path
     identity: Identity
@@ -139,7 +142,7 @@ class _Ready:
         symbol, origin = self.identity.symbol, _origin(self.path)
         if isinstance(self.held, pd.Series):
             stored = store.upsert_funding(symbol, self.held, source=origin, revise=revise)
-            return ImportReport(self.path, len(self.held), 0, stored, told=self.identity.told)
+            return ImportReport(self.path, len(self.held), 0, stored, detected=self.identity.detected)
         checker = self.checker
         assert checker is not None
         stored = store.upsert_file(symbol, str(checker.timeframe), self.held.path, source=origin, revise=revise)
@@ -149,7 +152,7 @@ class _Ready:
             checker.incomplete,
             stored,
             checker.unclosed,
-            _told(self.identity, checker),
+            _description(self.identity, checker),
             tuple(checker.doubts),
         )
 
@@ -162,17 +165,15 @@ def import_files(
     *,
     options: ImportOptions | None = None,
 ) -> list[ImportReport]:
-    """Put what is in files into the store. All files are read and checked before the first row is stored, and stored
-    in one transaction.
+    """Import files into the store: all are read and checked before the first row is stored, in one transaction.
 
-    Format, symbol and timeframe are told by each file's content and name, where ``symbol``, ``timeframe`` and
-    ``options`` do not say them. Raises ConfigError for what only the
-    user can say (a symbol that nothing tells, or that is not declared; the zone of tvDatafeed's times), and DataError
-    for a file that cannot be read or whose bars are not sound, not plausible or not ``timeframe`` apart; the store is
-    then unchanged.
+    Format, symbol and timeframe are detected from each file's content and name unless ``symbol``, ``timeframe`` and
+    ``options`` set them. Raises ConfigError if the user has to set one (an undetected or undeclared symbol, the time
+    zone of tvDatafeed's times), and DataError for a file that cannot be read or whose bars are invalid, implausible or
+    not ``timeframe`` apart. The store is then unchanged.
     """
     if not paths:
-        raise ConfigError("no files to import were named")
+        raise ConfigError("no files to import: give one or more paths")
     options = _options(options, symbol, timeframe)
     home = home or Home.current()
     for path in paths:
@@ -192,22 +193,24 @@ def import_files(
 def read_for_store(
     path: Path, symbol: str | None = None, timeframe: str | None = None, *, options: ImportOptions | None = None
 ) -> CheckedFile:
-    """Read a file and check it as ``import_files`` does, without storing anything; raises as it does."""
+    """Read and check a file without storing it; raise the errors of ``import_files``."""
     with TemporaryDirectory() as folder:
         ready = _check(path, Path(folder), _options(options, symbol, timeframe))
         identity, held = ready.identity, ready.held
         if isinstance(held, pd.Series):
-            return CheckedFile(path, identity.symbol, "funding", identity.told, empty_bars(), held)
+            return CheckedFile(path, identity.symbol, "funding", identity.detected, empty_bars(), held)
         assert ready.checker is not None
         label, doubts = str(ready.checker.timeframe), tuple(ready.checker.doubts)
-        return CheckedFile(path, identity.symbol, label, _told(identity, ready.checker), held.read(), doubts=doubts)
+        return CheckedFile(
+            path, identity.symbol, label, _description(identity, ready.checker), held.read(), doubts=doubts
+        )
 
 
 def read_bars_file(path: Path, *, source: str = "", options: ReadOptions | None = None) -> pd.DataFrame:
     """Read a file of any format as bars in Forge's form (see ``normalize_bars``), not yet validated.
 
-    Rows that run from new to old are turned round. Raises DataError (naming ``source``, by default the path) for a file
-    that is missing, a folder, empty, damaged, of no known format, or has not the columns or values of bars.
+    Rows from new to old are reversed. Raises DataError (with ``source``, by default the path) for a missing file, a
+    folder, an empty, damaged or unknown file, or one without the columns or values of bars.
     """
     source = source or str(path)
     options = options or ReadOptions()
@@ -225,7 +228,7 @@ def read_bars_file(path: Path, *, source: str = "", options: ReadOptions | None 
 
 
 def identify(path: Path, options: ImportOptions | None = None) -> Identity:
-    """Return what a file holds, by its content and name; raises ConfigError or DataError where that cannot be told."""
+    """Return the identity of a file from its content and name; raise ConfigError or DataError if it is unclear."""
     with _opened(path, options or ImportOptions()) as (_, _, _, identity):
         return identity
 
@@ -252,7 +255,7 @@ def _origin(path: Path) -> str:
 def _opened(
     path: Path, options: ImportOptions, folder: Path | None = None
 ) -> Iterator[tuple[SourceFile, Format, Contents, Identity]]:
-    """Lend a file, its format and what it holds; what is packed in it is unpacked for as long."""
+    """Open a file and yield it with its format, contents and identity; unpacked members exist until the exit."""
     with TemporaryDirectory(dir=folder) as unpacked:
         file = open_source_file(path, Path(unpacked), source="" if not path.is_file() else path.name)
         known = recognize(file, source=path.name) if options.format is None else _forced(file, options.format)
@@ -263,27 +266,30 @@ def _opened(
 def _forced(file: SourceFile, name: str) -> Format:
     known = get_format(name)
     if not known.recognizes(file):
-        raise DataError(f"{file.path.name}: it cannot be read as {name} ({known.description})")
+        raise DataError(f"{file.path.name}: it is not in format {name} ({known.description}): leave out --format")
     return known
 
 
 def _identity(path: Path, known: Format, contents: Contents, options: ImportOptions) -> Identity:
     symbol = options.symbol or contents.symbol
     if symbol is None:
-        of = f"is of {contents.called}{f' ({contents.market})' if contents.market else ''}, which is no declared symbol"
+        market = f" ({contents.market})" if contents.market else ""
+        of = f"is of {contents.source_symbol}{market}, which is not a declared symbol"
         raise ConfigError(
-            f"{path.name} {of if contents.called else 'does not tell its symbol'}: name one (--symbol BTCUSDT), or "
-            "declare it in datasets/instruments.yaml"
+            f"{path.name} {of if contents.source_symbol else 'has no symbol in its name or content'}: give one "
+            "(--symbol BTCUSDT), or declare it in datasets/instruments.yaml"
         )
     instrument = get_instrument(symbol)
     if contents.kind == "funding" and instrument.kind != "perpetual":
-        raise ConfigError(f"{path.name} holds funding rates; {symbol} is of kind {instrument.kind} and pays none")
+        raise ConfigError(
+            f"{path.name} has funding rates, and {symbol} is of kind {instrument.kind}: give a perpetual with --symbol"
+        )
     other = (
         contents.market is not None and instrument.kind in ("spot", "perpetual") and instrument.kind != contents.market
     )
     if other and not options.trusts("market"):
         meant = _of_market(instrument, contents.market)
-        way = f"name it with --symbol {meant}" if meant else f"declare a {contents.market} in datasets/instruments.yaml"
+        way = f"use --symbol {meant}" if meant else f"declare a {contents.market} in datasets/instruments.yaml"
         raise ConfigError(
             f"{path.name} is of a {contents.market} market, and {symbol} is of kind {instrument.kind}: {way}, or store "
             f"it as {symbol} with --trust market"
@@ -292,42 +298,42 @@ def _identity(path: Path, known: Format, contents: Contents, options: ImportOpti
         stated = get_instrument(contents.symbol)
         if stated.name_at_source != instrument.name_at_source:
             raise ConfigError(
-                f"{path.name} is of {contents.symbol}, as its rows say ({contents.called}), and --symbol {symbol} is "
-                f"given: leave --symbol out to store it as {contents.symbol}, or store it as {symbol} with --trust "
-                "symbol"
+                f"{path.name} is of {contents.symbol} according to its rows ({contents.source_symbol}), but --symbol "
+                f"{symbol} is given: leave --symbol out to store it as {contents.symbol}, or store it as {symbol} with "
+                "--trust symbol"
             )
     label = None
-    if contents.kind == "bars" and (told := options.timeframe or contents.timeframe):
-        label = Timeframe.parse(told).label
-    whence = "as named" if options.symbol else "as the file says"
+    if contents.kind == "bars" and (given := options.timeframe or contents.timeframe):
+        label = Timeframe.parse(given).label
+    origin = "as given" if options.symbol else "from the file"
     remarks = "".join(f"; {remark}" for remark in contents.remarks)
-    return Identity(known.name, contents.kind, symbol, label, f"{known.name} format, {symbol} {whence}{remarks}")
+    return Identity(known.name, contents.kind, symbol, label, f"{known.name} format, {symbol} {origin}{remarks}")
 
 
 def _of_market(instrument: Instrument, market: str | None) -> str | None:
-    """Return the symbol of another market whose source calls it as it calls ``instrument``."""
+    """Return the symbol of ``market`` with the same name at its source as ``instrument``."""
     others = (one for one in load_instruments().values() if one.kind == market)
     return next((one.symbol for one in others if one.name_at_source == instrument.name_at_source), None)
 
 
 def _check_agreement(report: ImportReport, options: ImportOptions) -> None:
-    """Raise DataError if a file contradicts most of what the store has of the same times."""
+    """Raise DataError if most bars of a file differ from the stored bars of the same times."""
     stored = report.stored
     known = stored.conflicts + stored.unchanged
     if not options.trusts("agreement") and known >= _ENOUGH_TO_COMPARE and stored.conflicts > _MOST * known:
         raise DataError(
-            f"{report.path.name}: {stored.conflicts} of the {known} bars that the store has of the same times have "
-            f"other values ({stored}): it is of another symbol, market or time zone, and nothing was stored; if it is "
-            "right, replace what is stored with --revise, or add only the bars that are missing with --trust agreement"
+            f"{report.path.name}: {stored.conflicts} of the {known} stored bars of the same times have other values "
+            f"({stored}): the file is of another symbol, market or time zone, and nothing was stored; if it is right, "
+            "replace the stored bars with --revise, or add only missing bars with --trust agreement"
         )
 
 
-def _told(identity: Identity, checker: BarChecker) -> str:
-    return identity.told + ("" if identity.timeframe else f"; {checker.timeframe} by the spacing of the bars")
+def _description(identity: Identity, checker: BarChecker) -> str:
+    return identity.detected + ("" if identity.timeframe else f"; {checker.timeframe} from the spacing of the bars")
 
 
 def _check(path: Path, folder: Path, options: ImportOptions) -> _Ready:
-    """Read and check a file; its bars then wait in ``folder``."""
+    """Read and check a file, with its bars staged in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with _opened(path, options, folder) as (file, known, contents, identity):
         source = f"{identity.subject} in {path.name}"
@@ -342,9 +348,9 @@ def _check(path: Path, folder: Path, options: ImportOptions) -> _Ready:
                 if len(checked):
                     staging.write(checked)
         checker.finish()
-        pa.default_memory_pool().release_unused()  # what reading took is not kept while the store works
+        pa.default_memory_pool().release_unused()  # return the reader's memory before the store needs it
         if not staging.rows:
-            raise DataError(f"{source}: its only bar has not closed yet; import it later")
+            raise DataError(f"{source}: its only bar has not closed yet: import it later")
         return _Ready(path, identity, checker, staging)
 
 
@@ -367,7 +373,7 @@ def _read_rates(
     for chunk in known.read(file, options, source=source):
         times = next((chunk[name] for name in chunk.columns if str(name).strip().lower() in _TIMES), None)
         if times is None:
-            raise DataError(f"{source}: there is no column of times among {', '.join(map(str, chunk.columns))}")
+            raise DataError(f"{source}: no column of times, got {', '.join(map(str, chunk.columns))}")
         index = parse_timestamps(times, source=source, timezone=options.timezone, first_row=rows)
         pieces.append(pd.Series(pd.to_numeric(chunk["rate"], errors="coerce").to_numpy(), index=index, dtype="float64"))
         rows += len(chunk)

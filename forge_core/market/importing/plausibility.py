@@ -1,10 +1,9 @@
-"""Whether bars can be those of one market, traded without a break: what the order of the prices gives away.
+"""Plausibility checks of prices: whether bars can be those of one market.
 
-A bar opens near where the one before it closed; that is so in every market that trades without a pause, and holds over
-nights and weekends within wider bounds. Files that mix two symbols or two adjustments, have columns swapped, or digits
-damaged, break it. The bounds are far from what real bars do: of a million bars of crypto and futures of 1 minute to
-1 day, the widest step between neighbours is 2.3 % for crypto and 26 % for a future (oil, from one day to the next), and
-the median step is at most a quarter of the median move over two bars.
+A bar opens near the close of the bar before it, within wider bounds over nights and weekends. Files that mix two
+symbols or two adjustments, or have swapped columns or damaged digits, violate this. The bounds are far from real bars:
+among a million bars of crypto and futures of 1 minute to 1 day, the largest step between neighbours is 2.3 % for crypto
+and 26 % for a future (oil, overnight), and the median step is at most a quarter of the median move over two bars.
 """
 
 import time
@@ -40,10 +39,10 @@ Floats = NDArray[np.float64]
 def check_times(
     bars: pd.DataFrame, *, subject: str, timeframe: Timeframe, instrument: Instrument, first_row: int = 0
 ) -> None:
-    """Raise DataError for a bar of before 1900, a jump into the future, or a bar off the grid of its timeframe.
+    """Raise DataError for a bar before 1900, a jump into the future, or a bar that is not aligned to its timeframe.
 
     Bars open on whole minutes; those of markets that never close, up to a day long, at multiples of their timeframe. A
-    simulated series may run on into the future, bar by bar; a damaged or misread time jumps there.
+    simulated series may reach into the future bar by bar; a damaged or misread time jumps there.
     """
     times = microseconds(bars.index)
     step = 60_000_000
@@ -53,7 +52,8 @@ def check_times(
         "is before 1900": times < _EARLIEST,
         "is in the future": (times > time.time() * 1e6)
         & (np.diff(times, prepend=-np.inf) > _PAUSE + timeframe.microseconds),
-        f"is no full {timeframe if step > 60_000_000 else 'minute'}; bars bear the time they open at": times % step
+        f"is not aligned to {timeframe if step > 60_000_000 else '1m'} (bars are stamped with their open time)": times
+        % step
         != 0,
     }
     for fault, wrong in faults.items():
@@ -63,19 +63,19 @@ def check_times(
 
 
 CHECKS = {
-    "jumps": "the price steps by half or more from bar to bar",
+    "jumps": "the price changes by half or more from bar to bar",
     "wicks": "a high or low is three times the other prices",
-    "order": "bars do not open where the ones before them closed",
-    "mixed": "the price steps away and back, over and over",
-    "market": "the file is of a spot market and the symbol is a perpetual, or the reverse",
-    "symbol": "the file is of another symbol than the one that is named",
-    "agreement": "most of the bars that the store has too have other values",
+    "order": "bars do not open near the close of the bar before",
+    "mixed": "the price jumps away and back repeatedly",
+    "market": "the file is of a spot market and the symbol is a perpetual, or vice versa",
+    "symbol": "the file is of another symbol than --symbol",
+    "agreement": "most stored bars of the same times have other values",
 }
-"""The checks that ``--trust`` can drop, by name, and what each refuses."""
+"""The checks that ``--trust`` can skip, by name, with what each refuses."""
 
 
 def trusted_checks(trust: bool | Iterable[str]) -> frozenset[str]:
-    """Return the names of checks to drop: all for True or ``all``; raises ConfigError for an unknown name."""
+    """Return the names of checks to skip, all of them for True or ``all``; raise ConfigError for an unknown name."""
     if isinstance(trust, bool):
         return frozenset(CHECKS) if trust else frozenset()
     names = {trust} if isinstance(trust, str) else set(trust)
@@ -93,14 +93,14 @@ def check_prices(
     first_row: int = 0,
     trust: frozenset[str] = frozenset(),
 ) -> list[str]:
-    """Raise DataError where ``bars`` (sorted, sound) cannot be those of one market; see the module.
+    """Raise DataError if ``bars`` (sorted, valid) cannot be those of one market; see the module.
 
-    The checks in ``trust`` are dropped. Returns doubts, which real bars may give rise to as well.
+    The checks in ``trust`` are skipped. Returns doubts, which real bars may cause too.
     """
     times = microseconds(bars.index)
     opens, highs, lows, closes = (bars[name].to_numpy() for name in ("open", "high", "low", "close"))
     body_top, body_bottom = np.maximum(opens, closes), np.minimum(opens, closes)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a price may be zero or below: it then has no factor
+    with np.errstate(divide="ignore", invalid="ignore"):  # prices at or below zero have no factor
         step = np.abs(np.log(opens[1:] / closes[:-1]))
         wick = np.maximum(np.log(highs / body_top), np.log(body_bottom / lows))
     gap = np.diff(times)
@@ -129,7 +129,7 @@ def check_prices(
 
 
 def _check_order(opens: Floats, closes: Floats, subject: str) -> None:
-    """Raise DataError if opens are far nearer to another close than to that of the bar before."""
+    """Raise DataError if opens are much nearer to another close than to that of the bar before."""
     if opens.size < _FEW:
         return
     step = float(np.median(np.abs(opens[1:] - closes[:-1])))
@@ -138,7 +138,7 @@ def _check_order(opens: Floats, closes: Floats, subject: str) -> None:
     real = "if it is real, import with --trust order"
     if step > _RATIO * swapped:
         raise DataError(
-            f"{subject}: bars do not open where the ones before them closed (median step {step:g}, {swapped:g} from "
+            f"{subject}: bars do not open near the close of the bar before (median step {step:g}, {swapped:g} from "
             f"open to the next close): open and close are swapped, or the times are not those of the prices; {real}"
         )
     if step > _RATIO * earlier:
@@ -157,28 +157,28 @@ def _check_back_and_forth(
     index: pd.Index,
     first_row: int,
 ) -> None:
-    """Raise DataError if steps far beyond the usual range are undone by the next one too often to be a market."""
+    """Raise DataError if large steps are reversed by the next one too often to be a market."""
     if opens.size < _FEW:
         return
     step, usual = np.where(together, opens[1:] - closes[:-1], 0.0), np.median(ranges)
     if np.quantile(np.abs(step), 0.25) > _SMALL_STEP * usual:
-        return  # all bars step here; of two series mixed at random, half of the bars follow one of their own
+        return  # all bars step here; in a random mix of two series half of the bars follow a bar of their own series
     far = np.abs(step) > _FAR * usual
     undone = far[:-1] & far[1:] & (np.abs(step[:-1] + step[1:]) < 0.3 * np.abs(step[:-1]))
     if undone.sum() > max(2, _BACK_AND_FORTH * opens.size):
         row = int(undone.argmax()) + 1
         raise DataError(
-            f"{subject}: row {first_row + row} ({index[row]}): the price steps away and back from bar to bar, "
+            f"{subject}: row {first_row + row} ({index[row]}): the price jumps away and back from bar to bar, "
             f"{int(undone.sum())} times: two series (or two adjustments of one) are mixed in one file; if it is "
             "real, import with --trust mixed"
         )
 
 
 def _odd_decimals(bars: pd.DataFrame, subject: str, first_row: int) -> list[str]:
-    """Return a doubt where one to three values have more decimals than all others: their bits may be damaged.
+    """Return a doubt if one to three values have more decimals than all others: their bits may be damaged.
 
-    Prices are quoted in ticks, so they are exactly the numbers nearest to decimals, and nine of ten need the last one;
-    volumes are sums, and may be off by what adding leaves. A doubt, no refusal: real months hold such values.
+    Prices are quoted in ticks, so they are the floats nearest to decimals, and nine of ten need the last decimal.
+    Volumes are sums with rounding errors. This is a doubt, not an error, because real months have such values.
     """
     doubts = []
     for names, slack in ((BAR_COLUMNS[:4], 0.0), (BAR_COLUMNS[4:], 64.0)):
@@ -205,7 +205,7 @@ def _odd_decimals(bars: pd.DataFrame, subject: str, first_row: int) -> list[str]
 
 
 def _longer(values: Floats, decimals: int, slack: float) -> NDArray[np.bool_]:
-    """Return which values are not numbers of so many decimals, but for ``slack`` times the precision of a float."""
+    """Return which values do not have the given number of decimals, within ``slack`` times the precision of a float."""
     scale = np.where(values < 2.0**53 / 10**decimals, 10.0**decimals, 1.0)
     return np.abs(values - np.rint(values * scale) / scale) > slack * np.finfo(np.float64).eps * values
 

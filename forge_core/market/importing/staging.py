@@ -1,4 +1,4 @@
-"""The workspace of an import: checked bars wait there on disk, so that memory does not grow with a file."""
+"""Staging of an import: checked bars on disk, so that memory does not grow with the file."""
 
 import errno
 import secrets
@@ -26,16 +26,16 @@ _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 @contextmanager
 def workspace(home: Home) -> Iterator[Path]:
-    """Lend a folder of the home for the length of an import; what killed imports left behind is removed.
+    """Create a folder for one import and delete it afterwards; folders of killed imports are deleted too.
 
-    Raises DataError, saying what to do, if the disk fills up.
+    Raises DataError with the remedy if the disk is full.
     """
     home.root.mkdir(parents=True, exist_ok=True)
     for left in home.root.glob(f"{_PREFIX}*{_LOCK}"):
         _remove_if_left(left)
     folder = home.root / f"{_PREFIX}{secrets.token_hex(6)}"
-    lock = filelock.FileLock(f"{folder}{_LOCK}")  # the operating system lets go of it when this process dies
-    lock.acquire()  # before there is anything to be left behind
+    lock = filelock.FileLock(f"{folder}{_LOCK}")  # released by the operating system when this process dies
+    lock.acquire()  # before anything is written
     try:
         folder.mkdir()
         yield folder
@@ -43,8 +43,8 @@ def workspace(home: Home) -> Iterator[Path]:
         if error.errno not in _FULL:
             raise
         raise DataError(
-            f"the disk of {home.root} is full: nothing of this import was stored; free some space (or move the data "
-            f"with FORGE_HOME) and run it again ({error})"
+            f"the disk of {home.root} is full ({error}): nothing of this import was stored; free disk space, or "
+            "move the data with FORGE_HOME, and run it again"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -53,7 +53,7 @@ def workspace(home: Home) -> Iterator[Path]:
 
 
 def _remove_if_left(path: Path) -> None:
-    """Remove a lock file and the folder it stands for, unless a running import holds it."""
+    """Delete a lock file and its folder unless a running import holds the lock."""
     lock = filelock.FileLock(path, timeout=0)
     try:
         with lock:
@@ -64,7 +64,7 @@ def _remove_if_left(path: Path) -> None:
 
 
 class BarStaging:
-    """Bars written to a Parquet file piece by piece; readable once the ``with`` block has ended."""
+    """Bars written to a Parquet file in chunks; readable after the ``with`` block."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +83,7 @@ class BarStaging:
     def write(self, bars: pd.DataFrame) -> None:
         """Append bars."""
         table = bars_table(bars)
-        table = table.set_column(0, "timestamp", table["timestamp"].cast(pa.timestamp("us")))  # as the store has it
+        table = table.set_column(0, "timestamp", table["timestamp"].cast(pa.timestamp("us")))  # as in the store
         if self._writer is None:
             self._writer = pq.ParquetWriter(self.path, table.schema, compression="lz4")
         self._writer.write_table(table)

@@ -36,7 +36,7 @@ def fill_gaps(store: BarStore, symbol: str, timeframe: str, finer: str) -> FillR
     """
     instrument, coarse, fine = get_instrument(symbol), Timeframe.parse(timeframe), Timeframe.parse(finer)
     if coarse <= fine or coarse.microseconds % fine.microseconds:
-        raise ConfigError(f"bars of {coarse} cannot be made of {fine}: name a timeframe of which it is a multiple")
+        raise ConfigError(f"{coarse} bars cannot be resampled from {fine}: give a timeframe that divides {coarse}")
     bars = store.read(symbol, coarse.label)
     if bars.empty:
         raise DataError(f"the store has no {symbol} {coarse} bars, so there is no gap to fill")

@@ -18,7 +18,7 @@ from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
 
 FILES = "files"
-"""The source that is not asked but watched: the import folder (``forge_core.market.sources.providers.files``)."""
+"""The import folder (``forge_core.market.sources.providers.files``), which is watched instead of requested from."""
 
 FUNDING = "funding"
 
@@ -29,11 +29,11 @@ Span = tuple[pd.Timestamp, pd.Timestamp]
 
 @dataclass(frozen=True)
 class Request:
-    """The bars wanted of one timeframe: those that open at or after ``start`` and close by ``end``, and by ``now``.
+    """The requested bars of one timeframe: those that open at or after ``start`` and close by ``end`` and by ``now``.
 
-    ``stored`` holds the open times (microseconds, ascending) of those that the store has. ``ingested`` names the parts
-    (files) that were taken from this source before, each with its checksum, or with '' for one it does not have.
-    Parts that end after ``recheck`` are asked again whether the source has revised them.
+    ``stored``: open times (microseconds, ascending) of the bars in the store. ``ingested``: checksum by name of the
+    files that were ingested from this source before, '' for files that it does not have. Files that end after
+    ``recheck`` are checked for a revision by the source.
     """
 
     timeframe: Timeframe
@@ -44,8 +44,8 @@ class Request:
     ingested: Mapping[str, str] = field(default_factory=dict)
     recheck: pd.Timestamp | None = None
 
-    def lacking_ends(self) -> list[Span]:
-        """Return what the store lacks before its first bar and after its last, for sources that give any period."""
+    def missing_ends(self) -> list[Span]:
+        """Return the missing spans before the first and after the last stored bar, for sources of any period."""
         if self.stored.size == 0:
             return [(self.start, self.end)] if self.start < self.end else []
         first, last = (pd.Timestamp(int(moment), unit="us", tz="UTC") for moment in self.stored[[0, -1]])
@@ -54,11 +54,11 @@ class Request:
 
 
 class Fetched(NamedTuple):
-    """Bars, validated (maybe none), and where exactly they are from.
+    """Validated bars (maybe none) and their exact origin.
 
-    ``parts`` are the files they came in, with checksums: they are noted as taken once the bars are stored, and the
-    files ``spent`` are then deleted. ``revision`` says that the source gave other values for these bars before: they
-    replace what is stored, which is kept as revised.
+    ``parts``: checksums of the files they were in, recorded as ingested once the bars are stored; the files ``spent``
+    are then deleted. ``revision``: the source has changed values of these bars, so they replace the stored ones,
+    which are kept as revisions.
     """
 
     bars: pd.DataFrame
@@ -78,10 +78,10 @@ class FetchedFunding(NamedTuple):
 
 
 class Source(Protocol):
-    """Whatever can be asked for the bars of one instrument.
+    """A source of the bars of one instrument.
 
-    ``on_demand`` says that it gives what is asked for (a download), and not all it has: it is then asked for the
-    timeframes that datasets name or the store has, and for no more than the store lacks.
+    ``on_demand``: it returns requested periods (a download), not everything it has. Requests are then for the
+    timeframes that datasets declare or the store has, and for missing bars only.
     """
 
     on_demand: bool
@@ -93,36 +93,36 @@ class Source(Protocol):
         ...
 
     def fetch(self, request: Request, log: Log) -> Iterator[Fetched]:
-        """Yield the bars of ``request`` that it has; bars that the store has already do no harm.
+        """Yield the available bars of ``request``; bars that are already stored are allowed.
 
-        Raises DataError if it cannot be reached or gives what are no sound bars. What was yielded before is kept.
+        Raises DataError if the source cannot be reached or returns invalid bars. Bars yielded before are kept.
         """
         ...
 
 
 @runtime_checkable
 class FundingSource(Protocol):
-    """A source that also has the funding rates of perpetuals."""
+    """A source that also has funding rates of perpetuals."""
 
     def fetch_funding(self, request: Request, log: Log) -> Iterator[FetchedFunding]:
-        """Yield the funding rates in the period of ``request``; its ``stored`` are the times that the store has."""
+        """Yield the funding rates in the period of ``request``; its ``stored`` are the times of stored rates."""
         ...
 
 
 def open_source(name: str, instrument: Instrument, home: Home) -> Source:
-    """Return the source ``name`` for one instrument; ConfigError for an extra that is not installed, or an option."""
+    """Return the source ``name`` for one instrument; raise ConfigError for a missing extra or an invalid option."""
     source: Source = import_module(f"forge_core.market.sources.providers.{name}").SOURCE(instrument, home)
     return source
 
 
 def read_options(model: type[Options], instrument: Instrument) -> Options:
-    """Return the instrument's ``source_options`` as ``model``; raises ConfigError naming the option that is wrong."""
+    """Return the instrument's ``source_options`` as ``model``; raise ConfigError with the name of an invalid option."""
     where = f"instruments.yaml: {instrument.symbol}: source_options of {instrument.source}"
     return validate_model(model, instrument.source_options, source=where)
 
 
 def load_extra(module: str, extra: str) -> Any:
-    """Import a library that is not always installed; raises ConfigError saying how to get it."""
+    """Import an optional library; raise ConfigError with the command that installs it."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -265,8 +265,8 @@ class BarStore:
     def _damaged(self, error: duckdb.Error) -> DataError:
         if any(sign in str(error) for sign in _FULL):
             return DataError(
-                f"the disk of {self.path} is full: nothing of this import was stored; free some space (or move the "
-                f"data with FORGE_HOME) and run it again ({error})"
+                f"the disk of {self.path} is full ({error}): nothing of this import was stored; free disk space, or "
+                "move the data with FORGE_HOME, and run it again"
             )
         return DataError(
             f"{self.path} cannot be used as a store ({error}); if it is damaged, move it away and import the bars again"

@@ -1,4 +1,4 @@
-"""The formats of files that Forge imports: each knows its own by their content."""
+"""Importable file formats and their detection by content."""
 
 from forge_core.errors import ConfigError, DataError, unknown
 from forge_core.market.importing.formats.binance import Binance
@@ -14,11 +14,11 @@ from forge_core.market.importing.formats.unsupported import why_unusable
 __all__ = ["FORMATS", "Contents", "Format", "ReadOptions", "get_format", "recognize"]
 
 FORMATS: tuple[Format, ...] = (Lean(), Binance(), Freqtrade(), TvDatafeed(), TradingView(), Plain())
-"""All formats; the first that recognizes a file reads it, so the last is the most general."""
+"""All formats; the first that recognizes a file reads it, so the most general is last."""
 
 
 def get_format(name: str) -> Format:
-    """Return the format of that name, or raise ConfigError naming those there are."""
+    """Return the format of a name; raise ConfigError with the known names."""
     formats = {known.name: known for known in FORMATS}
     if name not in formats:
         raise ConfigError(unknown("format", name, formats))
@@ -26,7 +26,7 @@ def get_format(name: str) -> Format:
 
 
 def recognize(file: SourceFile, *, source: str) -> Format:
-    """Return the format of a file by its content; raises DataError saying what it is, or what can be read."""
+    """Return the format of a file by its content; raise DataError with what the file is or which formats are known."""
     if reason := why_unusable(file):
         raise DataError(f"{source}: {file.path.name} {reason}")
     for known in FORMATS:
@@ -35,4 +35,4 @@ def recognize(file: SourceFile, *, source: str) -> Format:
     if all(part.kind == "text" and not part.head.strip() for part in file.parts):
         raise DataError(f"{source}: {file.path.name} has no rows")
     described = "; ".join(f"{known.name}: {known.description}" for known in FORMATS)
-    raise DataError(f"{source}: {file.path.name} is of no format that Forge knows ({described})")
+    raise DataError(f"{source}: {file.path.name} has an unknown format; expected one of {described}")

@@ -1,4 +1,4 @@
-"""Binance's public archive: klines of spot and USDT-margined futures, and funding rates; zips, or the CSV in them."""
+"""Format of Binance's public archive: zips or CSVs of klines (spot, USDT-margined futures) and funding rates."""
 
 import re
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ _KLINE = (
 )  # fmt: skip
 _FUNDING = ("calc_time", "funding_interval_hours", "last_funding_rate")
 _NAME = re.compile(r"([A-Z0-9]+(?:_[A-Z0-9]+)?)-(?:([1-9]\d?(?:[smhdwM]|mo))|fundingRate)-\d{4}-\d{2}(?:-\d{2})?")
-_SPOT_NUMBER = re.compile(r"\d+\.\d{8}")  # the spot archive writes all prices with eight decimals, the other none
+_SPOT_NUMBER = re.compile(r"\d+\.\d{8}")  # only the spot archive writes all prices with eight decimals
 _COIN_MARGINED = re.compile(r"futures[/-]cm\b|USD_(PERP|\d{6})")
 _USDT_MARGINED = re.compile(r"futures[/-]um\b")
 _ROUNDING = 1e-6  # of volumes, which are sums
 _SLACK = 1e-3  # of prices
-_MOST = 0.9  # share of rows by which a rule holds
+_MOST = 0.9  # fraction of rows that satisfy a rule
 
 
 class Binance(Format):
-    """Klines and funding rates as data.binance.vision has them."""
+    """Klines and funding rates in the form of data.binance.vision."""
 
     name: ClassVar[str] = "binance"
     description: ClassVar[str] = "Binance archive: kline or fundingRate zips and CSVs, spot and USDT-margined futures"
@@ -38,33 +38,33 @@ class Binance(Format):
         return all(_is_kline(part) or _is_funding(part) for part in file.parts)
 
     def contents(self, file: SourceFile, options: ReadOptions, *, source: str) -> Contents:
-        """Tell symbol and timeframe from the archive's names, and spot from futures by how prices are written."""
+        """Return symbol and timeframe from the archive's file names, and the market from the decimals of prices."""
         kinds = {_is_funding(part) for part in file.parts}
         names = {match.groups() for part in file.parts if (match := _NAME.search(part.name))}
         if len(kinds) > 1 or len(names) > 1:
             raise DataError(
-                f"{source}: it holds several series ({', '.join(p.name for p in file.parts[:5])}); split it"
+                f"{source}: several series in one file ({', '.join(p.name for p in file.parts[:5])}): split it"
             )
         named = _NAME.search(file.path.name)
         name, timeframe = names.pop() if names else named.groups() if named else (None, None)
         where = "/".join(file.path.resolve().parts[-6:])
         if _COIN_MARGINED.search(where) or (name and _COIN_MARGINED.search(name)):
             raise DataError(
-                f"{source}: coin-margined futures count volume in contracts of dollars; they cannot be imported"
+                f"{source}: coin-margined futures are not supported: their volume counts contracts in dollars"
             )
         funding = kinds == {True}
         perpetual = True if funding or _USDT_MARGINED.search(where) else _market(file.first)
         return Contents(
             kind="funding" if funding else "bars",
-            called=name,
+            source_symbol=name,
             symbol=declared_symbol(name, perpetual=perpetual) if name else None,
             timeframe=timeframe,
             market={True: "perpetual", False: "spot", None: None}[perpetual],
-            remarks=("the file does not tell whether it is of spot or of futures",) if perpetual is None else (),
+            remarks=("spot or futures market unknown",) if perpetual is None else (),
         )
 
     def read(self, file: SourceFile, options: ReadOptions, *, source: str) -> Iterator[pd.DataFrame]:
-        """Yield the klines, whose columns must agree with each other, or the rates."""
+        """Yield the rates or the klines; raise DataError if columns of klines contradict each other."""
         for part in file.parts:
             shape = csv_shape(part)
             assert shape is not None  # recognizes
@@ -103,9 +103,9 @@ def _market(part: Part) -> bool | None:
 
 
 def _check_klines(klines: pd.DataFrame, source: str) -> None:
-    """Raise DataError where the columns that Forge does not store contradict those that it does.
+    """Raise DataError if columns that Forge does not store contradict those that it stores.
 
-    A rule that many rows break is none: people fill columns they do not need with anything.
+    Rules that many rows violate are ignored: unneeded columns are often filled with arbitrary values.
     """
     numbers = {name: pd.to_numeric(klines[name], errors="coerce").to_numpy(np.float64) for name in _KLINE[:11]}
     traded = numbers["volume"] > 0
@@ -117,7 +117,7 @@ def _check_klines(klines: pd.DataFrame, source: str) -> None:
         raise DataError(f"{source}: the columns volume and quote_volume are swapped")
     rules = {
         "close_time is not after open_time": numbers["close_time"] <= numbers["open_time"],
-        "quote_volume / volume lies outside low and high": traded
+        "quote_volume / volume is not between low and high": traded
         & ((average < numbers["low"] - slack) | (average > numbers["high"] + slack)),
         "taker_buy_volume is more than volume": numbers["taker_buy_volume"] > numbers["volume"] * (1 + _ROUNDING),
     }
@@ -125,4 +125,4 @@ def _check_klines(klines: pd.DataFrame, source: str) -> None:
         if 0 < wrong.sum() < (1 - _MOST) * wrong.size:
             row = int(wrong.argmax())
             values = ", ".join(str(value) for value in klines.iloc[row].tolist())
-            raise DataError(f"{source}: row {row}: {fault} ({values}); the file is damaged")
+            raise DataError(f"{source}: row {row}: {fault} ({values}): the file is damaged")

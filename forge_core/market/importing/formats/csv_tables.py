@@ -1,4 +1,4 @@
-"""CSV in chunks: how a file is written, which types its columns have, and whether its end was cut off."""
+"""CSV files in chunks: dialect, column types, and detection of a truncated end."""
 
 import csv
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,22 +13,22 @@ from forge_core.errors import DataError
 from forge_core.market.importing.formats.source_file import Part
 from forge_core.market.importing.formats.tables import CHUNK_ROWS, first_line, gathered
 
-CUT = "its last line does not end, so it may be cut off inside a number: left out"
+CUT = "the last line has no line end and may be truncated: left out"
 
-_BLOCK = 4 * 2**20  # bytes read at once; larger ones only take memory
+_BLOCK = 4 * 2**20  # bytes read at once; larger blocks are not faster
 _MISSING = ["", "nan", "NaN", "NAN", "null", "NULL", "None", "na", "NA", "N/A", "n/a", "#N/A", "-nan"]
-_NO_ROWS = ("Empty CSV file", "file is too short")  # what Arrow says of a header alone
-_OTHER_TYPE = "conversion error"  # what Arrow says of a value that is not of its column's type
-_SAMPLE = 100  # lines by which the types of columns are told
+_NO_ROWS = ("Empty CSV file", "file is too short")  # Arrow's message for a header without rows
+_OTHER_TYPE = "conversion error"  # Arrow's message for a value of another type than its column's
+_SAMPLE = 100  # number of lines from which column types are inferred
 _LINE_BYTES = 64 * 1024
-_EPOCH_DIGITS = 10  # of whole numbers that must not be rounded as floats
+_EPOCH_DIGITS = 10  # integers from here on must not be rounded to floats
 _TYPES = (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", tz="UTC"))
 
 
 class CsvShape(NamedTuple):
-    """How a CSV is written: its separator, and the fields of its first line, which are names if ``header``.
+    """Dialect of a CSV: its separator and the fields of its first line, which are names if ``header``.
 
-    ``blank`` lines come before that line.
+    ``blank``: number of blank lines before that line.
     """
 
     separator: str
@@ -38,7 +38,7 @@ class CsvShape(NamedTuple):
 
 
 def csv_shape(part: Part) -> CsvShape | None:
-    """Return how the text of ``part`` is written as CSV, or None if it is no text or has a single column."""
+    """Return the CSV dialect of ``part``, or None if it is not text or has a single column."""
     if not part.lines:
         return None
     line = part.lines[0]
@@ -51,10 +51,10 @@ def csv_shape(part: Part) -> CsvShape | None:
 
 
 def may_be_cut(part: Part, shape: CsvShape, used: Collection[str] = ()) -> bool:
-    """Whether a CSV may be cut off inside the last number of its last line, which is then not to be taken.
+    """Whether a CSV may be truncated inside the last number of its last line, which is then left out.
 
-    Not if that line ends, nor if the file was unpacked from an archive, whose checksum vouches for it, nor if the last
-    column is none of those ``used``, or has a fixed number of decimals that its last value has too.
+    It is complete if that line has a line end, if the file is from an archive with a checksum, if the last column is
+    not among those ``used``, or if that column has a fixed number of decimals and its last value has it too.
     """
     if part.packed or (shape.header and shape.fields[-1] not in used):
         return False
@@ -76,17 +76,17 @@ def csv_chunks(
     whole: bool = True,
     rows: int = CHUNK_ROWS,
 ) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a CSV, about ``rows`` at a time; ``names`` name its columns where it has no header.
+    """Yield the rows of a CSV, about ``rows`` at a time; ``names`` are the columns of a file without a header.
 
-    Not ``whole``: the last row is left out. Columns are int64, float64 or times where all values of a chunk are, else
-    text. Raises DataError for rows with too few or too many fields.
+    If not ``whole``, the last row is left out. A column is int64, float64 or times if all its values in a chunk are,
+    else text. Raises DataError for rows with too few or too many fields.
     """
     labels = list(shape.fields if shape.header else names)
-    columns = [str(number) for number in range(len(labels))]  # labels may stand twice
+    columns = [str(number) for number in range(len(labels))]  # labels may be duplicates
     path, seen = part.path, 0
     waiting: pd.DataFrame | None = None
     texts = dict.fromkeys(columns, pa.string())
-    for types in (_told_types(part, shape, columns), texts):  # should a later value be of another type, all are texts
+    for types in (_told_types(part, shape, columns), texts):  # read as text if a later value is of another type
         try:
             for chunk in gathered(_batches(str(path), shape, types, skip=seen), source, part, rows):
                 seen += len(chunk)
@@ -105,16 +105,16 @@ def csv_chunks(
 
 
 def _batches(path: str, shape: CsvShape, types: Mapping[str, pa.DataType], skip: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows after the first ``skip``; the text of whole columns becomes numbers or times where it can."""
+    """Yield the rows after the first ``skip``; convert columns of text to numbers or times if possible."""
     read = pa_csv.ReadOptions(
         column_names=list(types),
         skip_rows=shape.blank + 1 if shape.header else 0,
         block_size=_BLOCK,
-        use_threads=False,  # errors then tell the row
+        use_threads=False,  # so that errors have the row number
     )
     convert = pa_csv.ConvertOptions(column_types=types, null_values=_MISSING, strings_can_be_null=True)
     parse = pa_csv.ParseOptions(delimiter=shape.separator)
-    # opened here, for pyarrow would unpack by the file's name, and a name may say .gz of what is not packed
+    # opened here because pyarrow unpacks by file name, and a file named .gz may not be compressed
     with pa.OSFile(path) as file, pa_csv.open_csv(file, read, parse, convert) as reader:
         for batch in reader:
             over = batch.slice(min(skip, batch.num_rows))
@@ -125,7 +125,7 @@ def _batches(path: str, shape: CsvShape, types: Mapping[str, pa.DataType], skip:
 
 
 def _told_types(part: Part, shape: CsvShape, columns: Sequence[str]) -> dict[str, pa.DataType]:
-    """Return the types that the first lines tell."""
+    """Return the column types inferred from the first lines."""
     rows = [_fields(line, shape.separator) for line in part.lines[shape.header : _SAMPLE]]
     types = {}
     for number, column in enumerate(columns):
@@ -138,7 +138,7 @@ def _told_types(part: Part, shape: CsvShape, columns: Sequence[str]) -> dict[str
 
 
 def _typed(column: pa.Array) -> pa.Array:
-    """Return text as numbers or times, where all of it is such."""
+    """Return text converted to numbers or times if all of it can be."""
     for type_ in _TYPES:
         try:
             return pc.cast(column, type_)
@@ -155,7 +155,7 @@ def _fields(line: str, separator: str) -> tuple[str, ...]:
 
 
 def _decimals(line: str, shape: CsvShape) -> int:
-    """Return how many digits follow the point in the last field of a line."""
+    """Return the number of decimals of the last field of a line."""
     return len(line.rstrip().rsplit(shape.separator, 1)[-1].partition(".")[2])
 
 

@@ -1,4 +1,4 @@
-"""QuantConnect Lean's zips of trade bars: daily, hour and minute; futures with a file per contract."""
+"""Format of QuantConnect Lean: zips of daily, hour and minute trade bars; futures have a file per contract."""
 
 import re
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ _MEMBER = re.compile(
 _DATE = re.compile(r"(?<!\d)(\d{8})(?!\d)")
 _STAMP = re.compile(r"\d{8} \d{2}:\d{2}(:\d{2})?")
 _TYPES = ("equity", "future", "cryptofuture", "crypto", "forex", "cfd", "index", "option")
-# Lean's market-hours-database says in which zone the data of each type are.
+# Time zones of the data by type, from Lean's market-hours-database.
 _ZONES = {"future": "UTC", "crypto": "UTC", "cryptofuture": "UTC", "equity": "America/New_York"}
 _EQUITY_DIVISOR = 10_000  # equity prices are written in hundredths of a cent
 _DAY_MS = 86_400_000
 
 
 class Lean(Format):
-    """Trade bars of one symbol. Of a future, one contract is taken, which the user names where several have bars."""
+    """Trade bars of one symbol, for a future of one contract, which the user gives if several have bars."""
 
     name: ClassVar[str] = "lean"
     description: ClassVar[str] = (
@@ -36,7 +36,7 @@ class Lean(Format):
     )
 
     def recognizes(self, file: SourceFile) -> bool:
-        """Whether every part is named as Lean does and begins with Lean's times."""
+        """Whether every part has a name and first times in Lean's form."""
         return all(self._is_lean(part) for part in file.parts)
 
     @staticmethod
@@ -49,21 +49,21 @@ class Lean(Format):
         )
 
     def contents(self, file: SourceFile, options: ReadOptions, *, source: str) -> Contents:
-        """Tell the symbol and the zone; raises if it holds no trade bars, or those of several contracts."""
+        """Return the symbol and the zone; raise DataError or ConfigError for no trade bars or several contracts."""
         part = self._part(file, options, source)
         called = _named(part)["symbol"].upper()
         type_, zone = self._type(file, part), self._zone(file, part, options, source)
         contract = _named(part)["contract"]
         remarks = (f"contract {contract}",) if contract else ()
         return Contents(
-            called=called,
+            source_symbol=called,
             symbol=declared_symbol(called, perpetual=type_ == "cryptofuture"),
             timezone=zone,
             remarks=remarks,
         )
 
     def read(self, file: SourceFile, options: ReadOptions, *, source: str) -> Iterator[pd.DataFrame]:
-        """Yield bars with prices in money; their times are those of the zone that ``contents`` tells."""
+        """Yield bars with prices in money, with times in the zone of ``contents``."""
         part = self._part(file, options, source)
         divisor = self._divisor(file, part, source)
         shape = csv_shape(part)
@@ -80,36 +80,36 @@ class Lean(Format):
             if parsed.isna().any():
                 row = int(parsed.isna().to_numpy().argmax())
                 raise DataError(
-                    f"{source}: row {row}: the time is {times.iloc[row]!s}, 20240131 12:00 or milliseconds "
-                    "since midnight are expected"
+                    f"{source}: row {row}: the time is {times.iloc[row]!s}, expected 20240131 12:00 or milliseconds "
+                    "since midnight"
                 )
             prices = {n: chunk[n] / divisor for n in _PRICES if divisor != 1 and chunk[n].dtype.kind in "iuf"}
             yield chunk.assign(timestamp=parsed, **prices)
 
     def _part(self, file: SourceFile, options: ReadOptions, source: str) -> Part:
-        """Return the one part to take."""
+        """Return the part to import."""
         odd = {_named(part)["kind"] for part in file.parts} - {"trade", None}
         if odd or any(_named(part)["resolution"] in ("tick", "second") for part in file.parts):
             raise DataError(
-                f"{source}: it holds {', '.join(sorted(k for k in odd if k)) or 'ticks'}, no bars of trades"
+                f"{source}: the file has {', '.join(sorted(k for k in odd if k)) or 'ticks'}, expected bars of trades"
             )
         for part in file.parts:
             fields = part.lines[0].split(",")
             if len(fields) != len(_COLUMNS):
-                raise DataError(f"{source}: {part.name} has {len(fields)} columns, the six of trade bars are expected")
+                raise DataError(f"{source}: {part.name} has {len(fields)} columns, expected the six of trade bars")
         if len({_named(part)["symbol"] for part in file.parts}) > 1:
             raise DataError(
-                f"{source}: it holds several symbols ({', '.join(p.name for p in file.parts[:5])}); split it"
+                f"{source}: several symbols in one file ({', '.join(p.name for p in file.parts[:5])}): split it"
             )
         contracts = {_named(part)["contract"]: part for part in file.parts}
         if options.contract is not None:
             if options.contract not in contracts:
-                raise ConfigError(f"{source}: there is no contract {options.contract}, only {_contracts(file)}")
+                raise ConfigError(f"{source}: no contract {options.contract}; available: {_contracts(file)}")
             return contracts[options.contract]
         if len(file.parts) > 1:
             raise ConfigError(
-                f"{source}: it holds several contracts, and which of them was traded when is not in it: "
-                f"{_contracts(file)}; name one, as --contract {next(iter(contracts))}"
+                f"{source}: several contracts in one file: {_contracts(file)}; give one, such as --contract "
+                f"{next(iter(contracts))}"
             )
         return file.first
 
@@ -124,8 +124,8 @@ class Lean(Format):
         zone = options.timezone or _ZONES.get(self._type(file, part) or "")
         if zone is None:
             raise ConfigError(
-                f"{source}: Lean keeps each type of security in a time zone of its own, and neither the name nor the "
-                f"folder tells the type ({', '.join(_TYPES)}): name the zone, as --timezone America/New_York"
+                f"{source}: the time zone depends on the type of security ({', '.join(_TYPES)}), which neither the "
+                "name nor the folder has: give the zone, such as --timezone America/New_York"
             )
         return zone
 
@@ -134,8 +134,8 @@ class Lean(Format):
         whole = all(field.isdigit() for field in part.lines[0].split(",")[1:5])
         if type_ is None and whole:
             raise ConfigError(
-                f"{source}: the prices are whole numbers, which Lean writes for equities in hundredths of a cent: put "
-                "the file into a folder named by its type of security (equity, crypto ...), as Lean does"
+                f"{source}: the prices are whole numbers, which are hundredths of a cent for equities only: put the "
+                "file into a folder named after its type of security (equity, crypto ...), as in Lean"
             )
         return _EQUITY_DIVISOR if type_ == "equity" else 1
 

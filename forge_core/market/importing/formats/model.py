@@ -1,4 +1,4 @@
-"""What a format of bar files is: something that knows its files by their content, and reads them in chunks."""
+"""Protocol of a file format: detection by content, and reading in chunks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from forge_core.market.importing.formats.source_file import SourceFile
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What only the user can say of a file.
+    """The user's options for reading a file.
 
-    ``symbol`` is the symbol it is imported as, where given; ``timezone`` whose wall clock times without an offset are;
-    ``contract`` which delivery month to take; ``no_volume`` that bars without volume may be stored with zeros.
+    ``symbol``: symbol to import it as. ``timezone``: zone of times without an offset. ``contract``: delivery month to
+    import. ``no_volume``: store zeros for bars without volume.
     """
 
     symbol: str | None = None
@@ -26,16 +26,15 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a format finds in a file.
+    """Content of a file as detected by its format.
 
-    ``called`` is the maker's name of the symbol, ``symbol`` the declared one it means, if any; ``in_rows`` says that
-    the rows themselves name it, and not the file's name; ``timeframe`` and
-    ``market`` (spot or a perpetual) are what the file says of them, if anything; ``timezone`` is whose wall clock its
-    times are on, where the format says so. ``remarks`` are told to the user.
+    ``source_symbol``: the symbol's name in the file. ``symbol``: the declared symbol of that name. ``in_rows``: the
+    name is in the rows, not in the file name. ``timeframe`` and ``market`` (spot or perpetual): those of the file, if
+    known. ``timezone``: zone of its times, if the format defines it. ``remarks`` are shown to the user.
     """
 
     kind: Literal["bars", "funding"] = "bars"
-    called: str | None = None
+    source_symbol: str | None = None
     symbol: str | None = None
     in_rows: bool = False
     timeframe: str | None = None
@@ -45,7 +44,7 @@ class Contents:
 
 
 class Format(ABC):
-    """A format of files of bars or funding rates. One is added by a module with a subclass, named in the registry."""
+    """A format of files of bars or funding rates; new ones are subclasses, listed in the registry."""
 
     name: ClassVar[str]
     description: ClassVar[str]
@@ -56,11 +55,11 @@ class Format(ABC):
 
     @abstractmethod
     def contents(self, file: SourceFile, options: ReadOptions, *, source: str) -> Contents:
-        """Return what is in a file; raises DataError or ConfigError for what cannot be imported, saying why."""
+        """Return the content of a file; raise DataError or ConfigError with the reason if it cannot be imported."""
 
     @abstractmethod
     def read(self, file: SourceFile, options: ReadOptions, *, source: str) -> Iterator[pd.DataFrame]:
-        """Yield the rows in chunks, in the order of the file, under the usual names of bars (or timestamp and rate).
+        """Yield the rows in chunks, in the file's order, with the column names of bars (or timestamp and rate).
 
-        Raises DataError naming ``source`` for what cannot be read.
+        Raises DataError with ``source`` if it cannot be read.
         """

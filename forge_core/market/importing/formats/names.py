@@ -1,4 +1,4 @@
-"""What the name of a file, or the name its maker has for a symbol, tells of symbol and timeframe."""
+"""Symbol and timeframe from file names and from vendors' symbol names."""
 
 import re
 from itertools import pairwise
@@ -14,26 +14,26 @@ _PERPETUAL = re.compile(r"(\.P|:USDT|:USD|-PERP|_PERP)$")
 
 
 class FileName(NamedTuple):
-    """What the name of a bars file tells."""
+    """Symbol and timeframe in the name of a bars file."""
 
     symbol: str
     timeframe: str
 
 
 def name_of_file(path: Path) -> FileName | None:
-    """Return what a name such as ``BTCUSDT_15m.parquet`` or ``BTCUSDT-15m-2023-01-21.csv`` tells, or None."""
+    """Return the symbol and timeframe in ``BTCUSDT_15m.parquet`` or ``BTCUSDT-15m-2023-01-21.csv``, or None."""
     stem = path.name.split(".")[0] if path.suffix.lower() in (".gz", ".zip") else path.stem
     match = _PLAIN.fullmatch(stem)
     return FileName(*match.groups()) if match else None
 
 
-def declared_symbol(called: str, *, perpetual: bool | None = None) -> str | None:
-    """Return the declared symbol that an exchange or vendor means by ``called``, or None.
+def declared_symbol(name: str, *, perpetual: bool | None = None) -> str | None:
+    """Return the declared symbol of an exchange's or vendor's ``name``, or None.
 
     ``CBOT:ZS1!`` is ZS, ``BINANCE:BTCUSDT`` and ``BTC/USDT`` are BTCUSDT, ``BTCUSDT.P`` and ``BTC/USDT:USDT`` the
-    perpetual whose name at its source is BTCUSDT. ``perpetual`` says whether it is one, where the name does not.
+    perpetual with the source name BTCUSDT. ``perpetual``: whether it is one, for names that do not show it.
     """
-    name = _EXCHANGE.sub("", called.strip().upper(), count=1)
+    name = _EXCHANGE.sub("", name.strip().upper(), count=1)
     if _PERPETUAL.search(name):
         perpetual = True
         name = _PERPETUAL.sub("", name)
@@ -47,9 +47,9 @@ def declared_symbol(called: str, *, perpetual: bool | None = None) -> str | None
 
 
 def symbol_among(text: str) -> str | None:
-    """Return the one declared symbol that stands in a text such as ``tradingview_BINANCE_BTCUSDT_15``, else None.
+    """Return the only declared symbol in a text such as ``tradingview_BINANCE_BTCUSDT_15``, else None.
 
-    It stands there between other than letters and digits, in capitals, or in two such parts (``BTC_USDT``).
+    It is in capitals and delimited by characters other than letters and digits, or in two such parts (``BTC_USDT``).
     """
     words = re.findall(r"[A-Za-z0-9!.]+", text)
     candidates = [*words, *(a + b for a, b in pairwise(words))]

@@ -1,4 +1,4 @@
-"""Tables of bars or funding rates under the usual column names: CSV, Parquet and Feather, on their own or packed."""
+"""Format of plain tables of bars or funding rates with common column names: CSV, Parquet and Feather, also packed."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -19,8 +19,8 @@ from forge_core.market.importing.formats.tables import (
     parquet_schema,
 )
 
-_HEADERLESS = ("timestamp", "open", "high", "low", "close", "volume")  # what files without a header begin with
-_PEEK = 1_000  # rows by which a file is told
+_HEADERLESS = ("timestamp", "open", "high", "low", "close", "volume")  # first columns of files without a header
+_PEEK = 1_000  # number of rows from which the content is detected
 _SYMBOL = ("symbol", "ticker", "pair", "instrument")
 _RATES = ("rate", "funding_rate", "fundingrate", "last_funding_rate", "funding")
 
@@ -28,36 +28,37 @@ _RATES = ("rate", "funding_rate", "fundingrate", "last_funding_rate", "funding")
 class Plain(Format):
     """Any table with a time, open, high, low, close and volume, or with a time and a funding rate.
 
-    Times without a zone are UTC unless ``--timezone`` says otherwise. A column that names the symbol must name one.
+    Times without a zone are UTC unless ``--timezone`` is given. A column of symbols must have a single symbol.
     """
 
     name: ClassVar[str] = "plain"
     description: ClassVar[str] = "CSV, Parquet or Feather with the usual column names (also packed in gzip or zip)"
 
     def recognizes(self, file: SourceFile) -> bool:
-        """Whether it is a table with column names at all, or numbers without any."""
+        """Whether the file is a table with column names, or numbers without any."""
         return all(part.kind in ("parquet", "arrow") or csv_shape(part) is not None for part in file.parts)
 
     def contents(self, file: SourceFile, options: ReadOptions, *, source: str) -> Contents:
-        """Tell symbol and timeframe from a name such as ``BTCUSDT_15m.csv``, or the symbol from its column."""
+        """Return symbol and timeframe from a name such as ``BTCUSDT_15m.csv``, or the symbol from its column."""
         if len(file.parts) > 1:
-            raise DataError(f"{source}: it holds {len(file.parts)} tables; import them one by one")
+            raise DataError(f"{source}: {len(file.parts)} tables in one file: import them one by one")
         columns = _columns(file.first, source)
         first = next(_chunks(file.first, source, _PEEK), None)
         called = _symbol(first, set(), source) if first is not None else None
         named = name_of_file(file.path)
-        told = declared_symbol(called) if called else symbol_among(file.path.stem)
-        if options.symbol is None and called and named and declared_symbol(named.symbol) not in (None, told):
+        declared = declared_symbol(called) if called else symbol_among(file.path.stem)
+        if options.symbol is None and called and named and declared_symbol(named.symbol) not in (None, declared):
             raise DataError(
-                f"{source}: the name says {named.symbol}, the column of symbols {called}; name the symbol with --symbol"
+                f"{source}: the file name has {named.symbol}, the column of symbols {called}: give the symbol with "
+                "--symbol"
             )
         remarks = ["times without a zone are read as UTC"] if options.timezone is None and _naive(first, source) else []
         remarks += [CUT] if _cut(file.first) else []
         return Contents(
             kind="funding" if _rate(columns) is not None else "bars",
-            called=called or (named.symbol if named else None),
+            source_symbol=called or (named.symbol if named else None),
             in_rows=called is not None,
-            symbol=told or (named.symbol if named and not called else None),
+            symbol=declared or (named.symbol if named and not called else None),
             timeframe=named.timeframe if named else None,
             remarks=tuple(remarks),
         )
@@ -87,7 +88,7 @@ def _names(width: int) -> list[str]:
 
 
 def _rate(columns: list[str]) -> str | None:
-    """Return the column of funding rates, if it is a table of these and not of bars."""
+    """Return the column of funding rates if the table has such rates and not bars."""
     plain = {name.strip().lower(): name for name in columns}
     if {"open", "high", "low", "close"} <= plain.keys():
         return None
@@ -109,9 +110,9 @@ def _chunks(part: Part, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.Data
 
 
 def _labels(columns: list[str]) -> list[str]:
-    """Return names of columns, with ``timestamp`` for an index without a name in pandas.
+    """Return names of columns, with ``timestamp`` for an unnamed pandas index.
 
-    Where a column tells the time, that index numbers rows (pandas writes it once rows were filtered) and is left out.
+    If a column has the times, that index has row numbers (pandas writes it for filtered rows) and is left out.
     """
     unnamed = "__index_level_0__" if "__index_level_0__" in columns else ""
     others = [name for name in columns if name != unnamed]
@@ -123,7 +124,7 @@ def _labels(columns: list[str]) -> list[str]:
 
 
 def _cut(part: Part) -> bool:
-    """Whether the last row of a CSV may be cut off inside a number."""
+    """Whether the last row of a CSV may be truncated inside a number."""
     shape = csv_shape(part) if part.kind == "text" else None
     if shape is None:
         return False
@@ -132,14 +133,14 @@ def _cut(part: Part) -> bool:
 
 
 def _symbol(chunk: pd.DataFrame, seen: set[str], source: str) -> str | None:
-    """Return the symbol that a column names, adding it to those ``seen``; DataError if these are several."""
+    """Return the symbol in a column and add it to ``seen``; raise DataError for several symbols."""
     column = next((label for label in chunk.columns if str(label).strip().lower() in _SYMBOL), None)
     if column is None:
         return None
     seen |= set(chunk[column].dropna().astype(str).unique())
     if len(seen) != 1 or chunk[column].isna().any():
         found = ", ".join(sorted(seen)[:5]) or "none"
-        raise DataError(f"{source}: column {column!r} must name one symbol in every row, and has {found}; split it")
+        raise DataError(f"{source}: column {column!r} has {found}, expected one symbol in every row: split the file")
     return next(iter(seen))
 
 

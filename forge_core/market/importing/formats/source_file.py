@@ -1,4 +1,4 @@
-"""A file as its user has it: on its own, gzipped, or members of a zip; looked at cheaply, unpacked when it is read."""
+"""Source files: plain, gzipped or zipped, with cheap detection and lazy unpacking."""
 
 import gzip
 import hashlib
@@ -17,21 +17,21 @@ from forge_core.errors import DataError
 
 Kind = Literal["parquet", "arrow", "json", "text"]
 
-HEAD_BYTES = 64 * 1024  # read to know what a file is
+HEAD_BYTES = 64 * 1024  # bytes read for the detection
 _MAX_MEMBERS = 1_000
 _MAX_UNPACKED = 16 * 2**30  # bytes of all members together
-_RATIO_FREE = 64 * 2**20  # bytes that a member may unpack to, however small it was packed
-_MAX_RATIO = 200  # of unpacked to packed bytes beyond that; real price tables reach 3 to 20
+_RATIO_FREE = 64 * 2**20  # bytes that a member may always unpack to
+_MAX_RATIO = 200  # ratio of unpacked to packed bytes beyond that; real price tables have 3 to 20
 _CHUNK = 2**20
 _CHECKSUM_BYTES = 4096
 _MAGIC: tuple[tuple[bytes, Kind], ...] = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"FEA1", "arrow"))
-_UNREADABLE = (  # what zipfile raises for damaged or odd archives
+_UNREADABLE = (  # errors of zipfile for damaged or unusual archives
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
     struct.error,
     EOFError,
-    RuntimeError,  # NotImplementedError among them
+    RuntimeError,  # including NotImplementedError
     ValueError,
 )
 _CHECKSUM = re.compile(r"\s*([0-9a-fA-F]{64})(?:\s+\*?(\S.*?))?\s*")
@@ -39,9 +39,9 @@ _CHECKSUM = re.compile(r"\s*([0-9a-fA-F]{64})(?:\s+\*?(\S.*?))?\s*")
 
 @dataclass(frozen=True)
 class Part:
-    """One table of a file: the file itself, or a member of the zip or gzip it is.
+    """One table of a file: the file itself or a member of its zip or gzip.
 
-    ``name`` is the member's (or file's) own name, ``head`` its first bytes, unpacked.
+    ``name``: name of the member or file. ``head``: its first bytes, unpacked.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Part:
 
     @cached_property
     def path(self) -> Path:
-        """Where the part lies unpacked. Raises DataError if it cannot be unpacked or is damaged."""
+        """Path of the unpacked part. Raises DataError if it cannot be unpacked or is damaged."""
         return self._unpack()
 
     @cached_property
     def kind(self) -> Kind:
-        """What it is by its first bytes."""
+        """Kind of content by its first bytes."""
         for magic, kind in _MAGIC:
             if self.head.startswith(magic):
                 return kind
@@ -72,40 +72,40 @@ class Part:
 
     @property
     def lines(self) -> list[str]:
-        """The first lines of a text that are not blank, as far as ``head`` has them whole; [] if it is not UTF-8."""
+        """The first non-blank lines that ``head`` has completely; [] if it is not UTF-8 text."""
         return [line for line in self._first_lines if line.strip()]
 
     @property
     def leading_blank_lines(self) -> int:
-        """How many blank lines come before the first of ``lines``."""
+        """Number of blank lines before the first of ``lines``."""
         return next((number for number, line in enumerate(self._first_lines) if line.strip()), 0)
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to import. ``parts`` are its tables, in order of their names."""
+    """A file to import; ``parts`` are its tables, sorted by name."""
 
     path: Path
     parts: tuple[Part, ...]
 
     @property
     def first(self) -> Part:
-        """The first of its parts."""
+        """The first part."""
         return self.parts[0]
 
 
 def open_source_file(path: Path, workspace: Path, *, source: str = "") -> SourceFile:
-    """Look at a file; what is packed in it is unpacked into ``workspace`` once it is read.
+    """Open a file; packed members are unpacked into ``workspace`` when they are read.
 
-    A file ``<name>.CHECKSUM`` beside it (SHA-256, as Binance and sha256sum write it) must agree. Raises DataError,
-    naming ``source`` (by default the path), for a file that is missing, a folder, empty, disagrees with its checksum,
-    or is an archive that is damaged, encrypted, empty, or unpacks to far more than prices would.
+    The SHA-256 in a file ``<name>.CHECKSUM`` next to it (as written by Binance or sha256sum) must match. Raises
+    DataError with ``source`` (by default the path) for a missing file, a folder, an empty file, another checksum, or an
+    archive that is damaged, encrypted, empty or unpacks to far more than prices would.
     """
     source = source or str(path)
     if path.is_dir():
-        raise DataError(f"{source}: {path} is a folder; name the files in it")
+        raise DataError(f"{source}: {path} is a folder: give the files in it")
     if path.exists() and not path.is_file():
-        raise DataError(f"{source}: {path} is a device, pipe or socket; name a regular file")
+        raise DataError(f"{source}: {path} is a device, pipe or socket: give a regular file")
     if not path.is_file():
         raise DataError(f"{source}: there is no file {path}")
     if path.stat().st_size == 0:
@@ -121,24 +121,26 @@ def open_source_file(path: Path, workspace: Path, *, source: str = "") -> Source
 
 
 def checksum_file(path: Path) -> Path:
-    """Return where the checksum of a file is looked for."""
+    """Return the path of the checksum of a file."""
     return path.with_name(f"{path.name}.CHECKSUM")
 
 
 def _verify_checksum(path: Path, source: str) -> None:
-    beside = checksum_file(path)
-    if not beside.is_file():
+    stated = checksum_file(path)
+    if not stated.is_file():
         return
-    with beside.open("rb") as file:
+    with stated.open("rb") as file:
         match = _CHECKSUM.fullmatch(file.read(_CHECKSUM_BYTES).decode("utf-8", "replace"))
     if match is None:
-        raise DataError(f"{source}: {beside.name} is not a line of a SHA-256 and a file name; delete or fetch it again")
+        raise DataError(
+            f"{source}: {stated.name} is not a line of a SHA-256 and a file name: delete it or download it again"
+        )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != match[1].lower():
         raise DataError(
-            f"{source}: {path.name} is not what its maker wrote: its SHA-256 is {digest}, {beside.name} says "
-            f"{match[1].lower()}; fetch both again"
+            f"{source}: {path.name} has the SHA-256 {digest}, expected {match[1].lower()} ({stated.name}): "
+            "download both again"
         )
 
 
@@ -156,7 +158,7 @@ def _zip_parts(path: Path, workspace: Path, source: str) -> tuple[Part, ...]:
                 raise DataError(f"{source}: {path.name} has no files in it")
             if len(members) > _MAX_MEMBERS:
                 raise DataError(
-                    f"{source}: {path.name} has {len(members):,} files in it, and at most {_MAX_MEMBERS:,} are read; "
+                    f"{source}: {path.name} has {len(members):,} files in it, expected at most {_MAX_MEMBERS:,}; "
                     "unpack it and import the files that hold bars"
                 )
             if sum(member.file_size for member in members) > _MAX_UNPACKED:
@@ -164,7 +166,7 @@ def _zip_parts(path: Path, workspace: Path, source: str) -> tuple[Part, ...]:
             parts = []
             for number, member in enumerate(members):
                 if member.flag_bits & 1:
-                    raise DataError(f"{source}: {member.filename} in {path.name} is encrypted; unpack it first")
+                    raise DataError(f"{source}: {member.filename} in {path.name} is encrypted: unpack it first")
                 _check_ratio(member.file_size, member.compress_size, f"{member.filename} in {path.name}", source)
                 with archive.open(member) as stream:
                     head = stream.read(HEAD_BYTES)
@@ -213,7 +215,7 @@ def _gzip_part(path: Path, workspace: Path, source: str) -> Part:
 
 
 def _copy(stream: IO[bytes] | gzip.GzipFile, target: Path, limit: int, what: str, source: str) -> Path:
-    """Unpack ``stream``, checksum included, to at most ``limit`` bytes; what is on disk afterwards is whole."""
+    """Unpack ``stream`` atomically to at most ``limit`` bytes, and check its checksum."""
     written = 0
     try:
         with target.open("wb") as out:
@@ -221,7 +223,7 @@ def _copy(stream: IO[bytes] | gzip.GzipFile, target: Path, limit: int, what: str
                 written += len(chunk)
                 if written > limit:
                     raise DataError(
-                        f"{source}: {what} unpacks to more than {limit:,} bytes, as no table of prices does"
+                        f"{source}: {what} unpacks to more than {limit:,} bytes, which is not a table of prices"
                     )
                 out.write(chunk)
     except BaseException:
@@ -233,9 +235,9 @@ def _copy(stream: IO[bytes] | gzip.GzipFile, target: Path, limit: int, what: str
 def _check_ratio(unpacked: int, packed: int, what: str, source: str) -> None:
     if unpacked > max(_RATIO_FREE, _MAX_RATIO * packed):
         raise DataError(
-            f"{source}: {what} would unpack from {packed:,} to {unpacked:,} bytes, as no table of prices does"
+            f"{source}: {what} would unpack from {packed:,} to {unpacked:,} bytes, which is not a table of prices"
         )
 
 
 def _damaged(path: Path, source: str, error: Exception) -> DataError:
-    return DataError(f"{source}: {path.name} is damaged ({error}); it may be cut short: fetch it again")
+    return DataError(f"{source}: {path.name} is damaged or truncated ({error}): download it again")

@@ -1,4 +1,4 @@
-"""Tables in chunks: Parquet, Feather and JSON read piece by piece, so that memory does not grow with the file."""
+"""Parquet, Feather and JSON tables read in chunks, so that memory does not grow with the file."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,17 +14,19 @@ from forge_core.market.importing.formats.source_file import Part
 CHUNK_ROWS = 65_536
 MAX_ROWS = 200_000_000  # of one table; minutes of three centuries
 
-_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError)  # UnicodeDecodeError of a name among them
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError)  # including UnicodeDecodeError of a name
 _JSON_ROW_BYTES = 64 * 1024
 
 
 def parquet_chunks(part: Part, *, source: str, rows: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a Parquet file, ``rows`` at a time; what was its index in pandas is a column too."""
+    """Yield the rows of a Parquet file, ``rows`` at a time; a pandas index becomes a column."""
     path = part.path
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             if file.metadata.num_rows > MAX_ROWS:
-                raise DataError(f"{source}: {part.name} claims to have {file.metadata.num_rows:,} rows")
+                raise DataError(
+                    f"{source}: {part.name} declares {file.metadata.num_rows:,} rows, expected {MAX_ROWS:,} or fewer"
+                )
             yield from gathered(file.iter_batches(rows), source, part, rows)
     except DataError:
         raise
@@ -69,7 +71,7 @@ def arrow_schema(part: Part, *, source: str) -> pa.Schema:
 
 
 def _legible(schema: pa.Schema) -> pa.Schema:
-    """Return ``schema``; raises UnicodeDecodeError if a column's name is no text, which pyarrow finds only later."""
+    """Return ``schema``; raise UnicodeDecodeError for a column name that is not text, which pyarrow checks lazily."""
     schema.names  # noqa: B018
     return schema
 
@@ -90,7 +92,7 @@ def json_chunks(part: Part, names: Sequence[str], *, source: str, rows: int = CH
                 if odd.any():
                     row = int(odd.argmax())
                     raise DataError(
-                        f"{source}: row {seen + row}: {chunk['fields'].iloc[row]} values, {len(names)} are expected "
+                        f"{source}: row {seen + row}: {chunk['fields'].iloc[row]} values, expected {len(names)} "
                         f"({', '.join(names)})"
                     )
                 seen += len(chunk)
@@ -110,7 +112,7 @@ def gathered(
     for batch in batches:
         total += batch.num_rows
         if total > MAX_ROWS:
-            raise DataError(f"{source}: {part.name} has more than {MAX_ROWS:,} rows")
+            raise DataError(f"{source}: {part.name} has more than {MAX_ROWS:,} rows: split it")
         if waiting and (rows + batch.num_rows > size or batch.schema.types != waiting[0].schema.types):
             yield _frame(waiting)
             waiting, rows = [], 0
@@ -121,7 +123,7 @@ def gathered(
 
 
 def _frame(batches: list[pa.RecordBatch]) -> pd.DataFrame:
-    return pa.Table.from_batches(batches).replace_schema_metadata(None).to_pandas()  # what pandas noted may be damaged
+    return pa.Table.from_batches(batches).replace_schema_metadata(None).to_pandas()  # pandas metadata may be damaged
 
 
 def first_line(error: Exception) -> str:
@@ -130,5 +132,6 @@ def first_line(error: Exception) -> str:
 
 def _damaged_table(part: Part, what: str, source: str, error: Any) -> DataError:
     return DataError(
-        f"{source}: {part.name} cannot be read as {what} ({first_line(error)}); it may be cut short: fetch it again"
+        f"{source}: {part.name} cannot be read as {what} ({first_line(error)}): it is damaged or truncated; "
+        "download it again"
     )

@@ -1,4 +1,4 @@
-"""Chart exports of TradingView: CSV with ISO or epoch times, prices, and a column for each line on the chart."""
+"""Format of TradingView's chart exports: CSV with ISO or epoch times, prices, and a column per line on the chart."""
 
 import re
 from collections.abc import Iterator
@@ -17,25 +17,26 @@ _NAME = re.compile(r"^([A-Z0-9_]+)_([A-Z0-9.]+!?), [0-9A-Z]+")  # BINANCE_BTCUSD
 
 
 class TradingView(Format):
-    """Chart exports. Indicator columns are left out; ``Volume`` is there if the chart shows it."""
+    """Chart exports. Indicator columns are left out; ``Volume`` exists if the chart shows it."""
 
     name: ClassVar[str] = "tradingview"
     description: ClassVar[str] = "TradingView chart export (CSV)"
 
     def recognizes(self, file: SourceFile) -> bool:
-        """Whether its columns begin as TradingView's do, and are not all those of a plain table of bars."""
+        """Whether the columns begin as TradingView's and are not just those of a plain table of bars."""
         shape = _shape(file.first)
         return shape is not None and shape.fields[:5] == _FIRST and "volume" not in shape.fields
 
     def contents(self, file: SourceFile, options: ReadOptions, *, source: str) -> Contents:
-        """Tell the symbol from a name such as ``BINANCE_BTCUSDT, 15.csv``; refuse charts without volume unless told."""
+        """Return the symbol from a name such as ``BINANCE_BTCUSDT, 15.csv``; raise DataError for a chart without volume
+        unless ``no_volume``."""
         shape = _shape(file.first)
         assert shape is not None  # recognizes
         with_volume = _volume(shape) is not None
         if not with_volume and not options.no_volume:
             raise DataError(
-                f"{source}: there is no column 'Volume': export the chart again with the volume shown, or import the "
-                "bars with --no-volume, which stores zeros (features that use volume then mean nothing)"
+                f"{source}: no column 'Volume': export the chart again with its volume shown, or import it with "
+                "--no-volume, which stores zeros (features that use volume are then meaningless)"
             )
         match = _NAME.match(file.path.name)
         symbol = declared_symbol(f"{match[1]}:{match[2]}") if match else symbol_among(file.path.stem)
@@ -43,13 +44,13 @@ class TradingView(Format):
         remarks = [f"{extra} other columns left out"] if extra else []
         remarks += [CUT] if _cut(file.first, shape) else []
         return Contents(
-            called=match[2] if match else None,
+            source_symbol=match[2] if match else None,
             symbol=symbol,
             remarks=tuple(remarks),
         )
 
     def read(self, file: SourceFile, options: ReadOptions, *, source: str) -> Iterator[pd.DataFrame]:
-        """Yield time, prices and volume (zeros where there is none and the user said so)."""
+        """Yield time, prices and volume (zeros with ``no_volume``)."""
         shape = _shape(file.first)
         assert shape is not None
         volume = _volume(shape)

@@ -1,4 +1,4 @@
-"""What tvDatafeed returns, saved by pandas: times without a zone, on the clock of the machine that fetched them."""
+"""Format of tvDatafeed's results saved by pandas: times without a zone, in the local time of the fetching machine."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -23,7 +23,7 @@ class TvDatafeed(Format):
     description: ClassVar[str] = "tvDatafeed DataFrame saved as Parquet or CSV (needs --timezone)"
 
     def recognizes(self, file: SourceFile) -> bool:
-        """Whether it has tvDatafeed's columns, and times without a zone."""
+        """Whether the file has tvDatafeed's columns and times without a zone."""
         part = file.first
         if part.kind == "text":
             shape = csv_shape(part)
@@ -37,24 +37,24 @@ class TvDatafeed(Format):
         return pa.types.is_timestamp(times) and times.tz is None
 
     def contents(self, file: SourceFile, options: ReadOptions, *, source: str) -> Contents:
-        """Tell the symbol from the column that names it; raises ConfigError unless the zone of the times was said."""
+        """Return the symbol from its column; raise ConfigError unless the time zone is given."""
         if options.timezone is None:
             raise ConfigError(
-                f"{source}: tvDatafeed's times are on the wall clock of the machine that fetched them, and the file "
-                "does not say which that is: name it, as --timezone Europe/Warsaw"
+                f"{source}: tvDatafeed's times are in the local time of the machine that fetched them, which the file "
+                "does not contain: give the zone, such as --timezone Europe/Warsaw"
             )
         first = next(self._chunks(file, source), None)
         called = str(first["symbol"].iloc[0]) if first is not None else ""
-        return Contents(called=called, symbol=declared_symbol(called), in_rows=True)
+        return Contents(source_symbol=called, symbol=declared_symbol(called), in_rows=True)
 
     def read(self, file: SourceFile, options: ReadOptions, *, source: str) -> Iterator[pd.DataFrame]:
-        """Yield the bars; all must be of one symbol."""
+        """Yield the bars, which must be of one symbol."""
         seen: set[str] = set()
         for chunk in self._chunks(file, source):
             seen |= set(chunk["symbol"].astype(str).unique())
             if len(seen) > 1:
                 raise DataError(
-                    f"{source}: it holds several symbols ({', '.join(sorted(seen)[:5])}); split it by symbol"
+                    f"{source}: several symbols in one file ({', '.join(sorted(seen)[:5])}): split it by symbol"
                 )
             yield chunk.drop(columns="symbol")
 

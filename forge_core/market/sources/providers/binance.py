@@ -1,4 +1,4 @@
-"""Binance's public archive: klines and funding rates as zip files of a month or a day, with checksums."""
+"""Source ``binance``: monthly and daily zip files of klines and funding rates from Binance's public archive."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from forge_core.errors import ConfigError, DataError
 from forge_core.market.bars.model import empty_bars, validate_bars
 from forge_core.market.reference.instruments import Instrument
-from forge_core.market.sources.archive import Lacking, Parts, Period, read_funding, read_klines
+from forge_core.market.sources.archive import MissingFiles, Parts, Period, read_funding, read_klines
 from forge_core.market.sources.download import Limits, check_url, download_parts
 from forge_core.market.sources.protocol import FUNDING, Fetched, FetchedFunding, Log, Request, read_options
 from forge_core.paths import Home, safe_name
@@ -24,7 +24,7 @@ _INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h
 
 
 class BinanceOptions(BaseModel):
-    """What ``source_options`` may set. The environment variable ``FORGE_BINANCE_URL`` goes before ``url``."""
+    """The ``source_options`` of an instrument. The environment variable ``FORGE_BINANCE_URL`` overrides ``url``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,7 +35,7 @@ class BinanceOptions(BaseModel):
 class BinanceSource:
     """Klines of one spot or USDT-margined perpetual symbol, and the perpetual's funding rates.
 
-    Monthly files for months that the store lacks as a whole, daily files for the rest. Settings: ``BinanceOptions``.
+    Months without stored bars are downloaded as monthly files, the rest as daily files. Options: ``BinanceOptions``.
     """
 
     on_demand = True
@@ -45,7 +45,7 @@ class BinanceSource:
         options = read_options(BinanceOptions, instrument)
         if instrument.kind not in _MARKETS:
             raise ConfigError(
-                f"{instrument.symbol} is of kind {instrument.kind}; source binance has {' and '.join(_MARKETS)} symbols"
+                f"{instrument.symbol} is of kind {instrument.kind}; source binance supports {' and '.join(_MARKETS)}"
             )
         override = os.environ.get(URL_SETTING, "").strip()
         self.url = check_url(override or options.url, URL_SETTING if override else f"{instrument.symbol}: url")
@@ -60,78 +60,84 @@ class BinanceSource:
         return list(_INTERVALS)
 
     def fetch(self, request: Request, log: Log) -> Iterator[Fetched]:
-        """Download what the store lacks, all of it, or raise DataError; what has come by then is kept for next time."""
+        """Download all missing bars or raise DataError; files received by then are kept for the next call."""
         symbol, label = self.instrument.symbol, str(request.timeframe)
-        lacking = Lacking(request, lambda period: f"{self.symbol}-{label}-{period.label}.zip")
-        parts = self._download([*lacking.plan(), *lacking.revisable()], lacking, f"klines/{self.symbol}/{label}", log)
-        parts |= self._download(lacking.instead(parts), lacking, f"klines/{self.symbol}/{label}", log)
-        self._check_found(parts, lacking, label)
-        again = {period for period in parts if lacking.checksum(period)}  # taken before: what differs was revised
+        missing = MissingFiles(request, lambda period: f"{self.symbol}-{label}-{period.label}.zip")
+        parts = self._download([*missing.plan(), *missing.revisable()], missing, f"klines/{self.symbol}/{label}", log)
+        parts |= self._download(missing.alternatives(parts), missing, f"klines/{self.symbol}/{label}", log)
+        self._check_found(parts, missing, label)
+        again = {
+            period for period in parts if missing.checksum(period)
+        }  # ingested before, so a new checksum is a revision
         for revision in (False, True):
             files = [(period, path) for period, path in _files(parts) if (period in again) == revision]
             tables = [read_klines(path, symbol, label, period) for period, path in files]
             bars = pd.concat(tables) if tables else empty_bars()
-            bars = bars[~bars.index.duplicated()].sort_index()  # a day's file may stand beside its month's
+            bars = bars[~bars.index.duplicated()].sort_index()  # a daily file may repeat bars of its monthly file
             if len(bars):
                 validate_bars(bars, symbol=symbol, timeframe=label, instrument=self.instrument)
-            noted = lacking.outcome({period: part for period, part in parts.items() if (period in again) == revision})
-            yield Fetched(bars, f"binance archive ({self.market})", noted, tuple(path for _, path in files), revision)
+            checksums = missing.outcome(
+                {period: part for period, part in parts.items() if (period in again) == revision}
+            )
+            yield Fetched(
+                bars, f"binance archive ({self.market})", checksums, tuple(path for _, path in files), revision
+            )
 
     def fetch_funding(self, request: Request, log: Log) -> Iterator[FetchedFunding]:
-        """Download the funding rates of months that are over and of which the store has none.
+        """Download the funding rates of past months without stored rates.
 
-        The archive has no daily files of them, so the rates of a month come when it is over.
+        The archive has no daily files of them, so the rates of a month are available once it is over.
         """
         if self.instrument.kind != "perpetual":
             return
-        lacking = Lacking(request, lambda period: f"{self.symbol}-fundingRate-{period.label}.zip")
-        parts = self._download(lacking.empty_months(), lacking, f"fundingRate/{self.symbol}", log)
-        self._check_found(parts, lacking, FUNDING)
+        missing = MissingFiles(request, lambda period: f"{self.symbol}-fundingRate-{period.label}.zip")
+        parts = self._download(missing.empty_months(), missing, f"fundingRate/{self.symbol}", log)
+        self._check_found(parts, missing, FUNDING)
         tables = [read_funding(path, self.instrument.symbol, period) for period, path in _files(parts)]
         rates = pd.concat(tables) if tables else pd.Series(dtype=np.float64)
         spent = tuple(path for _, path in _files(parts))
-        yield FetchedFunding(rates, f"binance archive ({self.market})", lacking.outcome(parts), spent)
+        yield FetchedFunding(rates, f"binance archive ({self.market})", missing.outcome(parts), spent)
 
-    def _download(self, periods: Iterable[Period], lacking: Lacking, folder: str, log: Log) -> Parts:
-        """Fetch the files of ``periods``; None stands for one that the archive does not have."""
+    def _download(self, periods: Iterable[Period], missing: MissingFiles, folder: str, log: Log) -> Parts:
+        """Fetch the files of ``periods``; None for files that the archive does not have."""
         paths = {
-            period: f"data/{self.market}/{'monthly' if period.monthly else 'daily'}/{folder}/{lacking.name_of(period)}"
+            period: f"data/{self.market}/{'monthly' if period.monthly else 'daily'}/{folder}/{missing.name_of(period)}"
             for period in sorted(set(periods))
         }
         if not paths:
             return {}
         subject = f"{self.instrument.symbol} {folder.split('/')[-1] if folder.startswith('klines') else FUNDING}"
-        known = {path: lacking.checksum(period) for period, path in paths.items()}
+        known = {path: missing.checksum(period) for period, path in paths.items()}
         try:
             found = download_parts(
                 self.url, paths.values(), self._folder, known=known, limits=self._limits, subject=subject, log=log
             )
         except DataError as error:
             raise DataError(
-                f"{subject}: source binance failed ({error}); nothing of it was stored, and the next refresh goes on "
-                "where this one stopped"
+                f"{subject}: source binance failed ({error}); no bars were stored, and the next refresh resumes the "
+                "download"
             ) from error
         for period, path in paths.items():
             part = found[path]
-            if part is None and not lacking.settled(period):
+            if part is None and not missing.settled(period):
                 log(f"{subject}: {period.label} is not published yet")
             elif part is not None and part.path is not None and known[path]:
                 log(f"{subject}: the source has revised {period.label}")
         return {period: found[path] for period, path in paths.items()}
 
-    def _check_found(self, parts: Parts, lacking: Lacking, series: str) -> None:
-        """Raise DataError if the archive has none of what should long be there: the name or the address is wrong."""
-        if any(parts.values()) or lacking.any_ingested or not any(lacking.settled(period) for period in parts):
+    def _check_found(self, parts: Parts, missing: MissingFiles, series: str) -> None:
+        """Raise DataError if the archive has none of the files that must have been published."""
+        if any(parts.values()) or missing.any_ingested or not any(missing.settled(period) for period in parts):
             return
         raise DataError(
-            f"{self.instrument.symbol} {series}: {self.url} has none of the {len(parts)} files asked for of "
-            f"{self.symbol} ({self.market}), as {lacking.name_of(min(parts))}: source_symbol in instruments.yaml names "
-            "what the symbol is called there"
+            f"{self.instrument.symbol} {series}: {self.url} has none of the {len(parts)} requested files of "
+            f"{self.symbol} ({self.market}), such as {missing.name_of(min(parts))}: set source_symbol in "
+            "instruments.yaml to the archive's name of the symbol"
         )
 
 
 def _files(parts: Parts) -> list[tuple[Period, Path]]:
-    """Return what was fetched, oldest first."""
+    """Return the fetched files, oldest first."""
     return [(period, part.path) for period, part in sorted(parts.items()) if part is not None and part.path is not None]
 
 

@@ -32,7 +32,7 @@ class CcxtSource:
     """Bars of one symbol from an exchange's public API, requested page by page within ccxt's rate limit.
 
     ``source_symbol`` is ccxt's name of the symbol, such as ``BTC/USDT``. The available history depends on the exchange.
-    Bars before the first and after the last of the store are requested, holes between are not.
+    Bars before the first and after the last stored bar are requested; gaps between them are not.
     """
 
     on_demand = True
@@ -48,18 +48,18 @@ class CcxtSource:
         self.instrument = instrument
 
     def timeframes(self) -> list[str]:
-        """Return the timeframes that the exchange offers and Forge has a name for, finest first."""
+        """Return the exchange's timeframes that Forge supports, finest first."""
         labels = [label for label in self.exchange.timeframes or {} if label[-1] in "mhdw"]
         return sorted(labels, key=Timeframe.parse)
 
     def fetch(self, request: Request, log: Log) -> Iterator[Fetched]:
         """Yield the closed bars that are missing at either end of the stored series."""
         symbol, label = self.instrument.symbol, str(request.timeframe)
-        rows = [row for start, end in request.lacking_ends() for row in self._rows(request.timeframe, start, end, log)]
+        rows = [row for start, end in request.missing_ends() for row in self._rows(request.timeframe, start, end, log)]
         bars = rows_to_bars(rows, request, source=f"{symbol} {label} of {self.name}")
         bars, incomplete = drop_incomplete(bars, symbol=symbol, timeframe=label)
         log(
-            f"{symbol} {label}: {self.name} gave {len(bars)} bars"
+            f"{symbol} {label}: {self.name} returned {len(bars)} bars"
             + (f", {incomplete} incomplete" if incomplete else "")
         )
         if len(bars):
@@ -90,12 +90,12 @@ class CcxtSource:
         except errors.BaseError as error:
             raise DataError(
                 f"{self.instrument.symbol} {timeframe}: source ccxt failed ({self.name} on {name}: "
-                f"{type(error).__name__}: {error}); nothing of it was stored"
+                f"{type(error).__name__}: {error}); no bars were stored"
             ) from error
 
 
 def rows_to_bars(rows: list[list[Any]], request: Request, *, source: str) -> pd.DataFrame:
-    """Return ccxt's rows as bars: each time once, the newest version of it, and no bar that has not closed yet."""
+    """Return ccxt's rows as closed bars, one per time (the newest version)."""
     frame = pd.DataFrame(rows, columns=["timestamp", *BAR_COLUMNS])
     bars = normalize_bars(frame.astype({"timestamp": "int64"}), source=source)
     bars = bars[~bars.index.duplicated(keep="last")].sort_index()

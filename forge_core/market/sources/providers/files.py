@@ -1,4 +1,4 @@
-"""The import folder: files that somebody puts there, of any format that can be imported."""
+"""Source ``files``: the files of the import folder, in any format that can be imported."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from forge_core.market.store.upsert import UpsertReport
 from forge_core.paths import Home
 
 
-def take_files(symbol: str, home: Home, failures: list[ForgeError], log: Log) -> list[UpsertReport]:
-    """Import the files of one symbol that are new or have changed since they were taken, each as a whole or not at all.
+def import_new_files(symbol: str, home: Home, failures: list[ForgeError], log: Log) -> list[UpsertReport]:
+    """Import the files of one symbol that are new or have changed since their import, each as a whole or not at all.
 
-    Adds to ``failures`` why a file was refused; it is tried again the next time, until it is mended or removed.
+    Errors of refused files are appended to ``failures``; such files are tried again by each call.
     """
     files = import_files_in(home.imports)
     if not files:
@@ -34,19 +34,19 @@ def take_files(symbol: str, home: Home, failures: list[ForgeError], log: Log) ->
             continue
         with BarStore(home.store) as store:
             store.record_ingested(symbol, FILES, FILES, {path.name: seen})
-        log(f"{report} ({report.told})")
+        log(f"{report} ({report.detected})")
         reports.append(report.stored)
     return reports
 
 
 def import_files_in(folder: Path) -> list[Path]:
-    """Return the files of a folder that could be imported, by name; not hidden ones, as of a copy under way."""
+    """Return the files of a folder that can be imported, by name, without hidden ones (such as unfinished copies)."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     return [p for p in paths if p.is_file() and p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
 
 
 def stamp(path: Path) -> str:
-    """Return what changes when a file does, its size and the time of its last change; '' if it is gone."""
+    """Return size and modification time of a file as text; '' if it does not exist."""
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -55,11 +55,11 @@ def stamp(path: Path) -> str:
 
 
 def symbol_of_file(path: Path) -> str:
-    """Return the symbol that a file is of, by its content and name; raises ForgeError where that cannot be told."""
+    """Return the symbol of a file, from its content and name; raise ForgeError if neither has one."""
     try:
         return identify(path).symbol
     except ForgeError:
-        named = name_of_file(path)  # of a damaged file the name may still tell whose refresh has to say so
+        named = name_of_file(path)  # the error of a damaged file is reported by the refresh of the symbol in its name
         if named is None or named.symbol not in load_instruments():
             raise
         return named.symbol
@@ -68,5 +68,5 @@ def symbol_of_file(path: Path) -> str:
 def _is_of(symbol: str, path: Path) -> bool:
     try:
         return symbol_of_file(path) == symbol
-    except ForgeError:  # nobody's: the sensor of the import folder tells
+    except ForgeError:  # of no symbol; reported by the sensor of the import folder
         return False

@@ -1,4 +1,4 @@
-"""The sample that is installed with Forge."""
+"""Source ``sample``: the daily index bars that are installed with Forge."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -12,7 +12,7 @@ from forge_core.paths import Home
 
 
 class SampleSource:
-    """Daily bars of the S&P 500 and the NASDAQ Composite, 1999-2018, that the package ``arch`` carries.
+    """Daily bars of the S&P 500 and the NASDAQ Composite, 1999-2018, from the package ``arch``.
 
     Prices are as traded (open, high, low, close), not adjusted; each bar is stamped 00:00 UTC of its trade date.
     """
@@ -28,7 +28,7 @@ class SampleSource:
         return ["1d"] if self.instrument.symbol in self.modules else []
 
     def fetch(self, request: Request, log: Log) -> Iterator[Fetched]:
-        """Yield the daily bars of ``SP500`` or ``NASDAQ``, all of them, unless they were taken before."""
+        """Yield the daily bars of ``SP500`` or ``NASDAQ``, all of them, unless they were ingested before."""
         symbol, timeframe = self.instrument.symbol, str(request.timeframe)
         if timeframe not in self.timeframes():
             raise DataError(unknown("bars of the sample:", f"{symbol} {timeframe}", [f"{s} 1d" for s in self.modules]))

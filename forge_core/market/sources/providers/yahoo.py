@@ -1,4 +1,4 @@
-"""Yahoo Finance by the library yfinance; an optional extra (``pip install 'forge-evolve[yahoo]'``)."""
+"""Source ``yahoo``: Yahoo Finance by yfinance; an optional extra (``pip install 'forge-evolve[yahoo]'``)."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from forge_core.market.reference.instruments import Instrument
 from forge_core.market.sources.protocol import Fetched, Log, Request, load_extra
 from forge_core.paths import Home
 
-# How far back Yahoo gives bars of a timeframe (a day less than it says, to be inside).
+# Length of Yahoo's history of a timeframe (a day less than documented, as a margin).
 _REACH = {
     "5m": pd.Timedelta(days=59),
     "15m": pd.Timedelta(days=59),
@@ -24,8 +24,8 @@ _TIMEOUT = 30  # seconds
 class YahooSource:
     """Futures (``source_symbol: ZS=F``, ``GC=F``, ``CL=F``), shares and indexes.
 
-    Prices are as Yahoo has them: adjusted for splits, not for dividends; futures are its own continuous series of the
-    front month, with the jumps where it changes. Daily bars are stamped 00:00 UTC of their trade date.
+    Prices are adjusted for splits, not for dividends. Futures are Yahoo's continuous series of the front month, with
+    jumps at the rolls. Daily bars are stamped 00:00 UTC of their trade date.
     """
 
     on_demand = True
@@ -35,13 +35,13 @@ class YahooSource:
         self.instrument = instrument
 
     def timeframes(self) -> list[str]:
-        """Return the timeframes that Yahoo has without resampling, finest first."""
+        """Return Yahoo's own timeframes, finest first."""
         return list(_REACH)
 
     def fetch(self, request: Request, log: Log) -> Iterator[Fetched]:
-        """Yield what the store lacks at either end, as far back as Yahoo goes, bars that have closed."""
+        """Yield the closed bars that are missing at either end of the stored series, within Yahoo's history."""
         symbol, label = self.instrument.symbol, str(request.timeframe)
-        for start, end in request.lacking_ends():
+        for start, end in request.missing_ends():
             reach = _REACH[label]
             begin = start if reach is None else max(start, request.now - reach)
             if begin >= end:
@@ -51,16 +51,16 @@ class YahooSource:
             frame = self._history(label, begin, end, known=request.stored.size > 0)
             bars = history_to_bars(frame, request, source=f"{symbol} {label} of Yahoo")
             bars, _ = drop_incomplete(bars, symbol=symbol, timeframe=label)
-            log(f"{symbol} {label}: Yahoo gave {len(bars)} bars from {begin.date()}")
+            log(f"{symbol} {label}: Yahoo returned {len(bars)} bars from {begin.date()}")
             if len(bars):
                 validate_bars(bars, symbol=symbol, timeframe=label, instrument=self.instrument)
                 yield Fetched(bars, f"Yahoo by yfinance {self._yfinance.__version__}")
 
     def _history(self, label: str, start: pd.Timestamp, end: pd.Timestamp, *, known: bool) -> pd.DataFrame:
-        """Ask yfinance; nothing between two days is no error where bars are known already: markets close."""
+        """Request bars from yfinance; an empty result is not an error if bars are stored, since markets close."""
         yfinance, name = self._yfinance, self.instrument.name_at_source
         debug = yfinance.config.debug
-        hidden, debug.hide_exceptions = debug.hide_exceptions, False  # else it logs what went wrong and gives nothing
+        hidden, debug.hide_exceptions = debug.hide_exceptions, False  # else it logs the error and returns no bars
         try:
             return yfinance.Ticker(name).history(
                 interval=label, start=start, end=end, auto_adjust=False, actions=False, timeout=_TIMEOUT
@@ -69,7 +69,7 @@ class YahooSource:
             if known:
                 return pd.DataFrame()
             raise self._failed(label, error) from error
-        except Exception as error:  # of several libraries beneath it, all about the network or Yahoo's answer
+        except Exception as error:  # of several libraries that yfinance uses, all about the network or Yahoo's response
             raise self._failed(label, error) from error
         finally:
             debug.hide_exceptions = hidden
@@ -77,15 +77,15 @@ class YahooSource:
     def _failed(self, label: str, error: Exception) -> DataError:
         return DataError(
             f"{self.instrument.symbol} {label}: source yahoo failed (on {self.instrument.name_at_source}: "
-            f"{type(error).__name__}: {error}); nothing of it was stored"
+            f"{type(error).__name__}: {error}); no bars were stored"
         )
 
 
 def history_to_bars(frame: pd.DataFrame, request: Request, *, source: str) -> pd.DataFrame:
-    """Return what ``Ticker.history`` gave as bars that have closed.
+    """Return the closed bars of a result of ``Ticker.history``.
 
-    Its index is in the exchange's zone; daily bars stand at that zone's midnight of the trade date, and today's is left
-    out. While a market is open, the last row is a quote of this moment and not on the grid of the others.
+    Its index is in the exchange's zone. Daily bars are stamped midnight of the trade date in that zone; today's is left
+    out. While a market is open, the last row is a current quote that is not on the grid of the others.
     """
     if frame.empty:
         frame = pd.DataFrame(columns=["Open", "High", "Low", "Close", "Volume"], dtype=float)
