@@ -30,7 +30,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads_per_task(tasks: int) -> int:
-    """Return the threads of each of ``tasks`` that run at the same time: the workers divided among them, at least 1."""
+def workers_per_task(tasks: int) -> int:
+    """Return the workers of each of ``tasks`` that run at the same time: all workers divided among them, at least 1.
+
+    They are processes that backtest a generation's Plays, or threads of a mass test.
+    """
     workers = worker_count()
     return max(1, workers // min(workers, tasks))

@@ -9,7 +9,7 @@ import pytest
 from forge_core import parallelism
 from forge_core.errors import ConfigError
 from forge_core.evolution import steps as evolution
-from forge_core.parallelism import default_workers, threads_per_task, worker_count
+from forge_core.parallelism import default_workers, worker_count, workers_per_task
 from forge_core.paths import Home
 from forge_core.sweeps import steps as sweeps
 from tests.evolution.studies import small_spec
@@ -42,7 +42,7 @@ def test_tasks_that_run_together_share_the_workers(
     workers: str, tasks: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORGE_WORKERS", workers)
-    assert threads_per_task(tasks) == threads
+    assert workers_per_task(tasks) == threads
 
 
 def test_a_sweep_runs_as_many_tasks_as_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,18 +72,18 @@ def test_a_sweep_runs_as_many_tasks_as_there_are_workers(monkeypatch: pytest.Mon
         sweeps.run_sweep(sweep(), log=quiet())
 
 
-def test_a_study_evaluates_on_as_many_threads_as_there_are_workers(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = []
+def test_a_study_evaluates_in_as_many_processes_as_there_are_workers(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = []
 
     def evolve(*_: object, **options: object) -> dict:
-        threads.append(options["threads"])
+        workers.append(options["workers"])
         return {}
 
     monkeypatch.setattr(evolution, "evolve_island", evolve)
-    plan = evolution.plan_study(small_spec("threads", train=["SP500_BULL_2013"]), Home(tmp_path))
+    plan = evolution.plan_study(small_spec("workers", train=["SP500_BULL_2013"]), Home(tmp_path))
     monkeypatch.setenv("FORGE_WORKERS", "6")
     evolution.run_island(plan, 0, 1)
-    assert threads == [3]
+    assert workers == [3]
 
 
 def test_definitions_load_with_an_invalid_number_of_workers_and_the_step_says_so() -> None:

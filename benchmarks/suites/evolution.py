@@ -88,7 +88,6 @@ class Evolved:
             "evolving_s": round(self.evolving_s, 2),
             "backtest_s": round(parts["backtest"], 2),
             "ask_tell_s": round(parts["ask"] + parts["select"], 2),
-            "decode_s": round(parts["decode"], 2),
             "evaluations_per_s": round(self.evaluations / self.evolving_s, 1),
             "island_cpu_ms_per_evaluation": round(
                 1e3 * sum(r.cpu_seconds for r in self.all_reports) / self.evaluations, 3

@@ -20,7 +20,7 @@ from forge_core.evolution.run.reports import ChampionReport, FrontReport
 from forge_core.evolution.run.status import read_front, reset_study, status_text, study_status
 from forge_core.evolution.spec.study import MAX_EPOCHS, StudySpec, list_studies, load_study
 from forge_core.evolution.storage.paths import StudyFolder
-from forge_core.parallelism import threads_per_task, worker_count
+from forge_core.parallelism import worker_count, workers_per_task
 from forge_core.paths import Home
 
 __all__ = [
@@ -58,23 +58,24 @@ def run_island(
     island: int,
     epoch: int,
     log: Log | None = None,
-    threads: int | None = None,
+    workers: int | None = None,
     *,
     until: int | None = None,
     written: Callable[[Written], object] | None = None,
 ) -> IslandReport:
     """Evolve the generations of ``epoch`` (from 1) that ``island`` (from 0) does not have on disk; return its report.
 
-    ``threads`` is by default workers per island (``forge_core.parallelism``); it does not affect results.
-    ``until`` is the last generation to evolve. ``written`` is called after each generation is written. Raises
-    StudyError when another process evolves the island or an earlier epoch is not complete.
+    ``workers`` is the number of processes that backtest, by default the workers per island
+    (``forge_core.parallelism``); it does not affect results. ``until`` is the last generation to evolve. ``written`` is
+    called after each generation is written. Raises StudyError when another process evolves the island or an earlier
+    epoch is not complete.
     """
     study = StudyPlan.read(plan)
     if not 0 <= island < study.spec.islands:
         raise StudyError(f"study {study.spec.name!r} has islands 0 to {study.spec.islands - 1}, not {island}")
-    if threads is None:
-        threads = threads_per_task(study.spec.islands)
-    return evolve_island(study, island, epoch, threads=threads, log=log, until=until, written=written)
+    if workers is None:
+        workers = workers_per_task(study.spec.islands)
+    return evolve_island(study, island, epoch, workers=workers, log=log, until=until, written=written)
 
 
 def merge_epoch(plan: PlanDocument, epoch: int) -> list[GenerationFigures]:
@@ -97,12 +98,12 @@ def finish_study(plan: PlanDocument) -> ChampionReport:
 
 
 def run_study(
-    spec: StudySpec, home: Home | None = None, log: Log | None = None, threads: int | None = None
+    spec: StudySpec, home: Home | None = None, log: Log | None = None, workers: int | None = None
 ) -> ChampionReport:
     """Run a whole study in this process, one island at a time; return the champion's report.
 
-    The files are the same as those of any other way to run the study. ``threads`` is by default the number of workers
-    (``forge_core.parallelism``).
+    The files are the same as those of any other way to run the study. ``workers`` is the number of processes that
+    backtest, by default ``FORGE_WORKERS`` (``forge_core.parallelism``).
     """
     plan = plan_study(spec, home, log)
     lock = StudyFolder.of(spec.name, Home(Path(plan["home"]))).run_lock
@@ -110,7 +111,7 @@ def run_study(
         with FileLock(lock, timeout=0):
             for epoch in range(1, spec.epochs + 1):
                 for island in range(spec.islands):
-                    run_island(plan, island, epoch, log, threads or worker_count())
+                    run_island(plan, island, epoch, log, workers or worker_count())
                 figures = merge_epoch(plan, epoch)[-1]
                 if log:
                     log(

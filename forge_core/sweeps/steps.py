@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from forge_core.errors import ConfigError, StudyError
-from forge_core.parallelism import threads_per_task, worker_count
+from forge_core.parallelism import worker_count, workers_per_task
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan, read_plan
 from forge_core.sweeps.report import ranking_folder, read_failures, write_ranking
@@ -81,7 +81,7 @@ def run_sweep_task(
     read = SweepPlan.read(plan)
     wanted = None if months is None else {month_label(month) for month in months}
     if threads is None:
-        threads = threads_per_task(plan["series"])
+        threads = workers_per_task(plan["series"])
     return run_task(read, read.task(symbol, interval), wanted, log, threads).document()
 
 

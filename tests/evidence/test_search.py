@@ -15,7 +15,7 @@ from tests.evolution.studies import small_spec
 @pytest.mark.parametrize("study", ["one", "two"])
 def test_a_search_in_memory_finds_the_studys_own_champion_and_front(proved_home: Home, study: str) -> None:
     subject = Subject.of(study, proved_home)
-    found = subject.experiment.run(subject.markets, threads=2)
+    found = subject.experiment.run(subject.markets, workers=2)
     assert found.champion is not None
     assert found.champion.play == subject.report.play
     values = [subject.report.champion.objectives[objective.name] for objective in subject.plan.objectives.terms]
@@ -94,8 +94,8 @@ def test_a_study_that_is_not_complete_has_nothing_to_prove(home: Home) -> None:
 def test_the_markets_of_a_search_share_one_cache_that_holds_all_columns(proved_home: Home) -> None:
     """With too small a cache of its own each feed would compute its columns again for every generation."""
     subject = Subject.of("two", proved_home)
-    with subject.experiment.evaluator(subject.markets) as evaluator:
-        caches = {id(feed.columns._recent) for feed in evaluator.feeds.values()}
-        (cache,) = {feed.columns._recent for feed in evaluator.feeds.values()}
+    evaluator = subject.experiment.evaluator(subject.markets)
+    caches = {id(feed.columns._recent) for feed in evaluator.feeds.values()}
+    (cache,) = {feed.columns._recent for feed in evaluator.feeds.values()}
     assert len(subject.markets) > len(caches) == 1
     assert cache.max_bytes > 2**28 or cache.max_bytes > 740 * 8 * sum(len(m.bars) for m in subject.markets.values())

@@ -66,7 +66,7 @@ def run_forge(
     seen = []
     for generation in range(1, generations + 1):
         ask = algorithm.asker(parents, seed_of(seed, 0, generation))
-        children = [evaluate(problem, ask()) for _ in range(population)]
+        children = [evaluate(problem, genes) for genes in ask(population)]
         seen += children
         pool = [*parents, *children]
         parents = [pool[i] for i in algorithm.select(pool, population)]
@@ -100,7 +100,7 @@ def run_islands(
             ]
         for island in range(islands):
             ask = algorithm.asker(parents[island], seed_of(seed, island, generation))
-            children = [evaluate(problem, ask()) for _ in range(size)]
+            children = [evaluate(problem, genes) for genes in ask(size)]
             seen += children
             parents[island] = select_distinct(algorithm, [*parents[island], *children], size)
     return np.array([point.objectives for point in seen])

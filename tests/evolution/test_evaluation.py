@@ -1,4 +1,4 @@
-"""Objectives and constraints are finite whatever happens; threads change nothing; a failing Play stops nobody."""
+"""Objectives and constraints are finite whatever happens; a failing Play stops nobody."""
 
 import math
 
@@ -12,7 +12,7 @@ from forge_core.evidence.searches.experiment import Experiment
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.run.status import status_text
 from forge_core.evolution.search import evaluation
-from forge_core.evolution.search.evaluation import FAILURE, Constraint, Evaluator, Objective, Objectives
+from forge_core.evolution.search.evaluation import FAILURE, Constraint, Objective, Objectives
 from forge_core.paths import Home
 
 from .plays import OBJECTIVES, metrics
@@ -103,19 +103,8 @@ def plays(plan: StudyPlan) -> list:
     return [plan.genome.decode([int(v) for v in rng.integers(0, sizes)]) for _ in range(24)]
 
 
-def test_threads_change_nothing(plan: StudyPlan, plays: list) -> None:
-    with plan.evaluator(plan.spec.train, 1) as one, plan.evaluator(plan.spec.train, 4) as four:
-        for (a, daily_a), (b, daily_b) in zip(one.evaluate_all(plays), four.evaluate_all(plays), strict=True):
-            assert (a.objectives, a.violations, a.error) == (b.objectives, b.violations, b.error)
-            np.testing.assert_array_equal(a.metrics, b.metrics)
-            for x, y in zip(daily_a, daily_b, strict=True):
-                np.testing.assert_array_equal(x, y)
-                assert x.dtype == np.float32
-
-
 def test_the_evaluation_is_the_backtest(plan: StudyPlan, plays: list) -> None:
-    with plan.evaluator(plan.spec.train) as evaluator:
-        judged, daily = evaluator.evaluate(plays[0])
+    judged, daily = plan.evaluator(plan.spec.train).evaluate(plays[0])
     for i, name in enumerate(plan.spec.train):
         result = simulate(plays[0], plan.open_feed(name))
         np.testing.assert_array_equal(judged.metrics[i], result.metrics)
@@ -131,8 +120,8 @@ def test_one_play_that_fails_stops_nobody(plan: StudyPlan, plays: list, monkeypa
         return real(play, feed, **settings)
 
     monkeypatch.setattr(evaluation, "simulate", fails_once)
-    with plan.evaluator(plan.spec.train, 2) as evaluator:
-        results = evaluator.evaluate_all(plays)
+    evaluator = plan.evaluator(plan.spec.train)
+    results = [evaluator.evaluate(play) for play in plays]
     reasons = [result.error for result, _ in results]
     assert reasons[3] == "SP500_BEAR_2008: FloatingPointError: a numerical accident"
     assert reasons.count(None) == len(plays) - 1
@@ -147,15 +136,15 @@ def test_missing_data_and_a_full_disk_are_not_the_plays_fault(
         raise error
 
     monkeypatch.setattr(evaluation, "simulate", breaks)
-    with plan.evaluator(plan.spec.train) as evaluator, pytest.raises(type(error)):
-        evaluator.evaluate_all(plays)
+    with pytest.raises(type(error)):
+        plan.evaluator(plan.spec.train).evaluate(plays[0])
 
 
 def test_costs_of_the_study_are_used(home: Home, plays: list) -> None:
     free = StudyPlan.make(small_spec("free", costs={}), home)
     dear = StudyPlan.make(small_spec("dear", costs={"commission_bps": 100}), home)
-    with free.evaluator(["SP500_BULL_2013"]) as a, dear.evaluator(["SP500_BULL_2013"]) as b:
-        returns = [(x.evaluate(play)[0].metrics[0, 4]) for play in plays for x in (a, b)]
+    evaluators = [study.evaluator(["SP500_BULL_2013"]) for study in (free, dear)]
+    returns = [(x.evaluate(play)[0].metrics[0, 4]) for play in plays for x in evaluators]
     assert all(cheap >= costly for cheap, costly in zip(returns[::2], returns[1::2], strict=True))
     assert any(cheap > costly for cheap, costly in zip(returns[::2], returns[1::2], strict=True))
 
@@ -166,13 +155,13 @@ def test_fill_rules_of_the_study_are_used(home: Home, plays: list) -> None:
     assert plan.manifest["study"]["fills"] == fills.model_dump()
     assert "fills" not in StudyPlan.make(small_spec("strict"), home).manifest["study"]
     differs = 0
-    with plan.evaluator(plan.spec.train) as evaluator:
-        for play in plays:
-            judged, _ = evaluator.evaluate(play)
-            for i, name in enumerate(plan.spec.train):
-                feed = plan.open_feed(name)
-                np.testing.assert_array_equal(judged.metrics[i], simulate(play, feed, fills=fills).metrics)
-                differs += not np.array_equal(judged.metrics[i], simulate(play, feed).metrics, equal_nan=True)
+    evaluator = plan.evaluator(plan.spec.train)
+    for play in plays:
+        judged, _ = evaluator.evaluate(play)
+        for i, name in enumerate(plan.spec.train):
+            feed = plan.open_feed(name)
+            np.testing.assert_array_equal(judged.metrics[i], simulate(play, feed, fills=fills).metrics)
+            differs += not np.array_equal(judged.metrics[i], simulate(play, feed).metrics, equal_nan=True)
     assert differs
     assert StudyPlan.begun("touched", home).spec.fills == fills
     assert Experiment(plan.search, **plan.spec.terms).terms == plan.spec.terms
@@ -189,8 +178,3 @@ def test_annual_returns_are_refused_where_there_are_bars_of_less_than_a_year(hom
         with pytest.raises(StudyError, match=r"calmar needs 360 days .* SP500_BEAR_2008 has bars of 300"):
             StudyPlan.make(small_spec("part_of_a_year", objectives="single:calmar"), home)
     assert not home.study("part_of_a_year").exists()
-
-
-def test_an_evaluator_without_threads_has_no_pool() -> None:
-    with Evaluator({}, OBJECTIVES) as evaluator:
-        assert evaluator.evaluate_all([]) == []

@@ -1,12 +1,14 @@
 """A generation: pure, never paying twice for one Play, its survivors unique."""
 
 import itertools
+import json
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from forge_core.evolution.nsga.nsga2 import make_nsga2
+from forge_core.evolution.search.assessment import LocalAssessor
 from forge_core.evolution.search.evaluation import Evaluation
 from forge_core.evolution.search.generation import Generation, Individual, evolve_generation, seed_of
 from forge_core.evolution.search.genome import Genome
@@ -14,6 +16,7 @@ from forge_core.evolution.search.search_space import build_space
 from forge_core.evolution.spec.space import SpaceSpec
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.model import Play
+from forge_core.plays.parser import parse_play
 
 from .plays import OBJECTIVES, made_up
 
@@ -39,10 +42,9 @@ class Backtests:
     def __init__(self) -> None:
         self.plays: list[str] = []
 
-    def __call__(self, plays: Sequence[Play]) -> list[tuple[Evaluation, tuple]]:
-        hashes = [play_hash(play) for play in plays]
-        self.plays += hashes
-        return [(made_up(name), (np.zeros(3, np.float32),)) for name in hashes]
+    def __call__(self, play: Play) -> tuple[Evaluation, tuple]:
+        self.plays.append(play_hash(play))
+        return made_up(self.plays[-1]), (np.zeros(3, np.float32),)
 
 
 def breed(
@@ -60,8 +62,7 @@ def breed(
         parents,
         known or {},
         algorithm=make_nsga2(genome.genes, OBJECTIVES.directions),
-        genome=genome,
-        evaluate=backtests or Backtests(),
+        assessor=LocalAssessor(genome, backtests or Backtests()),
         seed=seed,
         generation=generation,
         island=island,
@@ -141,7 +142,7 @@ def test_a_known_play_is_asked_again_first() -> None:
 
 def test_trials_hold_the_play_that_was_backtested() -> None:
     for trial in breed().trials:
-        assert play_hash(trial.play) == trial.play_hash
+        assert play_hash(parse_play(json.loads(trial.document))) == trial.play_hash
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -43,8 +43,8 @@ def study(name: str, symbol: str, **changes) -> StudySpec:
 
 
 def sharpe_of(rule: dict, home: Home, spec: StudySpec, dataset: str) -> float:
-    with StudyPlan.read(plan_study(spec, home)).evaluator([dataset]) as evaluator:
-        return evaluator.evaluate(parse_play(rule))[0].objectives[0]
+    evaluator = StudyPlan.read(plan_study(spec, home)).evaluator([dataset])
+    return evaluator.evaluate(parse_play(rule))[0].objectives[0]
 
 
 @pytest.mark.long

@@ -1,6 +1,7 @@
 """One search and the terms it trades on, to be repeated on any bars."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import psutil
@@ -10,7 +11,9 @@ from forge_core.engine.fill_rules import STRICT, FillRules
 from forge_core.engine.kernel.params import Policy
 from forge_core.engine.terms import Terms
 from forge_core.evidence.markets.market import Market
+from forge_core.evolution.search.assessment import Assessor
 from forge_core.evolution.search.evaluation import Constraint, Evaluator, Objectives
+from forge_core.evolution.search.forked_assessor import open_assessor
 from forge_core.evolution.search.loop import Found, Search, run_random, run_search
 from forge_core.features.bank.lru import LruArrays
 from forge_core.parallelism import worker_count
@@ -31,7 +34,7 @@ class Experiment:
         """Costs, cash, same-bar policy and fill rules of every backtest."""
         return {"costs": self.costs, "cash": self.cash, "policy": self.policy, "fills": self.fills}
 
-    def evaluator(self, markets: Mapping[str, Market], threads: int = 1) -> Evaluator:
+    def evaluator(self, markets: Mapping[str, Market]) -> Evaluator:
         """Return what backtests Plays on ``markets``, their features computed in memory.
 
         All columns of a search have to stay: with too little room most are computed again for each generation.
@@ -40,19 +43,22 @@ class Experiment:
         return Evaluator(
             {name: market.feed(columns) for name, market in markets.items()},
             self.search.objectives,
-            threads=threads,
             **self.terms,
         )
 
-    def run(self, markets: Mapping[str, Market], threads: int = 1) -> Found:
-        """Run the search on ``markets``."""
-        with self.evaluator(markets, threads) as evaluator:
-            return run_search(self.search, evaluator.evaluate_all)
+    def run(self, markets: Mapping[str, Market], workers: int = 1) -> Found:
+        """Run the search on ``markets``; the outcome does not depend on the number of ``workers`` (processes)."""
+        with self._assessor(markets, workers) as assessor:
+            return run_search(self.search, assessor)
 
-    def draw(self, markets: Mapping[str, Market], threads: int = 1) -> Found:
+    def draw(self, markets: Mapping[str, Market], workers: int = 1) -> Found:
         """Draw as many Plays at random on ``markets`` instead."""
-        with self.evaluator(markets, threads) as evaluator:
-            return run_random(self.search, evaluator.evaluate_all)
+        with self._assessor(markets, workers) as assessor:
+            return run_random(self.search, assessor)
+
+    def _assessor(self, markets: Mapping[str, Market], workers: int) -> AbstractContextManager[Assessor]:
+        search, evaluator = self.search, self.evaluator(markets)
+        return open_assessor(search.genome, evaluator, workers, max(search.sizes), documents=False, name="a search")
 
     def seeded(self, seed: int) -> "Experiment":
         """Return the same experiment with another seed."""

@@ -75,6 +75,10 @@ class Breeder:
         self._rng = np.random.RandomState(seed)
         self._random = np.random.RandomState(seed)
 
+    def children(self, count: int) -> list[Genes]:
+        """Return the genes of the next ``count`` children."""
+        return [self.child() for _ in range(count)]
+
     def child(self) -> Genes:
         """Return the genes of the next child."""
         layout = self._layout

@@ -36,7 +36,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from forge_core.evolution.nsga.breeding import Breeder, GeneLayout, dominance
 from forge_core.evolution.search.genes import Gene, Genes
 
-Ask = Callable[[], Genes]
+Ask = Callable[[int], list[Genes]]
 Direction = Literal["maximize", "minimize"]
 Crossover = Literal["uniform", "sbx", "vsbx", "blx_alpha", "spx", "undx"]
 
@@ -132,7 +132,7 @@ class Nsga2(ABC):
         }
 
     def asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
-        """Return a function that draws the genes of the next child.
+        """Return a function that draws the genes of the next children, as many as it is given.
 
         The children depend on the parents, their order and ``seed`` alone. Fewer parents than a child has (two, of
         simplex and normal-distribution crossover three) cannot be crossed: children are then drawn at random, as in
@@ -179,9 +179,9 @@ class PublicNsga2(Nsga2):
         study = self._study(sampler)
         study.add_trials([self._trial(parent) for parent in parents])
 
-        def ask() -> Genes:
+        def ask(count: int) -> list[Genes]:
             with _quiet():
-                return self._genes(study.ask(self.distributions).params)
+                return [self._genes(study.ask(self.distributions).params) for _ in range(count)]
 
         return ask
 
@@ -234,7 +234,7 @@ class FastNsga2(Nsga2):
             study=self._empty,
             seed=seed,
         )
-        return breeder.child
+        return breeder.children
 
     def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
         select_elite = Operators().sampler(size, seed=0)._elite_population_selection_strategy

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from forge_core.engine.signals.bytecode import bytecode_of
 from forge_core.evolution.run.memory_usage import unique_memory
 from forge_core.evolution.run.plan import StudyPlan, bytes_written
+from forge_core.evolution.search.assessment import Evaluate, LocalAssessor
 from forge_core.evolution.search.evaluation import DailyReturns, Evaluation, Evaluator, Objectives
-from forge_core.evolution.search.generation import Evaluate, Individual
+from forge_core.evolution.search.generation import Individual
 from forge_core.evolution.search.loop import evolve_generations
 from forge_core.evolution.search.search_space import SearchSpace
 from forge_core.evolution.spec.study import StudySpec
@@ -73,16 +74,17 @@ def estimate_study(
     size = min(_SAMPLE_SIZE, min(spec.island_sizes))
     search = replace(search, sizes=(size,), seeds=())
     feeds = {version.name: open_feed(version, timeframe=spec.timeframe, home=home) for version in versions}
-    with Evaluator(feeds, Objectives.of(spec), costs=spec.costs, cash=spec.cash, policy=spec.policy) as evaluator:
-        evaluator.evaluate(search.genome.decode([0] * len(search.genome.genes)))  # loads the compiled kernels
-        sample = _Sample(feeds, evaluator.evaluate_all)
-        parents: list[Individual] = []
-        generation, began, took = 0, time.perf_counter(), 0.0
-        while took - sample.column_seconds < seconds and took < _PATIENCE * seconds:
-            generation += 1
-            step = next(evolve_generations(search, 0, [generation], parents, {}, sample))
-            parents = list(step.outcome.survivors)
-            took = time.perf_counter() - began
+    evaluator = Evaluator(feeds, Objectives.of(spec), **spec.terms)
+    evaluator.evaluate(search.genome.decode([0] * len(search.genome.genes)))  # loads the compiled kernels
+    sample = _Sample(feeds, evaluator.evaluate)
+    assessor = LocalAssessor(search.genome, sample)
+    parents: list[Individual] = []
+    generation, began, took = 0, time.perf_counter(), 0.0
+    while took - sample.column_seconds < seconds and took < _PATIENCE * seconds:
+        generation += 1
+        step = next(evolve_generations(search, 0, [generation], parents, {}, assessor))
+        parents = list(step.outcome.survivors)
+        took = time.perf_counter() - began
     total = max(_columns_in_space(search.genome.space) * len(feeds), len(sample.columns))
     evaluations = spec.population * spec.generations
     per_play = sample.reads / max(sample.plays, 1)
@@ -114,20 +116,19 @@ class _Sample:
         self.column_seconds = 0.0
         self.column_bytes = self.plays = self.reads = 0
 
-    def __call__(self, plays: Sequence[Play]) -> Sequence[tuple[Evaluation, DailyReturns]]:
-        for play in plays:
-            self.plays += 1
-            for reference in bytecode_of(play).columns:
-                for name, feed in self._feeds.items():
-                    self.reads += 1
-                    if (name, reference) in self.columns:
-                        continue
-                    started = time.perf_counter()
-                    column = feed.columns.quantized_column(reference)
-                    self.column_seconds += time.perf_counter() - started
-                    self.columns.add((name, reference))
-                    self.column_bytes += column.nbytes
-        return self._evaluate(plays)
+    def __call__(self, play: Play) -> tuple[Evaluation, DailyReturns]:
+        self.plays += 1
+        for reference in bytecode_of(play).columns:
+            for name, feed in self._feeds.items():
+                self.reads += 1
+                if (name, reference) in self.columns:
+                    continue
+                started = time.perf_counter()
+                column = feed.columns.quantized_column(reference)
+                self.column_seconds += time.perf_counter() - started
+                self.columns.add((name, reference))
+                self.column_bytes += column.nbytes
+        return self._evaluate(play)
 
 
 def _columns_in_space(space: SearchSpace) -> int:

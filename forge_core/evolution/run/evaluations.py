@@ -21,9 +21,9 @@ def evaluate_on_holdout(plan: StudyPlan, dataset: str, plays: Mapping[str, Play]
     pinned = plan.manifest["datasets"][dataset]["hash"]
     numbers = [plan.ledger.record_holdout_evaluation(dataset, pinned, play) for play in plays]
     relation = holdout_relation(plan.spec, dataset)
-    with plan.evaluator([dataset]) as evaluator:
-        held = buy_and_hold(evaluator.feeds[dataset])
-        evaluations = [evaluator.evaluate(play)[0] for play in plays.values()]
+    evaluator = plan.evaluator([dataset])
+    held = buy_and_hold(evaluator.feeds[dataset])
+    evaluations = [evaluator.evaluate(play)[0] for play in plays.values()]
     return [
         dataset_figures(evaluation.metrics[0], held, number, relation, evaluation.error or None)
         for number, evaluation in zip(numbers, evaluations, strict=True)

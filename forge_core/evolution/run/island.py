@@ -5,23 +5,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError
-from forge_core.evolution.run.memory_usage import Memory, peak_memory_mb, unique_memory
+from forge_core.evolution.run.memory_usage import Memory, ended_children_cpu, peak_memory_mb, unique_memory
 from forge_core.evolution.run.migration import parents_after_migration, source_island
 from forge_core.evolution.run.plan import Log, StudyPlan
-from forge_core.evolution.search.evaluation import Evaluator
+from forge_core.evolution.search.forked_assessor import open_assessor
 from forge_core.evolution.search.generation import Generation, Individual, Timing
 from forge_core.evolution.search.loop import evolve_generations
+from forge_core.evolution.storage.background_writer import BackgroundWriter
 from forge_core.evolution.storage.known_plays import read_known_plays
 
 
 @dataclass(frozen=True)
 class IslandReport:
-    """Work of one call of ``evolve_island``; times are of this process."""
+    """Work of one call of ``evolve_island``; memory is of this process."""
 
     study: str
     island: int
@@ -31,13 +33,14 @@ class IslandReport:
     evaluations: int
     seconds: dict[str, float]  # by part, and ``total``
     began: float  # seconds since 1970-01-01 UTC
-    cpu_seconds: float
+    cpu_seconds: float  # of this process and its workers
+    serial_cpu_seconds: float | None  # of this process alone, which limits what more workers gain; None without workers
     generation_seconds: dict[str, float]  # by generation
     evaluations_per_second: float
     peak_memory_mb: float
     memory_mb: dict[str, float]
     memory_mb_after_first_generation: dict[str, float]
-    threads: int
+    workers: int
     process: int
 
     def document(self) -> dict[str, Any]:
@@ -64,23 +67,32 @@ def evolve_island(
     island: int,
     epoch: int,
     *,
-    threads: int = 1,
+    workers: int = 1,
     log: Log | None = None,
     until: int | None = None,
     written: Callable[[Written], object] | None = None,
 ) -> IslandReport:
     """Evolve the generations of ``epoch`` (from 1) that ``island`` (from 0) does not have on disk.
 
-    ``until`` is the last generation to evolve, by default the epoch's. ``written`` is called after each generation is
-    written. The tables depend on the study and the island alone: not on threads, interruptions, ``until`` or other
+    ``workers`` is the number of processes that backtest. ``until`` is the last generation to evolve, by default the
+    epoch's. ``written`` is called in this thread after each generation is written, in order, while later ones may be
+    under way. The tables depend on the study and the island alone: not on workers, interruptions, ``until`` or other
     islands of the same epoch. Raises StudyError when another process evolves this island or an earlier epoch is not
-    complete, and DataError when a table is damaged.
+    complete, DataError when a table is damaged, and WorkerDied when a worker was killed.
     """
-    started_at, began, cpu = time.time(), time.perf_counter(), time.process_time()
+    started_at, began, cpu, workers_cpu = time.time(), time.perf_counter(), time.process_time(), ended_children_cpu()
     timing = Timing()
-    evaluations = children = done_now = 0
+    evaluations = children = 0
     first: Memory | None = None
     took: dict[str, float] = {}
+
+    def report(generation: int, outcome: Generation, seconds: float) -> None:
+        took[str(generation)] = seconds
+        if log:
+            log(_progress(plan, island, generation, outcome, seconds))
+        if written:
+            written(Written(generation, len(outcome.trials), seconds))
+
     with _locked(plan, island):
         done = plan.folder.last_generation(island)
         final = plan.final_generation if until is None else min(until, plan.final_generation)
@@ -90,42 +102,49 @@ def evolve_island(
                 raise _behind(plan, island, done + 1)
             ends = [plan.last_generation(number) for number in range(1, plan.spec.epochs + 1)]
             known = read_known_plays(plan.tables, plan.folder, island, generations[0] - 1, ends)
-            with plan.evaluator(plan.spec.train, threads) as evaluator:
+            evaluator = plan.evaluator(plan.spec.train)
+            first_days = {name: int(feed.day[feed.start]) for name, feed in evaluator.feeds.items()}
+            size = plan.spec.island_sizes[island]
+            name = f"island {island} of study {plan.spec.name!r}"
+            with (
+                open_assessor(plan.genome, evaluator, workers, size, name=name) as assessor,
+                BackgroundWriter(workers) as writer,
+            ):
                 parents = _parents(plan, island, generations[0])
                 started = time.perf_counter()
-                steps = evolve_generations(plan.search, island, generations, parents, known, evaluator.evaluate_all)
-                for generation, outcome, bred_from in steps:
+                for generation, outcome, bred_from in evolve_generations(
+                    plan.search, island, generations, parents, known, assessor
+                ):
                     _check_any_worked(plan, generation, outcome)
-                    _write(plan, evaluator, island, generation, outcome, bred_from)
-                    done_now += 1
                     children += len(outcome.offspring)
                     evaluations += len(outcome.trials)
                     for part, seconds in asdict(outcome.timing).items():
                         setattr(timing, part, getattr(timing, part) + seconds)
                     first = first or unique_memory()
-                    seconds = took[str(generation)] = time.perf_counter() - started
-                    if log:
-                        log(_progress(plan, island, generation, outcome, seconds))
-                    if written:
-                        written(Written(generation, len(outcome.trials), seconds))
-                    started = time.perf_counter()
+                    now = time.perf_counter()
+                    writer.submit(
+                        partial(_write, plan, first_days, island, generation, outcome, bred_from),
+                        partial(report, generation, outcome, now - started),
+                    )
+                    started = now
     total = time.perf_counter() - began
     return IslandReport(
         study=plan.spec.name,
         island=island,
         epoch=epoch,
-        generations=done_now,
+        generations=len(took),
         children=children,
         evaluations=evaluations,
         seconds={**asdict(timing), "total": total},
         began=started_at,
-        cpu_seconds=time.process_time() - cpu,
+        cpu_seconds=time.process_time() - cpu + ended_children_cpu() - workers_cpu,
+        serial_cpu_seconds=time.process_time() - cpu if workers > 1 else None,
         generation_seconds=took,
         evaluations_per_second=evaluations / total if evaluations else 0.0,
         peak_memory_mb=peak_memory_mb(),
         memory_mb=unique_memory()._asdict(),
         memory_mb_after_first_generation=(first or unique_memory())._asdict(),
-        threads=threads,
+        workers=workers,
         process=os.getpid(),
     )
 
@@ -168,14 +187,13 @@ def _check_any_worked(plan: StudyPlan, generation: int, outcome: Generation) -> 
 
 def _write(
     plan: StudyPlan,
-    evaluator: Evaluator,
+    first_days: Mapping[str, int],
     island: int,
     generation: int,
     outcome: Generation,
     parents: list[Individual],
 ) -> None:
     # the ledger first: a generation that has a table has its Plays in the ledger
-    first_days = {name: int(feed.day[feed.start]) for name, feed in evaluator.feeds.items()}
     plan.ledger.write_trials(island, generation, outcome.trials, first_days)
     plan.tables.write(plan.folder.island_table(island, generation), plan.tables.table(outcome, parents))
 

@@ -1,4 +1,4 @@
-"""Memory usage of this process, for reports."""
+"""Memory and processor time of this process, for reports."""
 
 import resource
 import sys
@@ -12,6 +12,12 @@ def peak_memory_mb() -> float:
     """Return the largest resident set size of this process so far, in MB (1e6 bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def ended_children_cpu() -> float:
+    """Return the processor time of this process's children that have ended, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Memory(NamedTuple):

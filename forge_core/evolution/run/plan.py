@@ -237,12 +237,11 @@ class StudyPlan:
         pinned = self.manifest["datasets"][dataset]["hash"]
         return open_feed(open_version(dataset, pinned, self.home), timeframe=self.spec.timeframe, home=self.home)
 
-    def evaluator(self, datasets: Sequence[str], threads: int = 1) -> Evaluator:
+    def evaluator(self, datasets: Sequence[str]) -> Evaluator:
         """Return the evaluator of Plays on ``datasets`` with the study's settings."""
         return Evaluator(
             {name: self.open_feed(name) for name in datasets},
             self.objectives,
-            threads=threads,
             **self.spec.terms,
         )
 

@@ -2,11 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,10 +168,7 @@ class Objectives:
 
 
 class Evaluator:
-    """Backtests Plays on the feeds of a study's datasets, by name, on ``threads`` threads.
-
-    Results do not depend on the number of threads. Use it as a context manager: it stops the threads on exit.
-    """
+    """Backtests Plays on the feeds of a study's datasets, by name."""
 
     def __init__(
         self,
@@ -185,27 +179,10 @@ class Evaluator:
         cash: float = 100_000.0,
         policy: Policy = "pessimistic",
         fills: FillRules = STRICT,
-        threads: int = 1,
     ) -> None:
         self.feeds = dict(feeds)
         self.objectives = objectives
         self._terms: Terms = {"costs": costs, "cash": cash, "policy": policy, "fills": fills}
-        self._pool = ThreadPoolExecutor(threads, "evaluate") if threads > 1 else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def evaluate_all(self, plays: Sequence[Play]) -> list[tuple[Evaluation, DailyReturns]]:
-        """Evaluate every Play; the results are in the Plays' order."""
-        if self._pool is None:
-            return [self.evaluate(play) for play in plays]
-        return list(self._pool.map(self.evaluate, plays))
 
     def evaluate(self, play: Play) -> tuple[Evaluation, DailyReturns]:
         """Backtest ``play`` on every dataset.

@@ -1,22 +1,19 @@
 """One generation: parents to children and survivors, a pure function of its arguments."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from forge_core.evolution.nsga.nsga2 import Nsga2
+from forge_core.evolution.search.assessment import Assessment, Assessor
 from forge_core.evolution.search.evaluation import DailyReturns, Evaluation
 from forge_core.evolution.search.genes import Genes
-from forge_core.evolution.search.genome import Genome
-from forge_core.plays.canonical import play_hash
-from forge_core.plays.model import Play
 
 RETRIES = 4
 """How often a child that decodes to a Play already evaluated is asked again before it takes the known result."""
-
-Evaluate = Callable[[Sequence[Play]], Sequence[tuple[Evaluation, DailyReturns]]]
 
 
 @dataclass(frozen=True)
@@ -53,20 +50,19 @@ class Individual:
 
 @dataclass(frozen=True)
 class Trial:
-    """A Play that was backtested in this generation, for the ledger."""
+    """A Play that was backtested in this generation, for the ledger; ``document`` is the Play as JSON."""
 
     play_hash: str
-    play: Play
     evaluation: Evaluation
     daily_returns: DailyReturns = field(repr=False, compare=False)
+    document: str = field(repr=False, compare=False)
 
 
 @dataclass
 class Timing:
-    """Durations in seconds; not part of the result."""
+    """Durations in seconds; not part of the result. ``backtest`` includes decoding and hashes."""
 
     ask: float = 0.0
-    decode: float = 0.0
     backtest: float = 0.0
     select: float = 0.0
 
@@ -91,8 +87,7 @@ def evolve_generation(
     known: Mapping[str, Evaluation],
     *,
     algorithm: Nsga2,
-    genome: Genome,
-    evaluate: Evaluate,
+    assessor: Assessor,
     seed: int,
     generation: int,
     island: int,
@@ -106,42 +101,44 @@ def evolve_generation(
     first children. The outcome depends on the arguments alone.
     """
     timing = Timing()
-    clock = time.perf_counter
     ask = algorithm.asker(parents, seed_of(seed, island, generation))
     children: list[tuple[Genes, str]] = []
-    fresh: dict[str, Play] = {}
-    for number in range(size):
-        given = seeds[number] if number < len(seeds) else None
-        for _ in range(1 + RETRIES):
-            start = clock()
-            genes = ask() if given is None else given
-            asked = clock()
-            play = genome.decode(genes)
-            name = play_hash(play)
+    fresh: dict[str, Assessment] = {}
+    evaluations: dict[str, Evaluation] = {}
+    everything = ChainMap(evaluations, known)  # type: ignore[arg-type]  # only read
+    drawn: deque[tuple[Genes, Assessment]] = deque()
+    tries = 0
+    while len(children) < size:
+        if not drawn:  # every open place takes at least one more genome, in the order of drawing
+            start = time.perf_counter()
+            given = list(seeds[len(children) : size])
+            genomes = given + ask(size - len(children) - len(given))
+            asked = time.perf_counter()
+            drawn.extend(zip(genomes, assessor.assess(island, genomes, everything), strict=True))
             timing.ask += asked - start
-            timing.decode += clock() - asked
-            if given is not None or (name not in known and name not in fresh):
-                break
-        children.append((genes, name))
-        if name not in known:
-            fresh.setdefault(name, play)
+            timing.backtest += time.perf_counter() - asked
+        genes, found = drawn.popleft()
+        tries += 1
+        if found.play not in everything:
+            assert found.evaluation is not None
+            fresh[found.play] = found
+            evaluations[found.play] = found.evaluation
+        elif len(children) >= len(seeds) and tries <= RETRIES:
+            continue
+        children.append((genes, found.play))
+        tries = 0
 
-    start = clock()
-    results = evaluate(list(fresh.values()))
-    timing.backtest = clock() - start
-    evaluations = {name: evaluation for name, (evaluation, _) in zip(fresh, results, strict=True)}
-    trials = tuple(Trial(*child, *result) for child, result in zip(fresh.items(), results, strict=True))
     offspring = []
     seen: set[str] = set()
     for number, (genes, name) in enumerate(children):
-        evaluation = known[name] if name in known else evaluations[name]
         repeated = name in known or name in seen
-        offspring.append(Individual(generation, island, number, genes, name, evaluation, repeated))
+        offspring.append(Individual(generation, island, number, genes, name, everything[name], repeated))
         seen.add(name)
+    trials = tuple(Trial(name, evaluations[name], found.daily_returns, found.document) for name, found in fresh.items())
 
-    start = clock()
+    start = time.perf_counter()
     survivors = select_distinct(algorithm, [*parents, *offspring], size)
-    timing.select = clock() - start
+    timing.select = time.perf_counter() - start
     return Generation(tuple(offspring), tuple(survivors), trials, timing)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from forge_core.evolution.nsga.front import hypervolume, knee, losses, nondominated
 from forge_core.evolution.nsga.nsga2 import Nsga2
 from forge_core.evolution.run.migration import parents_after_migration, source_island
+from forge_core.evolution.search.assessment import Assessor
 from forge_core.evolution.search.evaluation import Evaluation, Objective, Objectives
-from forge_core.evolution.search.generation import Evaluate, Generation, Individual, Trial, evolve_generation
+from forge_core.evolution.search.generation import Generation, Individual, Trial, evolve_generation
 from forge_core.evolution.search.genes import Genes
 from forge_core.evolution.search.genome import Genome
 from forge_core.evolution.spec.algorithm import EarlyStoppingSpec
@@ -68,17 +69,18 @@ def evolve_generations(
     generations: Sequence[int],
     parents: list[Individual],
     known: MutableMapping[str, Evaluation],
-    evaluate: Evaluate,
+    assessor: Assessor,
 ) -> Iterator[Step]:
     """Run ``generations`` of ``island``, each bred from the survivors of the one before; ``known`` grows with them."""
+    assessor.learn(island, known)
     for generation in generations:
         known.update({parent.play: parent.evaluation for parent in parents})
+        assessor.learn(island, (parent.play for parent in parents))
         outcome = evolve_generation(
             parents,
             known,
             algorithm=search.algorithm,
-            genome=search.genome,
-            evaluate=evaluate,
+            assessor=assessor,
             seed=search.seed,
             generation=generation,
             island=island,
@@ -90,7 +92,7 @@ def evolve_generations(
         parents = list(outcome.survivors)
 
 
-def run_search(search: Search, evaluate: Evaluate, *, keep_trials: bool = False) -> Found:
+def run_search(search: Search, assessor: Assessor, *, keep_trials: bool = False) -> Found:
     """Run a whole search in memory: the same children, front and champion as a study of these numbers on these bars.
 
     ``keep_trials``: also return every Play that was backtested, with its daily returns.
@@ -107,7 +109,7 @@ def run_search(search: Search, evaluate: Evaluate, *, keep_trials: bool = False)
             parents = _after_migration(search, parents)
         bred: dict[int, list[Individual]] = {generation: [] for generation in range(first, first + count)}
         for island in islands:
-            for step in evolve_generations(search, island, list(bred), parents[island], known[island], evaluate):
+            for step in evolve_generations(search, island, list(bred), parents[island], known[island], assessor):
                 bred[step.generation] += [child for child in step.outcome.offspring if not child.is_duplicate]
                 if keep_trials:
                     trials += step.outcome.trials
@@ -128,7 +130,7 @@ def run_search(search: Search, evaluate: Evaluate, *, keep_trials: bool = False)
     return Found(tuple(front), champion, score_of(search, front), len(fresh), first - 1, tuple(trials))
 
 
-def run_random(search: Search, evaluate: Evaluate) -> Found:
+def run_random(search: Search, assessor: Assessor) -> Found:
     """Draw as many Plays from the same space as the search breeds, and choose a champion by the same rule.
 
     The random search of equal intensity of Chen and Navet (Failure of Genetic-Programming Induced Trading Strategies,
@@ -140,7 +142,7 @@ def run_random(search: Search, evaluate: Evaluate) -> Found:
     generation = 0
     for generation in range(1, sum(search.epochs) + 1):  # in as many parts, each without parents
         for island in range(len(search.sizes)):
-            step = next(evolve_generations(unseeded, island, [generation], [], known, evaluate))
+            step = next(evolve_generations(unseeded, island, [generation], [], known, assessor))
             fresh += [child for child in step.outcome.offspring if not child.is_duplicate]
     front = find_front(fresh, search.objectives.terms)
     champion = choose_champion(front, search.objectives.terms, search.champion) if front else None

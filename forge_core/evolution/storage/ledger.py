@@ -15,7 +15,6 @@ from forge_core.evolution.search.generation import Trial
 from forge_core.files import canonical_json, content_hash, read_json, write_json, write_table
 from forge_core.metrics.catalog import METRIC_INDEX
 from forge_core.paths import Home, safe_name
-from forge_core.plays.writer import play_to_dict
 
 _TRADES = METRIC_INDEX["total_trades"]
 
@@ -51,7 +50,7 @@ class Ledger:
         failed = [not trial.daily_returns for trial in trials]
         columns = {
             "play": pa.array([trial.play_hash for trial in trials], pa.string()),
-            "document": pa.array([canonical_json(play_to_dict(trial.play)) for trial in trials], pa.string()),
+            "document": pa.array([trial.document for trial in trials], pa.string()),
             "feasible": pa.array([trial.evaluation.feasible for trial in trials], pa.bool_()),
             "objective": pa.array([trial.evaluation.objectives[0] for trial in trials], pa.float64()),
         }

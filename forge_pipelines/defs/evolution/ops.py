@@ -17,7 +17,7 @@ from forge_core.evolution.steps import MAX_EPOCHS, finish_study, plan_study, run
 from forge_core.evolution.storage.tables import read_hypervolume
 from forge_core.market.datasets.build import open_version
 from forge_core.market.reference.instruments import get_instrument
-from forge_core.parallelism import threads_per_task, worker_count
+from forge_core.parallelism import worker_count, workers_per_task
 from forge_core.paths import Home
 from forge_pipelines.defs.evolution.checks import study_evaluations
 from forge_pipelines.defs.evolution.pages import MANIFEST_TAG, champion_materialization, front_materialization
@@ -82,9 +82,9 @@ def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
     with user_errors():
         lock_study(state["plan"]["study"], context.run_id, context.instance)
         recorder = _recorder(context, state, epoch)
-        threads = threads_per_task(state["plan"]["islands"])
+        workers = workers_per_task(state["plan"]["islands"])
         report = run_island(
-            state["plan"], island, epoch, None, threads, until=state["until"], written=recorder.record_written
+            state["plan"], island, epoch, None, workers, until=state["until"], written=recorder.record_written
         )
     return report.document()
 
