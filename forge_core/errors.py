@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 _MUCH_NEARER = 0.15  # difference of two ratios of likeness, 0 to 1
 
@@ -16,6 +17,18 @@ class ConfigError(ForgeError):
 
 class DataError(ForgeError):
     """Bars or a stored file are missing, damaged or fail validation."""
+
+
+class DamagedFileError(DataError):
+    """A file that Forge wrote is damaged; ``fault`` says how, for a caller that knows better what to do about it."""
+
+    def __init__(self, path: Path, fault: str, remedy: str) -> None:
+        super().__init__(f"{path} is damaged ({fault}); {remedy}")
+        self.path, self.fault, self.remedy = path, fault, remedy
+
+    def __reduce__(self) -> tuple[type["DamagedFileError"], tuple[Path, str, str]]:
+        """Keep the parts when a process sends the error to another."""
+        return type(self), (self.path, self.fault, self.remedy)
 
 
 class PlayError(ForgeError):

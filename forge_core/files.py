@@ -16,7 +16,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forge_core.errors import DataError
+from forge_core.errors import DamagedFileError, DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _cleaned: set[Path] = set()  # folders in which this process has looked for abandoned files
@@ -195,8 +195,8 @@ def read_checked(path: Path) -> bytes:
     return content
 
 
-def _damaged(path: Path, fault: object) -> DataError:
-    return DataError(f"{path} is damaged ({fault}); delete it and run the step that wrote it again")
+def _damaged(path: Path, fault: object) -> DamagedFileError:
+    return DamagedFileError(path, str(fault), "delete it and run the step that wrote it again")
 
 
 def _checksum_place(content: bytes | bytearray) -> re.Match[bytes] | None:

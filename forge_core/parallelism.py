@@ -7,12 +7,12 @@ from forge_core.errors import ConfigError
 SETTING = "FORGE_WORKERS"
 
 
-def worker_count() -> int:
-    """Return the number of workers: ``FORGE_WORKERS``, by default ``default_workers`` of the usable cores.
+def worker_count(setting: str | None = None) -> int:
+    """Return the number of workers: ``setting``, else ``FORGE_WORKERS``, else ``default_workers`` of the usable cores.
 
     Raises ConfigError unless the setting is a whole number of 1 or more.
     """
-    setting = os.environ.get(SETTING, "").strip()
+    setting = (os.environ.get(SETTING, "") if setting is None else setting).strip()
     if not setting:
         return default_workers(usable_cores())
     if not setting.isdecimal() or int(setting) < 1:
@@ -30,10 +30,11 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def workers_per_task(tasks: int) -> int:
-    """Return the workers of each of ``tasks`` that run at the same time: all workers divided among them, at least 1.
+def workers_per_task(tasks: int, workers: int | None = None) -> int:
+    """Return the workers of each of ``tasks`` that run at the same time: all ``workers`` divided among them, at least 1.
 
-    They are processes that backtest a generation's Plays, or threads of a mass test.
+    They are processes that backtest a generation's Plays, or threads of a mass test. ``workers`` is by default
+    ``worker_count()``.
     """
-    workers = worker_count()
+    workers = worker_count() if workers is None else workers
     return max(1, workers // min(workers, tasks))

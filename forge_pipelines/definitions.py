@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from forge_core.parallelism import SETTING
 from forge_pipelines.defs.evidence.assets import study_evidence
 from forge_pipelines.defs.evidence.checks import verdict_check
 from forge_pipelines.defs.evidence.jobs import prove
@@ -23,7 +24,9 @@ from forge_pipelines.defs.runs.sensors import killed_runs
 from forge_pipelines.lib.console import console_logger
 from forge_pipelines.lib.executor import executor
 from forge_pipelines.lib.io_managers import JsonOutputs
-from forge_pipelines.lib.resources import BarStoreResource
+from forge_pipelines.lib.resources import HOME_SETTING, BarStoreResource, HomeResource, WorkersResource, environment
+
+home = HomeResource(path=environment(HOME_SETTING))
 
 defs = dg.Definitions(
     assets=[
@@ -49,8 +52,10 @@ defs = dg.Definitions(
     schedules=[daily_refresh],
     sensors=[import_folder, follow_new_bars, killed_runs],
     resources={
-        "io_manager": JsonOutputs(folder=dg.EnvVar("FORGE_OUTPUTS").get_value("") or ""),
-        "store": BarStoreResource(),
+        "io_manager": JsonOutputs(folder=environment("FORGE_OUTPUTS")),
+        "home": home,
+        "store": BarStoreResource(home=home),
+        "workers": WorkersResource(count=environment(SETTING)),
     },
     loggers={"console": console_logger},
     executor=executor,

@@ -1,6 +1,7 @@
 """SQL over what Forge has written: the views, read-only, safe beside a writer, and described in the manual."""
 
 import json
+import pickle
 import re
 import shutil
 import subprocess
@@ -161,6 +162,23 @@ def test_a_damaged_dataset_does_not_hide_the_others(filled, home):
     folder = next(home.dataset("SP500_BULL_2013").glob("*/manifest.json")).parent
     (folder / "1d.parquet").write_bytes(b"x")
     assert rows("SELECT latest, count(*) FROM datasets GROUP BY 1", home) == [(True, 2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [("island=0/generation=0001.parquet", "SELECT * FROM trials"), ("manifest.json", "SELECT * FROM study_datasets")],
+)
+def test_a_damaged_file_of_the_ledger_is_to_be_restored_and_not_deleted(filled, name, query):
+    path = filled.ledger / "one" / "abc" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"e", b"i", 1))
+    try:
+        with pytest.raises(DataError, match=rf"{path.name} is damaged .*restore it from a backup") as refused:
+            run_query(query, filled)
+        assert "delete it" not in str(refused.value)
+        assert "restore it" in str(pickle.loads(pickle.dumps(refused.value)))
+    finally:
+        path.write_bytes(whole)
 
 
 def test_the_command(filled, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ DuckDB never opens a file itself. It reads Arrow datasets, so its file access st
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
 from forge_core.errors import DataError
+from forge_core.evolution.storage.ledger import irreplaceable
 from forge_core.files import read_checked
 
 _UNREADABLE = b"PAR1 damaged PAR1"  # rejected by Arrow itself; an exception in its threads may hang DuckDB
@@ -23,6 +25,7 @@ _UNREADABLE = b"PAR1 damaged PAR1"  # rejected by Arrow itself; an exception in 
 class CheckedFiles(fs.FileSystemHandler):  # type: ignore[misc]
     """File system that reads whole files, checks them, and records the rejected ones."""
 
+    ledger: Path
     refused: list[DataError] = field(default_factory=list)
 
     def get_type_name(self) -> str:
@@ -40,7 +43,8 @@ class CheckedFiles(fs.FileSystemHandler):  # type: ignore[misc]
     def open_input_file(self, path: str) -> pa.NativeFile:
         """Open a checked copy of a file in memory."""
         try:
-            return pa.BufferReader(read_checked(Path(path)))
+            with irreplaceable() if self.ledger in Path(path).parents else nullcontext():
+                return pa.BufferReader(read_checked(Path(path)))
         except DataError as error:
             self.refused.append(error)
         except OSError as error:

@@ -37,7 +37,7 @@ def run_query(text: str, home: Home | None = None, *, wait: float = _WAIT) -> pd
     home = home or Home.current()
     statement = readable_statement(text)
     read = _names(statement)
-    checked = CheckedFiles()
+    checked = CheckedFiles(home.ledger)
     views = [view for view in VIEWS if view.name in read]
     with _spill_folder(home) as spill, _connection(views, home, checked, spill, wait) as connection:
         try:
@@ -60,7 +60,7 @@ def describe_views(home: Home | None = None) -> list[tuple[View, list[str]]]:
     for view in VIEWS:
         names = [column.split()[0] for column in view.columns.split(",")]
         if not view.of_store:
-            with suppress(ForgeError), _connection([view], home, CheckedFiles(), None, _WAIT) as connection:
+            with suppress(ForgeError), _connection([view], home, CheckedFiles(home.ledger), None, _WAIT) as connection:
                 names = [str(row[0]) for row in connection.execute(f"DESCRIBE {view.name}").fetchall()]
         described.append((view, names))
     return described

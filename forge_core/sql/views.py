@@ -12,6 +12,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from forge_core.evolution.storage.ledger import irreplaceable
 from forge_core.files import read_json
 from forge_core.market.datasets.versions import MANIFEST, bars_file, latest_hash
 from forge_core.market.store.upsert import BARS, FUNDING, Table
@@ -169,7 +170,8 @@ def _create_study_datasets(
 ) -> None:
     rows = []
     for path in sorted(home.ledger.glob(f"*/*/{MANIFEST}")):
-        manifest, (study, manifest_hash) = read_json(path), path.parts[-3:-1]
+        with irreplaceable():
+            manifest, (study, manifest_hash) = read_json(path), path.parts[-3:-1]
         for role in ("train", "holdout"):
             for dataset in manifest["study"][role]:
                 version = manifest["datasets"][dataset]["hash"]

@@ -13,11 +13,12 @@ from typing import Any
 from forge_core.errors import ConfigError, StudyError
 from forge_core.parallelism import worker_count, workers_per_task
 from forge_core.paths import Home
+from forge_core.sweeps.pending import incomplete_tasks
 from forge_core.sweeps.plan import SweepPlan, read_plan
 from forge_core.sweeps.report import ranking_folder, read_failures, write_ranking
 from forge_core.sweeps.results import ResultFiles, locked
 from forge_core.sweeps.spec import SweepSpec, list_sweeps, load_sweep, month_label
-from forge_core.sweeps.task import is_complete, run_task
+from forge_core.sweeps.task import run_task
 
 __all__ = [
     "SweepSpec",
@@ -45,9 +46,8 @@ def plan_sweep(spec: SweepSpec, home: Home | None = None, log: logging.Logger | 
 
 
 def pending_tasks(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the incomplete tasks of a plan."""
-    read = SweepPlan.read(plan)
-    return [task.document() for task in read.tasks if not is_complete(read, task)]
+    """Return the incomplete tasks of a plan; raise DataError if the disk has no room for their results."""
+    return [task.document() for task in incomplete_tasks(SweepPlan.read(plan))]
 
 
 def forget_results(plan: dict[str, Any], log: logging.Logger | None = None) -> int:

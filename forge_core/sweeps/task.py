@@ -89,13 +89,6 @@ def run_task(
         return _Worker(plan, task, months, log, threads).run()
 
 
-def is_complete(plan: SweepPlan, task: Task) -> bool:
-    """Whether all tests of a task are recorded."""
-    cells, tests = [cell.hash for cell in task.cells], plan.test_hashes(task.interval)
-    kinds = ("results", "trades") if plan.spec.verbose else ("results",)
-    return all(ResultFiles(plan.home, kind, task.symbol, task.interval).done(cells, tests).all() for kind in kinds)
-
-
 class _Worker:
     """State of one running task; the caller holds the task's lock."""
 

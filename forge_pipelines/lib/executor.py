@@ -12,6 +12,7 @@ from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from forge_core.errors import ConfigError
 from forge_core.parallelism import worker_count
+from forge_pipelines.lib.code_location import name_code_location
 from forge_pipelines.lib.processes import tag_process
 
 PRELOAD_MODULE = "forge_pipelines.lib.preload"
@@ -32,13 +33,14 @@ def max_concurrent() -> int:
 
 
 class WarmProcessExecutor(MultiprocessExecutor):
-    """Dagster's multiprocess executor, with the run's process in the run's tags, so that a killed run is found."""
+    """Dagster's multiprocess executor, with the process and the code location of the run in its record."""
 
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
         """Run the steps of a run and yield their events."""
         tag_process(plan_context.instance, plan_context.run_id)
+        name_code_location(plan_context.instance, plan_context.run_id)
         yield from super().execute(plan_context, execution_plan)
 
 

@@ -21,13 +21,13 @@ class Claim:
     started: float
 
 
-def lock_study(study: str, run_id: str, instance: dg.DagsterInstance) -> None:
+def lock_study(study: str, run_id: str, instance: dg.DagsterInstance, home: Home) -> None:
     """Let run ``run_id`` alone evolve ``study``; called again by the same run it changes nothing.
 
     Raises StudyError with the run and its process while another run evolves it. A run that was killed cannot report
     that it failed: if its lock is left, it is reported to ``instance`` here.
     """
-    path = _path(study)
+    path = _path(study, home)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock"), timeout=30):
         earlier = _read(path)
@@ -37,17 +37,17 @@ def lock_study(study: str, run_id: str, instance: dg.DagsterInstance) -> None:
         write_json(path, asdict(Claim(run_id, process, start_time(process) or 0.0)))
 
 
-def unlock_study(study: str, run_id: str) -> None:
+def unlock_study(study: str, run_id: str, home: Home) -> None:
     """Release the lock of ``run_id`` on ``study``; another run's lock stays."""
-    path = _path(study)
+    path = _path(study, home)
     with FileLock(path.with_suffix(".lock"), timeout=30):
         claim = _read(path)
         if claim is not None and claim.run_id == run_id:
             path.unlink()
 
 
-def _path(study: str) -> Path:
-    folder = Home.current().study(study)  # that folder is moved when the study is reset; the lock has to stay
+def _path(study: str, home: Home) -> Path:
+    folder = home.study(study)  # that folder is moved when the study is reset; the lock has to stay
     return folder.parent / ".claims" / f"{folder.name}.json"
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, namedtuple
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forge_core import files
 from forge_core.errors import DataError, PlayError
 from forge_core.features import registry
 from forge_core.features.bank import bank as bank_module
@@ -502,6 +503,16 @@ def test_open_columns_need_no_open_files(version, home):
 
 
 # ---------------------------------------------------------------- building, stats, pruning
+
+
+def test_columns_too_large_for_the_disk_are_refused_before_any_is_computed(version, home, monkeypatch):
+    bank = make_bank(version, home)
+    bank.build([EMA])
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _path: usage(10**9, 10**9, 10_000))
+    with pytest.raises(DataError, match=r"the bank of .* \(1 columns\) needs about .* which has 0\.0 GB free"):
+        bank.build([EMA, EMA_1H])
+    assert bank.build([EMA]).computed == 0  # what is stored needs no room
 
 
 def test_build_computes_what_is_missing_and_reports_it(version, home):

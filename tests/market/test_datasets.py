@@ -248,8 +248,9 @@ def test_a_damaged_version_is_named_with_what_to_do(filled, home, name, damage, 
     damage(version.path / name)
     message = rf"{version.path / name} {fault}.*; delete the folder {version.path}, and the dataset is built again"
     for use in (latest_version, lambda n, h: open_version(n, version.content_hash, h)):
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(DataError, match=message) as refused:
             use("HERE", home)
+        assert str(refused.value).count("delete") == 1
     with pytest.raises(DataError, match=message):
         build_dataset(spec_of(), filled, home)
     shutil.rmtree(version.path)

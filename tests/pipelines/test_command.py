@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
-from tests.pipelines.workspace import Outcome, Workspace, load_definitions
+from tests.pipelines.workspace import REPOSITORY, Outcome, Workspace, load_definitions
 
 GENERATIONS = {f"tiny-g{number:04d}" for number in range(1, 7)}
 
@@ -125,6 +126,14 @@ def test_the_champion_is_checked(instance):
 def test_the_run_is_tagged_with_its_study(instance):
     (run,) = instance.get_runs(filters=dg.RunsFilter(tags={"forge/study": "tiny"}))
     assert run.status == dg.DagsterRunStatus.SUCCESS
+
+
+def test_the_run_is_on_the_timeline_which_shows_only_runs_of_a_code_location(instance):
+    (run,) = instance.get_runs()
+    location = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    assert run.remote_job_origin.location_name == location
+    label = f"{run.remote_job_origin.repository_origin.repository_name}@{location}"
+    assert [r.run_id for r in instance.get_runs(dg.RunsFilter(tags={".dagster/repository": label}))] == [run.run_id]
 
 
 def test_again_it_says_that_the_study_is_complete_and_changes_nothing(evolved):

@@ -103,7 +103,7 @@ def test_what_a_run_asks_for_is_part_of_the_study(make, instance):
 
 def test_a_study_that_another_run_works_on_is_refused(make, instance):
     make()
-    lock_study("tiny", "another-run", instance)
+    lock_study("tiny", "another-run", instance, Home.current())
     assert "is being evolved by run another-run" in failure(evolve(instance))
 
 

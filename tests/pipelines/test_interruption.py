@@ -7,6 +7,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from forge_core.evolution.steps import load_study, run_study
 from forge_pipelines.lib.console import RESUME_HINT
+from tests.pipelines.evolve_and_die import CODE
 from tests.pipelines.workspace import TINY, Workspace, wait_for
 
 STUDY = TINY.replace("generations: 6", "generations: 12")
@@ -124,6 +126,28 @@ def test_stopped_it_says_in_one_line_how_to_resume(tmp_path, how):
     assert output.count(RESUME_HINT) == 1, output
     with workspace.instance() as instance:
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_generation_whose_recording_is_cut_off_is_recorded_once(tmp_path, undisturbed, moment):
+    workspace = Workspace.make(tmp_path)
+    died = workspace.run(f"{sys.executable} -m tests.pipelines.evolve_and_die 2 {moment}")
+    assert died.code == CODE, died.output
+    assert (workspace.study / "generations" / "0002.parquet").is_file()
+    assert not (workspace.study / "generations" / "0003.parquet").exists()
+    recorded = ["tiny-g0001"] if moment == "before" else ["tiny-g0001", "tiny-g0002"]
+    assert recorded_generations(workspace) == recorded
+    resumed = workspace.run()
+    assert resumed.code == 0, resumed.output
+    assert recorded_generations(workspace) == [f"tiny-g{number:04d}" for number in range(1, 7)]
+    assert results(workspace) == undisturbed(TINY)
+
+
+def recorded_generations(workspace: Workspace) -> list[str]:
+    """Return the partition of every event of ``generation_fitness``."""
+    with workspace.instance() as instance:
+        records = instance.fetch_materializations(dg.AssetKey("generation_fitness"), limit=100).records
+    return sorted(record.partition_key for record in records)
 
 
 LONGER = TINY.replace("generations: 6", "generations: 40").replace("population: 16", "population: 60")

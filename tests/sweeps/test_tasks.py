@@ -5,6 +5,7 @@ import logging
 import math
 import shutil
 import threading
+from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from forge_core import files as files_of_core
 from forge_core.engine.backtest import backtest
 from forge_core.engine.fill_rules import FillRules
 from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
@@ -28,6 +30,7 @@ from forge_core.market.reference.instruments import load_instruments
 from forge_core.market.store.bar_store import BarStore
 from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home
+from forge_core.sweeps import pending
 from forge_core.sweeps import plan as planning
 from forge_core.sweeps import task as tasks
 from forge_core.sweeps.months import cut_months
@@ -332,6 +335,25 @@ def test_what_is_the_machines_fault_ends_the_run_and_is_not_recorded(futures, mo
     assert all_rows(futures).num_rows == 0
     monkeypatch.undo()
     assert run_sweep(sweep(), futures, log=quiet())["failed"] == 0
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_sweep_too_large_for_the_disk_is_refused_before_it_starts(futures, monkeypatch, verbose):
+    spec, asked = sweep(verbose=verbose), []
+    monkeypatch.setattr(pending, "check_free_space", lambda _folder, needed, _what: asked.append(needed))
+    run_sweep(spec, futures, log=quiet())
+    files = [path for kind in ("results", "trades") for path in (futures.mass_tests / kind).rglob("*.parquet")]
+    overhead = 25_000 * len(files)  # schema and footer of each file, which matter in a tiny sweep alone
+    assert sum(path.stat().st_size for path in files) < asked[0] + overhead
+    run_sweep(spec, futures, log=quiet())
+    assert asked[1] == 0  # a complete sweep is ranked on a full disk
+    shutil.rmtree(futures.mass_tests / "results")
+    monkeypatch.undo()
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(files_of_core.shutil, "disk_usage", lambda _path: usage(10**9, 10**9, 100))
+    with pytest.raises(DataError, match=r"sweep '\w+' needs about .* GB in .*, which has 0\.0 GB free"):
+        run_sweep(spec, futures, log=quiet())
+    assert not (futures.mass_tests / "results").exists()
 
 
 def test_months_with_too_few_bars_are_left_out_with_a_warning(futures, caplog):

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forge_core.errors import DataError
+from forge_core.evolution.storage.ledger import irreplaceable
 from forge_core.files import read_json, read_table
 from forge_core.paths import Home
 
@@ -18,13 +19,15 @@ def trading_trials(dataset_hash: str, home: Home) -> int:
     plays: set[str] = set()
     for manifest in sorted(home.ledger.glob("*/*/manifest.json")):
         try:
-            document = read_json(manifest)
+            with irreplaceable():
+                document = read_json(manifest)
             train = [name for name in document["study"]["train"] if document["datasets"][name]["hash"] == dataset_hash]
         except (KeyError, TypeError) as error:
             raise DataError(f"{manifest} is damaged ({error!r}); delete its folder {manifest.parent}") from error
         for name in train:
             for path in manifest.parent.glob("island=*/generation=*.parquet"):
-                plays |= _trading(path, name)
+                with irreplaceable():
+                    plays |= _trading(path, name)
     return len(plays)
 
 

@@ -22,8 +22,8 @@ from forge_core.evolution.spec.evidence import MINIMUM_LUCK
 from forge_core.files import content_hash, read_json, write_json
 from forge_core.parallelism import worker_count
 from forge_core.paths import safe_name
+from forge_core.sweeps.pending import is_complete
 from forge_core.sweeps.plan import SweepPlan
-from forge_core.sweeps.task import is_complete
 
 FORMAT = 1
 """Of the rows; raised whenever one would come out otherwise, so that older rows are computed again."""

@@ -4,13 +4,15 @@ A reset archives a study's tables but not the ledger, because statistics that co
 of them. Trials are filed under the hash of the study's manifest, so another study of the same name adds to the ledger.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
 
+from forge_core.errors import DamagedFileError
 from forge_core.evolution.search.generation import Trial
 from forge_core.files import canonical_json, content_hash, read_json, write_json, write_table
 from forge_core.metrics.catalog import METRIC_INDEX
@@ -80,11 +82,26 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):  # studies that evaluate at once are numbered one after the other
             if path.exists():
-                recorded = read_json(path)
+                with irreplaceable():
+                    recorded = read_json(path)
                 return int(recorded["evaluation"] if "evaluation" in recorded else recorded["look"])  # the older key
             number = count_holdout_evaluations(self.root, dataset) + 1
             write_json(path, {**entry, "evaluation": number})
             return number
+
+
+@contextmanager
+def irreplaceable() -> Iterator[None]:
+    """Replace the advice of an error about a damaged file of the ledger, which no step writes again."""
+    try:
+        yield
+    except DamagedFileError as error:
+        raise DamagedFileError(
+            error.path,
+            error.fault,
+            "restore it from a backup; without one, move it out of the ledger: the Plays or the holdout evaluation it "
+            "has recorded are then no longer counted, and later counts are too low",
+        ) from error
 
 
 def count_holdout_evaluations(ledger: Path, dataset: str) -> int:

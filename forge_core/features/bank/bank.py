@@ -31,7 +31,7 @@ from forge_core.features.quantized import block_size, open_quantized, quantize
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
 from forge_core.features.version import BARS_VERSION, FEATURE_VERSIONS
-from forge_core.files import canonical_json, content_hash
+from forge_core.files import canonical_json, check_free_space, content_hash
 from forge_core.market.bars.model import resample_bars, trade_days
 from forge_core.market.futures.adjustment import RollAdjustment
 from forge_core.market.reference.instruments import Instrument
@@ -53,6 +53,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 2.0
+_COLUMN_OVERHEAD = 5_000  # bytes of a file besides its numbers: description, footer, alignment
 
 _MAPS_SHARE = 4  # OPEN_MAPS uses up to 1/4 of the memory and of the maps that a process may have
 _USUAL_MAP_LIMIT = 65_530
@@ -156,7 +157,8 @@ class Bank(LazyColumns):
     def build(self, references: Iterable[FeatureRef], log: Callable[[str], None] | None = None) -> BuildReport:
         """Compute every column of ``references`` that is not stored yet, in order; ``log`` receives the progress.
 
-        Raises PlayError, before any work, for an invalid feature or one finer than the execution timeframe.
+        Raises, before any work, PlayError for an invalid feature or one finer than the execution timeframe, and
+        DataError if the disk has no room for the columns.
         """
         wanted = list(dict.fromkeys(references))
         for reference in wanted:
@@ -164,6 +166,11 @@ class Bank(LazyColumns):
             definition.output(reference.output)
             definition.resolve(dict(reference.params))
             feature_timeframe(reference, self.execution)
+        missing = sum(not self._column_entry(reference).path.exists() for reference in wanted)
+        if missing:
+            count = len(self.bars(self.execution))
+            column = 8 * (count + block_size(count)) + _COLUMN_OVERHEAD
+            check_free_space(self.folder, missing * column, f"the bank of {self.version.name} ({missing} columns)")
         began = last_logged = time.monotonic()
         computed = 0
         for count, reference in enumerate(wanted, 1):

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forge_core.errors import DataError
+from forge_core.errors import DamagedFileError, DataError
 from forge_core.files import canonical_json, content_hash, read_json, read_table, write_json
 from forge_core.market.bars.funding import FUNDING_FILE, funding_hash, to_rates
 from forge_core.market.bars.model import BAR_COLUMNS, bars_hash
@@ -93,7 +93,7 @@ class DatasetVersion:
         try:
             bars = _to_bars(read_table(path))
         except (DataError, FileNotFoundError, KeyError) as error:
-            raise _damaged(path, f"is missing or damaged ({error})") from error
+            raise _unreadable(path, error) from error
         if bars_hash(bars) != entries[timeframe]["hash"]:
             raise _damaged(path, "does not hold the bars it was written with")
         return bars
@@ -107,7 +107,7 @@ class DatasetVersion:
         try:
             rates = to_rates(read_table(path))
         except (DataError, FileNotFoundError, KeyError) as error:
-            raise _damaged(path, f"is missing or damaged ({error})") from error
+            raise _unreadable(path, error) from error
         if funding_hash(rates) != entry["hash"]:
             raise _damaged(path, "does not hold the rates it was written with")
         return rates
@@ -145,7 +145,7 @@ def open_version(name: str, version_hash: str, home: Home | None = None) -> Data
         if "funding" in manifest:
             rows[FUNDING_FILE] = int(manifest["funding"]["rows"])
     except (DataError, FileNotFoundError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _damaged(path / MANIFEST, f"is missing or damaged ({error!r})") from error
+        raise _unreadable(path / MANIFEST, error) from error
     if not unchanged:
         raise _damaged(path / MANIFEST, "is not what was written")
     for written, count in rows.items():
@@ -153,7 +153,7 @@ def open_version(name: str, version_hash: str, home: Home | None = None) -> Data
         try:
             stored = pq.read_metadata(file).num_rows
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(file, f"is missing or damaged ({error})") from error
+            raise _unreadable(file, error) from error
         if stored != count:
             raise _damaged(file, f"has {stored} rows, {count} were written")
     return DatasetVersion(name, version_hash, path, manifest)
@@ -227,6 +227,14 @@ def _to_bars(table: pa.Table) -> pd.DataFrame:
 def _order(folder: Path) -> list[str]:
     path = folder / _ORDER
     return [safe_name(known, "dataset hash") for known in read_json(path)] if path.is_file() else []
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if isinstance(error, DamagedFileError):
+        fault = error.fault
+    else:
+        fault = "there is no such file" if isinstance(error, FileNotFoundError) else repr(error)
+    return _damaged(path, f"is missing or damaged ({fault})")
 
 
 def _damaged(path: Path, fault: str) -> DataError:

@@ -7,22 +7,26 @@ import dagster as dg
 from forge_core.evidence.verdict.document import Evidence
 from forge_core.evidence.verdict.judge import WARNINGS
 from forge_core.evidence.verdict.text import read_verdict
-from forge_pipelines.lib.asset_checks import check_result, checked_partitions
+from forge_pipelines.lib.asset_checks import check_result, checked_partitions, partitioned_check
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.partitions import STUDIES
+from forge_pipelines.lib.resources import HomeResource
 
-_VERDICT = dg.AssetCheckSpec(
+_CHAMPION = dg.AssetKey("champion")
+_VERDICT = partitioned_check(
     "verdict",
-    asset=dg.AssetKey("champion"),
-    description="The champion is more than luck: its verdict is confirmed. The job prove finds it.",
+    _CHAMPION,
+    STUDIES,
+    "The champion is more than luck: its verdict is confirmed. The job prove finds it.",
 )
 
 
 @dg.multi_asset_check(name="verdict_check", specs=[_VERDICT])
-def verdict_check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+def verdict_check(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
     """Look at the verdicts of the studies that have one."""
     with user_errors():
-        found = {study: read_verdict(study) for study in checked_partitions(context, STUDIES.get_partition_keys())}
+        studies = checked_partitions(context, STUDIES.get_partition_keys())
+        found = {study: read_verdict(study, home.open()) for study in studies}
     yield _result({study: evidence for study, evidence in found.items() if evidence is not None})
 
 
@@ -30,11 +34,12 @@ def verdict_evaluation(evidence: Evidence) -> dg.AssetCheckEvaluation:
     """Return the check of one study as the event that an op logs."""
     result = _result({evidence.study: evidence})
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey("champion"),
+        asset_key=_CHAMPION,
         check_name=_VERDICT.name,
         passed=result.passed,
         metadata=result.metadata,
         severity=result.severity,
+        partition=evidence.study,
         description=result.description,
     )
 

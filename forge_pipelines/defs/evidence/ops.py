@@ -12,14 +12,13 @@ from forge_core.evidence.verdict.conclude import conclude
 from forge_core.evidence.verdict.document import Evidence
 from forge_core.evidence.verdict.text import evidence_text
 from forge_core.files import canonical_json, content_hash
-from forge_core.parallelism import worker_count
 from forge_pipelines.defs.evidence.checks import verdict_evaluation
 from forge_pipelines.defs.evidence.pages import PAGES
 from forge_pipelines.defs.evolution.request import STUDY_TAG
-from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.executor import RETRY
 from forge_pipelines.lib.materialization import Materialization, record
-from forge_pipelines.lib.processes import die_with_run
+from forge_pipelines.lib.resources import HomeResource, WorkersResource
+from forge_pipelines.lib.steps import first_step, step
 from forge_pipelines.lib.study_lock import lock_study, unlock_study
 
 ASSETS = ("luck_test", "walk_forward", "robustness", "verdict")
@@ -41,49 +40,48 @@ class ProveConfig(dg.Config):
     retry_policy=RETRY,
 )
 def plan_evidence(
-    context: dg.OpExecutionContext, config: ProveConfig
+    context: dg.OpExecutionContext, config: ProveConfig, home: HomeResource, workers: WorkersResource
 ) -> Iterator[dg.Output[str] | dg.DynamicOutput[dict]]:
     """Find the searches that are missing, and start as many workers as there are cores for them."""
-    die_with_run()
-    with user_errors():
+    with first_step(context, workers):
         asked = context.partition_key if context.has_assets_def else config.study or context.run.tags[STUDY_TAG]
-        subject = Subject.of(asked)
+        subject = Subject.of(asked, home.open())
         name = subject.spec.name
-        lock_study(name, context.run_id, context.instance)
+        lock_study(name, context.run_id, context.instance, home.open())
         context.instance.add_run_tags(context.run_id, {STUDY_TAG: name})
         pending = Bench(subject).pending()
-        workers = min(worker_count(), len(pending))
+        tasks = min(workers.number(), len(pending))
     evidence = subject.evidence
     context.log.info(
         f"study {name}: {len(pending)} searches to do ({evidence.luck} in markets without memory at most, "
-        f"{evidence.windows} walk-forward windows, and controls), {workers} at the same time"
+        f"{evidence.windows} walk-forward windows, and controls), {tasks} at the same time"
     )
     yield dg.Output(name, "study")
-    for number in range(workers):
-        yield dg.DynamicOutput({"study": name, "workers": workers}, mapping_key=str(number + 1), output_name="workers")
+    for number in range(tasks):
+        yield dg.DynamicOutput({"study": name, "workers": tasks}, mapping_key=str(number + 1), output_name="workers")
 
 
 @dg.op(retry_policy=RETRY)
-def run_searches(context: dg.OpExecutionContext, task: dict) -> int:
+def run_searches(context: dg.OpExecutionContext, task: dict, home: HomeResource) -> int:
     """Run searches until none is left, each written as it ends; return how many were run here."""
-    die_with_run()
-    with user_errors():
-        lock_study(task["study"], context.run_id, context.instance)
-        return work(Subject.of(task["study"]), log=context.log.info, workers=task["workers"])
+    with step():
+        lock_study(task["study"], context.run_id, context.instance, home.open())
+        return work(Subject.of(task["study"], home.open()), log=context.log.info, workers=task["workers"])
 
 
 @dg.op(
     out={name: dg.Out(dg.Nothing, is_required=False) for name in ASSETS},
     retry_policy=RETRY,
 )
-def judge_champion(context: dg.OpExecutionContext, study: str, done: list) -> Iterator[dg.Output[None]]:
+def judge_champion(
+    context: dg.OpExecutionContext, study: str, done: list, home: HomeResource, workers: WorkersResource
+) -> Iterator[dg.Output[None]]:
     """Put the evidence together: tables, probes, verdict; and record it."""
-    die_with_run()
     outputs = []
-    with user_errors():
-        lock_study(study, context.run_id, context.instance)
-        subject = Subject.of(study)
-        work(subject, log=context.log.info, threads=worker_count())  # whatever a killed worker left
+    with step():
+        lock_study(study, context.run_id, context.instance, home.open())
+        subject = Subject.of(study, home.open())
+        work(subject, log=context.log.info, threads=workers.number())  # whatever a killed worker left
         evidence = conclude(subject)
         materializations = [_materialization(name, subject, evidence) for name in ASSETS]
         if context.has_assets_def:
@@ -92,8 +90,8 @@ def judge_champion(context: dg.OpExecutionContext, study: str, done: list) -> It
             for each in materializations:
                 record(context, [each])
         context.log_event(verdict_evaluation(evidence))  # type: ignore[arg-type]  # accepted, but not in its annotation
-        context.log.info(evidence_text(study))
-        unlock_study(study, context.run_id)
+        context.log.info(evidence_text(study, home.open()))
+        unlock_study(study, context.run_id, home.open())
     yield from outputs
 
 

@@ -9,6 +9,7 @@ from forge_core.evolution.run.status import study_status
 from forge_pipelines.lib.asset_checks import check_result, checked_partitions, partitioned_check, requested
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.partitions import STUDIES
+from forge_pipelines.lib.resources import HomeResource
 
 _FEW_TRADES = 10
 _FRONT, _CHAMPION = dg.AssetKey("pareto_front"), dg.AssetKey("champion")
@@ -34,17 +35,17 @@ _HOLDOUT_TRADES = partitioned_check(
 
 
 @dg.multi_asset_check(name="pareto_front_checks", specs=[_FRONT_NOT_EMPTY])
-def pareto_front_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+def pareto_front_checks(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
     """Check the front of a study."""
-    yield _front_result(_reports(context))
+    yield _front_result(_reports(context, home))
 
 
 @dg.multi_asset_check(
     name="champion_checks", specs=[_HOLDOUT_PROFIT, _HOLDOUT_BETTER, _HOLDOUT_TRADES], can_subset=True
 )
-def champion_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+def champion_checks(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
     """Check how the champion of a study did on its holdout."""
-    yield from requested(context, _champion_results(_reports(context)))
+    yield from requested(context, _champion_results(_reports(context, home)))
 
 
 def study_evaluations(report: ChampionReport) -> Iterator[dg.AssetCheckEvaluation]:
@@ -88,9 +89,9 @@ def _champion_results(reports: Mapping[str, ChampionReport]) -> Iterator[dg.Asse
     yield check_result(_HOLDOUT_TRADES, trades, dg.AssetCheckSeverity.WARN)
 
 
-def _reports(context: dg.AssetCheckExecutionContext) -> dict[str, ChampionReport]:
+def _reports(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dict[str, ChampionReport]:
     """Return the champion's report of each requested study that is complete."""
     studies = checked_partitions(context, STUDIES.get_partition_keys())
     with user_errors():
-        found = {study: study_status(study).champion for study in studies}
+        found = {study: study_status(study, home.open()).champion for study in studies}
     return {study: report for study, report in found.items() if report is not None}

@@ -5,6 +5,7 @@ then their tables are merged. Epochs that are complete take no round, and rounds
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypedDict
 
 import dagster as dg
@@ -17,19 +18,18 @@ from forge_core.evolution.steps import MAX_EPOCHS, finish_study, plan_study, run
 from forge_core.evolution.storage.tables import read_hypervolume
 from forge_core.market.datasets.build import open_version
 from forge_core.market.reference.instruments import get_instrument
-from forge_core.parallelism import worker_count, workers_per_task
+from forge_core.parallelism import workers_per_task
 from forge_core.paths import Home
 from forge_pipelines.defs.evolution.checks import study_evaluations
 from forge_pipelines.defs.evolution.pages import MANIFEST_TAG, champion_materialization, front_materialization
 from forge_pipelines.defs.evolution.recording import GenerationRecorder
 from forge_pipelines.defs.evolution.request import STUDY_TAG, EvolveConfig, Request, read_request
 from forge_pipelines.defs.market.assets import WRITES_STORE, dataset_materialization, raw_materialization
-from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.executor import RETRY
 from forge_pipelines.lib.materialization import record, recorded_tags, unrecorded
 from forge_pipelines.lib.partitions import generation_key
-from forge_pipelines.lib.processes import die_with_run, report_killed_runs
-from forge_pipelines.lib.resources import BarStoreResource
+from forge_pipelines.lib.resources import BarStoreResource, HomeResource, WorkersResource
+from forge_pipelines.lib.steps import first_step, step
 from forge_pipelines.lib.study_lock import lock_study, unlock_study
 
 
@@ -49,19 +49,20 @@ class State(TypedDict):
     retry_policy=RETRY,
 )
 def plan(
-    context: dg.OpExecutionContext, config: EvolveConfig, store: BarStoreResource
+    context: dg.OpExecutionContext,
+    config: EvolveConfig,
+    home: HomeResource,
+    store: BarStoreResource,
+    workers: WorkersResource,
 ) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the study, build the datasets it needs, and record them."""
-    die_with_run()
-    home = Home.current()
-    with user_errors():
-        worker_count()  # an invalid setting is reported before any work
-        report_killed_runs(context.instance)
-        request = read_request(context, config, home)
+    with first_step(context, workers):
+        folder = home.open()
+        request = read_request(context, config, folder)
         spec = request.spec
-        lock_study(spec.name, context.run_id, context.instance)
+        lock_study(spec.name, context.run_id, context.instance, folder)
         context.instance.add_run_tags(context.run_id, {STUDY_TAG: spec.name})
-        document = plan_study(spec, home, context.log.info)
+        document = plan_study(spec, folder, context.log.info)
         study = StudyPlan.read(document)
         record_data(context, study, store)
         pending = pending_epochs(context.instance, study, request)
@@ -75,17 +76,15 @@ def plan(
 
 
 @dg.op(retry_policy=RETRY)
-def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
+def evolve_island(context: dg.OpExecutionContext, task: dict, workers: WorkersResource) -> dict:
     """Evolve one island for the generations of one epoch, and record those that every island has written."""
-    die_with_run()
     state, island, epoch = task["state"], task["island"], task["epoch"]
-    with user_errors():
-        lock_study(state["plan"]["study"], context.run_id, context.instance)
-        recorder = _recorder(context, state, epoch)
-        workers = workers_per_task(state["plan"]["islands"])
-        report = run_island(
-            state["plan"], island, epoch, None, workers, until=state["until"], written=recorder.record_written
-        )
+    document = state["plan"]
+    with step():
+        lock_study(document["study"], context.run_id, context.instance, Home(Path(document["home"])))
+        recorder = _recorder(context, state, epoch, workers)
+        share = workers_per_task(document["islands"], workers.number())
+        report = run_island(document, island, epoch, None, share, until=state["until"], written=recorder.record_written)
     return report.document()
 
 
@@ -93,15 +92,16 @@ def evolve_island(context: dg.OpExecutionContext, task: dict) -> dict:
     out={"state": dg.Out(dict, is_required=False), "islands": dg.DynamicOut(dict, is_required=False)},
     retry_policy=RETRY,
 )
-def merge_epoch(context: dg.OpExecutionContext, state: dict, reports: list) -> Iterator[dg.Output | dg.DynamicOutput]:
+def merge_epoch(
+    context: dg.OpExecutionContext, state: dict, reports: list, workers: WorkersResource
+) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Merge and record what the islands did not, and start the islands of the next epoch."""
-    die_with_run()
     epoch, *pending = state["pending"]
-    with user_errors():
+    with step():
         study = StudyPlan.read(state["plan"])
         name = study.spec.name
-        lock_study(name, context.run_id, context.instance)
-        recorder = _recorder(context, state, epoch)
+        lock_study(name, context.run_id, context.instance, study.home)
+        recorder = _recorder(context, state, epoch, workers)
         merged = recorder.record_written()
         if merged < min(recorder.last, study.final_generation):
             raise StudyError(
@@ -133,14 +133,13 @@ def finish(context: dg.OpExecutionContext, states: list) -> Iterator[dg.Output]:
 
     Materializing ``pareto_front`` alone leaves the champion and its files as they are.
     """
-    die_with_run()
     document = states[0]["plan"]
     name = document["study"]
     selected = {key.to_user_string() for key in context.selected_asset_keys} if context.has_assets_def else None
     outputs = []
-    with user_errors():
-        lock_study(name, context.run_id, context.instance)
+    with step():
         study = StudyPlan.read(document)
+        lock_study(name, context.run_id, context.instance, study.home)
         if selected == {"pareto_front"}:
             outputs.append(front_materialization(study, write_pareto_front(document)).output(context, "pareto_front"))
         else:
@@ -155,24 +154,23 @@ def finish(context: dg.OpExecutionContext, states: list) -> Iterator[dg.Output]:
             elif record(context, [champion]):
                 for evaluation in study_evaluations(report):
                     context.log_event(evaluation)  # type: ignore[arg-type]  # accepted, but not in its annotation
-        context.log.info(f"{status_text(name)}\n{evidence_text(name)}")
-        unlock_study(name, context.run_id)
+        context.log.info(f"{status_text(name, study.home)}\n{evidence_text(name, study.home)}")
+        unlock_study(name, context.run_id, study.home)
     yield from outputs
 
 
 @dg.op(out={"generation_fitness": dg.Out(dg.Nothing, is_required=False)}, retry_policy=RETRY)
 def end_at_generation(context: dg.OpExecutionContext, states: list) -> Iterator[dg.Output]:
     """End a run that was asked for some generations; each is recorded by then, so there is no output to record."""
-    die_with_run()
     document, again = states[0]["plan"], states[0]["again"]
-    with user_errors():
+    with step():
         study = StudyPlan.read(document)
-        unlock_study(study.spec.name, context.run_id)
+        unlock_study(study.spec.name, context.run_id, study.home)
         if (final := study.final_generation) < max(again):
             raise StudyError(
                 f"study {study.spec.name!r} stopped early: generation {final} is its last, not {max(again)}"
             )
-        context.log.info(status_text(study.spec.name))
+        context.log.info(status_text(study.spec.name, study.home))
     yield from ()
 
 
@@ -192,7 +190,8 @@ def unroll(**upstream: Any) -> list[Any]:
 
 def record_data(context: dg.OpExecutionContext, study: StudyPlan, store: BarStoreResource) -> None:
     """Record the bars and datasets of a study in the versions that it was started with."""
-    versions = {name: open_version(name, pinned["hash"]) for name, pinned in study.manifest["datasets"].items()}
+    pinned = study.manifest["datasets"]
+    versions = {name: open_version(name, entry["hash"], study.home) for name, entry in pinned.items()}
     datasets = unrecorded(context.instance, map(dataset_materialization, versions.values()), versions_stay=True)
     if datasets:
         try:
@@ -227,8 +226,9 @@ def pending_epochs(instance: dg.DagsterInstance, study: StudyPlan, request: Requ
     ]
 
 
-def _recorder(context: dg.OpExecutionContext, state: dict, epoch: int) -> GenerationRecorder:
-    return GenerationRecorder(context, StudyPlan.read(state["plan"]), epoch, state["until"], frozenset(state["again"]))
+def _recorder(context: dg.OpExecutionContext, state: dict, epoch: int, workers: WorkersResource) -> GenerationRecorder:
+    plan, again = StudyPlan.read(state["plan"]), frozenset(state["again"])
+    return GenerationRecorder(context, plan, epoch, state["until"], again, min(workers.number(), plan.spec.islands))
 
 
 def _islands(state: State) -> Iterator[dg.DynamicOutput]:

@@ -9,7 +9,6 @@ from forge_core.evolution.run.island import Written
 from forge_core.evolution.run.merge import GenerationFigures, GenerationMerger
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.market.datasets.build import open_version
-from forge_core.parallelism import worker_count
 from forge_pipelines.defs.evolution.pages import MANIFEST_TAG, generation_materialization
 from forge_pipelines.defs.features.assets import bank_materialization
 from forge_pipelines.lib.materialization import VERSION_TAG, record, recorded_tags
@@ -24,7 +23,13 @@ class GenerationRecorder:
     """
 
     def __init__(
-        self, context: dg.OpExecutionContext, plan: StudyPlan, epoch: int, until: int | None, again: frozenset[int]
+        self,
+        context: dg.OpExecutionContext,
+        plan: StudyPlan,
+        epoch: int,
+        until: int | None,
+        again: frozenset[int],
+        concurrent: int,
     ) -> None:
         self._context, self._plan, self._again = context, plan, again
         generations = plan.generations_of(epoch)
@@ -32,7 +37,7 @@ class GenerationRecorder:
         self._total = until or plan.spec.generations
         self._merger = GenerationMerger(plan, generations[0])
         self._written: Written | None = None
-        self._concurrent = min(worker_count(), plan.spec.islands)
+        self._concurrent = concurrent  # islands that run at the same time
         self._banks_recorded = False
         keys = {generation_key(plan.spec.name, generation): generation for generation in generations}
         recorded = recorded_tags(context.instance, "generation_fitness", keys)
@@ -59,8 +64,8 @@ class GenerationRecorder:
     def _record(self, figures: GenerationFigures) -> None:
         if not self._banks_recorded:
             spec, pinned = self._plan.spec, self._plan.manifest["datasets"]
-            versions = [open_version(name, pinned[name]["hash"]) for name in (*spec.train, *spec.holdout)]
-            banks = [bank_materialization(version, self._plan.home) for version in versions]
+            home, names = self._plan.home, (*spec.train, *spec.holdout)
+            banks = [bank_materialization(open_version(name, pinned[name]["hash"], home), home) for name in names]
             record(self._context, banks, versions_stay=True)
             self._banks_recorded = True
         generation = figures.generation

@@ -16,6 +16,7 @@ from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.materialization import Materialization
 from forge_pipelines.lib.metadata import Metadata
 from forge_pipelines.lib.partitions import DATASETS
+from forge_pipelines.lib.resources import HomeResource
 
 
 @dg.asset(
@@ -25,19 +26,19 @@ from forge_pipelines.lib.partitions import DATASETS
     kinds={"numpy"},
     automation_condition=CHANGED_UPSTREAM,
 )
-def indicator_bank(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def indicator_bank(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Feature columns of a dataset, memory-mapped and shared by all processes, one `.npy` file each.
 
     Computes every indicator and structure that an evolution may draw from, at its default parameters, on every
     timeframe of the dataset. `evolve` adds the columns its Plays need; `forge cache prune` removes by size and age.
     """
-    home, name = Home.current(), context.partition_key
+    folder, name = home.open(), context.partition_key
     with user_errors():
-        version = latest_version(name, home)
+        version = latest_version(name, folder)
         if version is None:
             raise DataError(f"dataset {name} has no version yet: materialize regime_dataset [{name}] first")
-        report = Bank(version, version.timeframes[0], home).build(default_references(version), context.log.info)
-    return bank_materialization(version, home).result(computed=report.computed, seconds=round(report.seconds, 2))
+        report = Bank(version, version.timeframes[0], folder).build(default_references(version), context.log.info)
+    return bank_materialization(version, folder).result(computed=report.computed, seconds=round(report.seconds, 2))
 
 
 def default_references(version: DatasetVersion) -> list[FeatureRef]:

@@ -23,11 +23,10 @@ from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.materialization import Materialization, record
 from forge_pipelines.lib.metadata import Metadata, markdown_table, picture
 from forge_pipelines.lib.partitions import DATASETS, SYMBOL_OF_DATASET, SYMBOLS
-from forge_pipelines.lib.resources import BarStoreResource
+from forge_pipelines.lib.resources import BarStoreResource, HomeResource
 
 WRITES_STORE = {"forge/writes": "store"}
 REFRESHED_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
-STORE_WAIT = 120.0  # seconds a step waits for another process to close the DuckDB file
 _GAPS_SHOWN = 50
 
 BAR_SCHEMA = dg.TableSchema(
@@ -56,7 +55,7 @@ class RefreshConfig(dg.Config):
     freshness_policy=REFRESHED_DAILY,
 )
 def raw_ohlcv(
-    context: dg.AssetExecutionContext, config: RefreshConfig, store: BarStoreResource
+    context: dg.AssetExecutionContext, config: RefreshConfig, home: HomeResource, store: BarStoreResource
 ) -> dg.MaterializeResult:
     """Bars of one symbol as its source gave them, in the DuckDB store.
 
@@ -65,15 +64,15 @@ def raw_ohlcv(
     are there already stay as they are, unless the source revised them: then the former are kept on record. Fails,
     with the store as it was, when the source cannot be reached; the next run catches up.
     """
-    home, instrument = Home.current(), get_instrument(context.partition_key)
+    folder, instrument = home.open(), get_instrument(context.partition_key)
     with user_errors():
         try:
-            reports = refresh_bars(instrument, home, only=config.only, wait=STORE_WAIT, log=context.log.info)
+            reports = refresh_bars(instrument, folder, only=config.only, wait=store.wait_seconds, log=context.log.info)
         except ForgeError as error:
-            _record_what_came(context, instrument, home, store, error)
+            _record_what_came(context, instrument, folder, store, error)
             raise
         with store.open() as bars:
-            return raw_materialization(instrument, bars, home).result(
+            return raw_materialization(instrument, bars, folder).result(
                 bars_added=sum(r.inserted for r in reports),
                 bars_that_differ=sum(r.conflicts for r in reports),
                 bars_revised=sum(r.revised for r in reports),
@@ -100,20 +99,22 @@ def _record_what_came(
     metadata={"dagster/column_schema": BAR_SCHEMA},
     automation_condition=CHANGED_UPSTREAM,
 )
-def regime_dataset(context: dg.AssetExecutionContext, store: BarStoreResource) -> dg.MaterializeResult:
+def regime_dataset(
+    context: dg.AssetExecutionContext, home: HomeResource, store: BarStoreResource
+) -> dg.MaterializeResult:
     """A named market regime (`datasets/catalog.yaml`): the bars of one symbol and period, one Parquet file a timeframe.
 
     Each version is named by the hash of its content and never changes; studies stay with the version they began with.
     Made again after new bars came, there is a new version if they change the period. Bars that the store does not
     have are taken from the symbol's source first.
     """
-    home = Home.current()
+    folder = home.open()
     with user_errors():
         spec = get_dataset_spec(context.partition_key)
-        failure = fetch_missing_bars(spec, home, wait=STORE_WAIT, log=context.log.info)
+        failure = fetch_missing_bars(spec, folder, wait=store.wait_seconds, log=context.log.info)
         with store.open() as bars:
-            version = build_dataset(spec, bars, home, failure)
-            record(context, [raw_materialization(get_instrument(spec.symbol), bars, home)])
+            version = build_dataset(spec, bars, folder, failure)
+            record(context, [raw_materialization(get_instrument(spec.symbol), bars, folder)])
     return dataset_materialization(version).result()
 
 

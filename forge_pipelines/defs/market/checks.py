@@ -9,11 +9,12 @@ from forge_core.errors import DataError
 from forge_core.market.bars.model import MIN_ROWS, validate_bars
 from forge_core.market.datasets.build import latest_version
 from forge_core.market.reference.instruments import get_instrument
+from forge_core.paths import Home
 from forge_pipelines.defs.market.assets import raw_ohlcv, regime_dataset
 from forge_pipelines.lib.asset_checks import check_result, checked_partitions, fault_of, requested
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.partitions import DATASETS
-from forge_pipelines.lib.resources import BarStoreResource
+from forge_pipelines.lib.resources import BarStoreResource, HomeResource
 
 _ORDER = "times rise, nothing is missing or infinite, low and high enclose open and close, and prices are allowed"
 
@@ -48,13 +49,13 @@ def raw_ohlcv_checks(context: dg.AssetCheckExecutionContext, store: BarStoreReso
 
 
 @dg.multi_asset_check(name="regime_dataset_checks", specs=[_DATASET_SOUND, _DATASET_ENOUGH], can_subset=True)
-def regime_dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+def regime_dataset_checks(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
     """Read the files of the newest versions back and validate them."""
     sound: dict[str, str | None] = {}
     enough: dict[str, str | None] = {}
     for name in checked_partitions(context, DATASETS.get_partition_keys()):
-        sound[name] = fault_of(_validate_dataset, name)
-        enough[name] = fault_of(_count_rows, name)
+        sound[name] = fault_of(_validate_dataset, name, home.open())
+        enough[name] = fault_of(_count_rows, name, home.open())
     yield from requested(context, [check_result(_DATASET_SOUND, sound), check_result(_DATASET_ENOUGH, enough)])
 
 
@@ -62,14 +63,14 @@ def _validate(bars: pd.DataFrame, symbol: str, timeframe: str) -> None:
     validate_bars(bars, symbol=symbol, timeframe=timeframe, instrument=get_instrument(symbol))
 
 
-def _validate_dataset(name: str) -> None:
-    if (version := latest_version(name)) is not None:
+def _validate_dataset(name: str, home: Home) -> None:
+    if (version := latest_version(name, home)) is not None:
         for label in version.timeframes:
             _validate(version.bars(label), version.symbol, label)
 
 
-def _count_rows(name: str) -> None:
-    if (version := latest_version(name)) is not None:
+def _count_rows(name: str, home: Home) -> None:
+    if (version := latest_version(name, home)) is not None:
         rows = version.manifest["timeframes"][version.timeframes[0]]["rows"]
         if rows < MIN_ROWS:
             raise DataError(f"there are only {rows} bars")

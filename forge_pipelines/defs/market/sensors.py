@@ -8,11 +8,11 @@ import dagster as dg
 from forge_core.errors import ForgeError
 from forge_core.files import content_hash
 from forge_core.market.sources.providers.files import import_files_in, stamp, symbol_of_file
-from forge_core.paths import Home
 from forge_pipelines.defs.features.assets import indicator_bank
 from forge_pipelines.defs.market.assets import WRITES_STORE, regime_dataset
 from forge_pipelines.defs.market.jobs import refresh_ohlcv
 from forge_pipelines.lib.console import CONSOLE_CONFIG
+from forge_pipelines.lib.resources import HomeResource
 
 _SECONDS = 30  # between two looks
 
@@ -26,12 +26,12 @@ _SECONDS = 30  # between two looks
         f"was at the look before, {_SECONDS} seconds ago, so that none is taken while it is being copied."
     ),
 )
-def import_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def import_folder(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult | dg.SkipReason:
     """Ask for a run of each symbol with new files; the cursor holds each file's stamp and whether it has settled."""
     before: dict[str, tuple[str, bool]] = json.loads(context.cursor) if context.cursor else {}
     now: dict[str, tuple[str, bool]] = {}
     taken: dict[str, list[str]] = {}
-    for path in import_files_in(Home.current().imports):
+    for path in import_files_in(home.open().imports):
         seen = stamp(path)
         known, done = before.get(path.name, ("", False))
         now[path.name] = (seen, known == seen)

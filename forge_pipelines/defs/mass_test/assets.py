@@ -14,17 +14,19 @@ from forge_core.errors import DataError, ForgeError
 from forge_core.evidence.sweeps.luck_test import read_sweep_luck
 from forge_core.evidence.sweeps.text import sweep_luck_picture, sweep_luck_text
 from forge_core.files import content_hash
+from forge_core.paths import Home
 from forge_core.sweeps.loading import month_hashes
 from forge_core.sweeps.plan import SweepPlan, read_plan
 from forge_core.sweeps.ranking import rank_strategies
 from forge_core.sweeps.report import heat_maps, month_figures, ranking_folder, write_ranking
 from forge_core.sweeps.results import result_folder
-from forge_core.sweeps.steps import list_sweeps, load_sweep, plan_sweep, run_sweep_task
+from forge_core.sweeps.steps import list_sweeps, load_sweep, pending_tasks, plan_sweep, run_sweep_task
 from forge_pipelines.defs.market.assets import WRITES_STORE, raw_ohlcv
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.materialization import Materialization
 from forge_pipelines.lib.metadata import Metadata, figure, markdown_table, picture
 from forge_pipelines.lib.partitions import MONTHS, SWEEPS, SYMBOLS_OF_SWEEPS
+from forge_pipelines.lib.resources import HomeResource, WorkersResource
 
 _SHOWN = 25
 
@@ -65,7 +67,9 @@ with warnings.catch_warnings():
 
 
 @_asset_of_months
-def mass_test_results(context: dg.AssetExecutionContext, config: SweepConfig) -> dg.MaterializeResult:
+def mass_test_results(
+    context: dg.AssetExecutionContext, config: SweepConfig, home: HomeResource, workers: WorkersResource
+) -> dg.MaterializeResult:
     """Results of every strategy of a sweep in one month, on all its symbols and intervals, one row a test.
 
     The `mass_test` job tests all months, symbols and intervals in parallel and records each month here. Materialized
@@ -74,11 +78,15 @@ def mass_test_results(context: dg.AssetExecutionContext, config: SweepConfig) ->
     """
     months = list(context.partition_keys)
     with user_errors():
-        document = _plan_with(months, config.sweep, context.log)
+        document = _plan_with(months, config.sweep, home.open(), context.log)
         plan = SweepPlan.read(document)
         for month in (month for month in months if month not in plan.months):
             context.log.warning(f"sweep {plan.spec.name} has no bars to test on in {month}")
-        reports = [run_sweep_task(document, task.symbol, task.interval, months, context.log) for task in plan.tasks]
+        pending_tasks(document)  # the disk has room for their results
+        reports = [
+            run_sweep_task(document, task.symbol, task.interval, months, context.log, workers.number())
+            for task in plan.tasks
+        ]
         contents = {content.partition: content for content in month_materializations(plan)}
     for month in months:
         if month in contents:
@@ -91,21 +99,21 @@ def mass_test_results(context: dg.AssetExecutionContext, config: SweepConfig) ->
     )
 
 
-def _plan_with(months: Sequence[str], sweep: str | None, log: logging.Logger) -> dict[str, Any]:
+def _plan_with(months: Sequence[str], sweep: str | None, home: Home, log: logging.Logger) -> dict[str, Any]:
     """Return the plan of ``sweep``, by default of the first sweep that has bars in one of ``months``.
 
     Raises DataError where there is none, with the reason of each sweep that could not be planned.
     """
     shown = ", ".join(months[:5])
     if sweep is not None:
-        document = plan_sweep(load_sweep(sweep), log=log)
+        document = plan_sweep(load_sweep(sweep), home, log)
         if not set(months) & set(SweepPlan.read(document).months):
             raise DataError(f"sweep {sweep} has no bars to test on in {shown}")
         return document
     reasons = []
     for name in sorted(list_sweeps(), key=lambda name: (name != DEFAULT_SWEEP, name)):
         try:
-            document = plan_sweep(load_sweep(name), log=log)
+            document = plan_sweep(load_sweep(name), home, log)
         except ForgeError as error:
             reasons.append(f"{name}: {error}")
             continue
@@ -121,14 +129,14 @@ def _plan_with(months: Sequence[str], sweep: str | None, log: logging.Logger) ->
     group_name="mass_test",
     kinds={"parquet"},
 )
-def strategy_ranking(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def strategy_ranking(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """The strategies of a sweep by their pooled returns over all months, symbols and intervals.
 
     Beside each: how many trades and days it comes from, how steady it is over months, and whether the parameter sets
     next to it are good too. Recorded by `mass_test` at its end; materialize it to rank the results again.
     """
     with user_errors():
-        plan = read_plan(context.partition_key)
+        plan = read_plan(context.partition_key, home.open())
         return ranking_materialization(plan, write_ranking(plan)).result()
 
 

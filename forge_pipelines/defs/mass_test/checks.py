@@ -10,6 +10,7 @@ from forge_core.sweeps.report import month_figures
 from forge_pipelines.lib.asset_checks import partitioned_check
 from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.partitions import MONTHS
+from forge_pipelines.lib.resources import HomeResource
 from forge_pipelines.lib.studies import planned_sweeps
 
 _RESULTS = dg.AssetKey("mass_test_results")
@@ -17,11 +18,12 @@ _NONE_FAILED = partitioned_check("no_failed_tests", _RESULTS, MONTHS, "Every tes
 
 
 @dg.multi_asset_check(name="mass_test_checks", specs=[_NONE_FAILED])
-def mass_test_checks(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+def mass_test_checks(context: dg.AssetCheckExecutionContext, home: HomeResource) -> dg.AssetCheckResult:
     """Count the failed tests of the run's months, of every sweep that was run."""
     months = set(context.op_execution_context.partition_keys)
     with user_errors():
-        figures = [(name, found) for name in planned_sweeps() for found in month_figures(read_plan(name)).items()]
+        plans = [read_plan(name, home.open()) for name in planned_sweeps(home.open())]
+        figures = [(plan.spec.name, found) for plan in plans for found in month_figures(plan).items()]
     passed, metadata, description = _outcome(
         {f"{name} in {month}": found for name, (month, found) in figures if month in months}
     )

@@ -12,7 +12,7 @@ import dagster as dg
 
 from forge_core.files import read_table
 from forge_core.market.reference.instruments import get_instrument
-from forge_core.parallelism import worker_count
+from forge_core.parallelism import workers_per_task
 from forge_core.paths import Home
 from forge_core.sweeps.plan import SweepPlan
 from forge_core.sweeps.steps import (
@@ -34,11 +34,10 @@ from forge_pipelines.defs.mass_test.assets import (
 )
 from forge_pipelines.defs.mass_test.checks import month_evaluations
 from forge_pipelines.lib.console import CONSOLE_CONFIG, console_logger
-from forge_pipelines.lib.errors import user_errors
 from forge_pipelines.lib.executor import RETRY, executor
 from forge_pipelines.lib.materialization import record
-from forge_pipelines.lib.processes import die_with_run, report_killed_runs
-from forge_pipelines.lib.resources import BarStoreResource
+from forge_pipelines.lib.resources import BarStoreResource, HomeResource, WorkersResource
+from forge_pipelines.lib.steps import first_step, step
 
 
 @dg.op(
@@ -47,17 +46,17 @@ from forge_pipelines.lib.resources import BarStoreResource
     retry_policy=RETRY,
 )
 def plan_tests(
-    context: dg.OpExecutionContext, config: MassTestConfig, store: BarStoreResource
+    context: dg.OpExecutionContext,
+    config: MassTestConfig,
+    home: HomeResource,
+    store: BarStoreResource,
+    workers: WorkersResource,
 ) -> Iterator[dg.Output | dg.DynamicOutput]:
     """Read the sweep, take in its bars, and send each symbol and interval on its way."""
-    die_with_run()
-    home = Home.current()
-    with user_errors():
-        worker_count()  # an invalid setting is reported before any work
+    with first_step(context, workers):
         spec = load_sweep(config.sweep or context.run.tags[SWEEP_TAG])
-        report_killed_runs(context.instance)
-        plan = plan_sweep(spec, home, context.log)
-        record_bars(context, spec.symbols, home, store)
+        plan = plan_sweep(spec, home.open(), context.log)
+        record_bars(context, spec.symbols, home.open(), store)
         if config.again:
             context.log.info(f"sweep {spec.name}: {forget_results(plan, context.log):,} recorded tests run again")
         pending = pending_tasks(plan)
@@ -69,19 +68,18 @@ def plan_tests(
 
 
 @dg.op(retry_policy=RETRY)
-def sweep_series(context: dg.OpExecutionContext, task: dict) -> dict:
+def sweep_series(context: dg.OpExecutionContext, task: dict, workers: WorkersResource) -> dict:
     """Test every strategy on every month of one symbol and interval, but for what is there already."""
-    die_with_run()
     (series,) = task["tasks"]
-    with user_errors():
-        return run_sweep_task(task, series["symbol"], series["interval"], log=context.log)
+    with step():
+        threads = workers_per_task(task["series"], workers.number())
+        return run_sweep_task(task, series["symbol"], series["interval"], log=context.log, threads=threads)
 
 
 @dg.op(retry_policy=RETRY)
 def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dict[str, Any]:
     """Record the months, rank the strategies, and say what was done."""
-    die_with_run()
-    with user_errors():
+    with step():
         report = finish_sweep(plan, reports)
         read = SweepPlan.read(plan)
         record(context, month_materializations(read))
@@ -90,7 +88,7 @@ def rank_tests(context: dg.OpExecutionContext, plan: dict, reports: list) -> dic
         record(context, [ranking_materialization(read, read_table(Path(report["ranking"])).to_pandas())])
     counts = f"{report['asked']:,} tests, {report['run']:,} of them now, {report['failed']:,} failed"
     context.log.info(f"sweep {report['sweep']}: {counts}")
-    with user_errors():
+    with step():
         check_results(report)
     if report["best"] is not None:
         context.log.info(f"best: {report['best']}; `forge sweep top {report['sweep']}` shows more")
