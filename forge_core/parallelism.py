@@ -31,7 +31,7 @@ def usable_cores() -> int:
 
 
 def workers_per_task(tasks: int, workers: int | None = None) -> int:
-    """Return the workers of each of ``tasks`` that run at the same time: all ``workers`` divided among them, at least 1.
+    """Return the workers of each of ``tasks`` that run at the same time, at least 1: ``workers`` divided by them.
 
     They are processes that backtest a generation's Plays, or threads of a mass test. ``workers`` is by default
     ``worker_count()``.
