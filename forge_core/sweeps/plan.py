@@ -42,7 +42,7 @@ ENGINE = f"{ENGINE_VERSION}.{REGISTRY_VERSION}"
 """Versions of the engine and of the indicators, on which results depend."""
 
 _FORMAT = 2  # of the results and the plan; part of each test's key
-_NOT_THE_CONTRACT = {"description", "source", "source_symbol", "source_options"}
+_NOT_THE_CONTRACT = {"description", "source", "source_symbol", "source_options", "calendar"}
 _AT_HAND = (FILES, "sample")  # sources that need no network
 _STORE_WAIT = 120.0  # seconds to wait for another process that uses the store
 

@@ -5,15 +5,19 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from arch.data import sp500
 from typer.testing import CliRunner
 
 from forge_core.cli.main import app
 from forge_core.errors import ConfigError, DataError
+from forge_core.market.bars.gaps import find_gaps
 from forge_core.market.bars.model import resample_bars
 from forge_core.market.importing.importer import import_files, read_bars_file
 from forge_core.market.quality.checks import check_symbols, outlier_scores
 from forge_core.market.quality.findings import suspicious_stretches
+from forge_core.market.quality.gap_causes import explain_gaps
 from forge_core.market.quality.page import quality_page
+from forge_core.market.reference.exchange_calendar import trading_days
 from forge_core.market.reference.instruments import Session, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.sources.gap_filling import fill_gaps
@@ -105,6 +109,45 @@ def test_holidays_and_early_ends_of_sessions_are_closed_and_a_hole_in_the_middle
     put(store, walk_at(times.difference(day.union(end).union(middle))), "ES", "1h")
     gaps = {gap.start: (gap.reason, gap.missing) for gap in check_symbols(store)[0].gaps}
     assert gaps == {day[0]: ("closed", 23), end[0]: ("closed", 4), middle[0]: ("unexplained", 3)}
+
+
+def index_bars() -> pd.DataFrame:
+    """Daily bars of the S&P 500, 1999-2018."""
+    bars = sp500.load()
+    bars = bars.set_axis(pd.DatetimeIndex(bars.index, tz="UTC").as_unit("us")).drop(columns="Adj Close")
+    return bars.rename(columns=str.lower).astype("float64")
+
+
+def test_gaps_of_daily_bars_are_holidays_or_holes_by_the_exchanges_calendar(store):
+    bars = index_bars()
+    put(store, bars, "SP500", "1d")
+    (whole,) = check_symbols(store)
+    assert {(gap.reason, gap.missing) for gap in whole.gaps} >= {("closed", 1), ("closed", 4)}  # and September 2001
+    assert {gap.reason for gap in whole.gaps} == {"closed"}
+    assert len(whole.gaps) > 170
+    lost = ["2001-03-14", "2007-12-24", "2007-12-26"]  # the last two around a holiday
+    gaps = explain_gaps(
+        find_gaps(bars.drop(pd.DatetimeIndex(lost, tz="UTC")), Timeframe.parse("1d"), Session()),
+        bars, Timeframe.parse("1d"), get_instrument("SP500"), [], store,
+    )  # fmt: skip
+    holes = [str(gap) for gap in gaps if gap.reason == "hole"]
+    assert holes == [
+        "from 2001-03-14 00:00 to 2001-03-15 00:00 (1, seen in calendar XNYS)",
+        "from 2007-12-24 00:00 to 2007-12-27 00:00 (2, seen in calendar XNYS)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "message"),
+    [
+        ("XNYZ", "SP500: calendar: unknown calendar 'XNYZ'.*XNYS"),
+        ("XKRX", "calendar XKRX has no sessions from 1950"),
+    ],
+)
+def test_a_calendar_that_does_not_fit_is_named(calendar, message):
+    instrument = get_instrument("SP500").model_copy(update={"calendar": calendar})
+    with pytest.raises(ConfigError, match=message):
+        trading_days(instrument, -7_300, -7_000)
 
 
 def test_idle_stuck_and_wild_bars(store):

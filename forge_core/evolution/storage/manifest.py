@@ -17,7 +17,7 @@ from forge_core.files import canonical_json, content_hash, read_json
 from forge_core.market.datasets.build import DatasetVersion
 
 FORMAT = 5  # of the tables, of this file, and of what genes decode to
-_NO_NUMBERS = {"description", "source", "source_symbol", "source_options"}  # of an instrument: its bars are hashed
+_NO_NUMBERS = {"description", "source", "source_symbol", "source_options", "calendar"}  # bars are hashed
 _LIBRARIES = ("numba", "numpy", "optuna", "ta-lib")  # those whose version may change a number
 
 

@@ -1,4 +1,4 @@
-"""Why bars are missing: an outage of the exchange, a closed market, or a hole in the data."""
+"""Causes of gaps: an outage of the exchange, a closed market, or missing data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from forge_core.market.reference.exchange_calendar import trading_days
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.sessions import microseconds, trade_days
 from forge_core.market.reference.timeframes import Timeframe
@@ -19,11 +20,12 @@ _CLOSED = 8  # days from the last bar before to the first after; exchanges close
 
 @dataclass(frozen=True)
 class Gap:
-    """Missing bars from ``start`` (the first that is missing) to ``end`` (the next there is), and why.
+    """Missing bars from ``start`` (the first missing one) to ``end`` (the next existing one), with the cause.
 
-    ``outage``: other series cover the time and have no bars there either. ``closed``: whole sessions, or their ends or
-    beginnings, of a market that closes. ``hole``: ``witness`` has bars there, so data are missing. ``unexplained``:
-    nothing tells. ``finer`` is the timeframe of finer bars of the symbol that there are in the gap.
+    ``outage``: other series cover the time and have no bars there either. ``closed``: holidays of the exchange's
+    calendar, or whole sessions, or their ends or beginnings, of a market that closes. ``hole``: ``witness`` (a series
+    or a calendar) shows that data are missing. ``unexplained``: unknown. ``finer``: timeframe of the symbol's finer
+    bars in the gap.
     """
 
     start: pd.Timestamp
@@ -49,7 +51,7 @@ class ReferenceSeries(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How it is named to the user."""
+        """Symbol and timeframe."""
         return f"{self.symbol} {self.timeframe}"
 
 
@@ -61,12 +63,17 @@ def explain_gaps(
     witnesses: Sequence[ReferenceSeries],
     store: BarStore,
 ) -> list[Gap]:
-    """Return the gaps that ``find_gaps`` found in ``bars``, each with its reason."""
+    """Return the gaps that ``find_gaps`` found in ``bars``, each with its reason.
+
+    Gaps of daily bars are explained by the calendar of the instrument's exchange, if it has one.
+    """
+    if instrument.calendar and timeframe.label == "1d":
+        return _by_calendar(gaps, instrument)
     explained = []
     for start, end, missing in gaps.itertuples(index=False):
         closed = not instrument.trades_always and _closed(start, end, bars, instrument)
         reason, witness = _by_witness(start, end, int(missing), witnesses, store)
-        if closed and (reason != "hole" or not timeframe.intraday):  # of a holiday's few hours no day is made
+        if closed and (reason != "hole" or not timeframe.intraday):  # a holiday's few hours make no daily bar
             reason = "closed"
         finer = witness.timeframe.label if witness and witness.own and witness.timeframe < timeframe else ""
         seen_by = witness.name if witness else ""
@@ -74,12 +81,26 @@ def explain_gaps(
     return explained
 
 
+def _by_calendar(gaps: pd.DataFrame, instrument: Instrument) -> list[Gap]:
+    """Return the gaps of daily bars: closed on holidays, else a hole with as many missing bars as sessions."""
+    if gaps.empty:
+        return []
+    firsts, ends = (trade_days(pd.DatetimeIndex(gaps[name]), instrument.session) for name in ("start", "end"))
+    sessions = trading_days(instrument, int(firsts[0]), int(ends[-1]))
+    counts = np.searchsorted(sessions, ends) - np.searchsorted(sessions, firsts)
+    witness = f"calendar {instrument.calendar}"
+    return [
+        Gap(start, end, int(count), "hole", witness) if count else Gap(start, end, int(missing), "closed")
+        for (start, end, missing), count in zip(gaps.itertuples(index=False), counts, strict=True)
+    ]
+
+
 def _by_witness(
     start: pd.Timestamp, end: pd.Timestamp, missing: int, witnesses: Sequence[ReferenceSeries], store: BarStore
 ) -> tuple[Reason, ReferenceSeries | None]:
-    """Return what other series say: they must cover the gap, and have room for a whole bar in it.
+    """Return the reason by other series, which must cover the gap and have room for a whole bar in it.
 
-    Another symbol's market may have stopped a little later: it must have most of the bars to speak of a hole.
+    A series of another symbol, whose market may have stopped later, must have most of the bars to prove a hole.
     """
     silent = None
     for witness in sorted(witnesses, key=lambda w: (not w.own, w.timeframe)):

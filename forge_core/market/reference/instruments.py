@@ -54,8 +54,8 @@ class Instrument(BaseModel):
     kind: Literal["spot", "perpetual", "future", "index"]
     description: str = ""
     source: str = "files"
-    source_symbol: str = Field(default="", max_length=50)  # its name there, where that is another
-    source_options: dict[str, Any] = {}  # what the source lets one set, checked by the source
+    source_symbol: str = Field(default="", max_length=50)  # the source's name of the symbol, if different
+    source_options: dict[str, Any] = {}  # checked by the source
     tick: Positive
     multiplier: Positive = 1.0  # money per contract and 1.0 of price
     lot: Positive = 1.0  # smallest step of the quantity
@@ -73,10 +73,11 @@ class Instrument(BaseModel):
     positive_prices: bool = True
     session: Session = Session()
     annualization: Annotated[int, Field(gt=0, le=366)] = 365  # daily returns a year
+    calendar: str = Field(default="", max_length=50)  # of exchange_calendars, for the check of daily bars
 
     @property
     def name_at_source(self) -> str:
-        """What its source calls it."""
+        """The source's name of the symbol."""
         return self.source_symbol or self.symbol
 
     @property
