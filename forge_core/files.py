@@ -154,9 +154,13 @@ def _refuse_constant(name: str) -> None:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write ``table`` as zstd Parquet with a checksum of the whole file in its footer, whole or not at all."""
+    """Write ``table`` as zstd Parquet with a checksum of the whole file in its footer, whole or not at all.
+
+    Only texts have a dictionary: numbers seldom repeat, and looking for one takes longer than compressing them.
+    """
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+    texts: list[str] = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(sink, table.schema, compression="zstd", use_dictionary=texts) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({_CHECKSUM: _BLANK})
     content = bytearray(sink.getvalue())

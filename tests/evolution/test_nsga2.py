@@ -181,3 +181,26 @@ def test_islands_beside_one_population_and_pymoo(problem, variables: int, object
     means = {name: np.mean(found) for name, found in volumes.items()}
     assert means["one island"] >= 0.9 * means["pymoo"]
     assert means["two islands"] >= 0.9 * means["one island"]
+
+
+@pytest.mark.parametrize("parents", [0, 2, 3, 80])
+def test_compiled_children_are_those_of_the_loop_draw_by_draw(parents: int) -> None:
+    """More draws than the generator's state holds; genes with one value, large and small, ordered or not."""
+    rng = np.random.default_rng(parents)
+    genes = [Gene(f"g{i:02d}", int(rng.integers(1, 60)), bool(i % 3)) for i in range(40)]
+    points = [
+        Point(tuple(int(v) for v in rng.integers(0, [gene.size for gene in genes])), (float(i % 7), float(i % 5)))
+        for i in range(parents)
+    ]
+    way = FastNsga2(genes, ["maximize", "minimize"], Operators(mutation_probability=0.1))
+    compiled, loop = (way.asker(points, seed=9).__self__ for _ in range(2))
+    assert [*compiled.children(30), *compiled.children(120)] == [loop.child() for _ in range(150)]
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_a_large_population_with_ties_is_selected_as_by_the_sampler(objectives: int) -> None:
+    points = random_points(160, objectives, seed=objectives, feasible=0.8)
+    directions = ["maximize", "minimize", "maximize"][:objectives]
+    fast, public = FastNsga2(GENES, directions), PublicNsga2(GENES, directions)
+    for size in (2, 40, 100, 159, 160):
+        assert fast.select(points, size) == public.select(points, size)

@@ -14,8 +14,9 @@ from functools import cached_property
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.samplers.nsgaii import BaseCrossover, BaseMutation
+from optuna.samplers.nsgaii import BaseCrossover, BaseMutation, UniformCrossover
 
+from forge_core.evolution.nsga.uniform_children import breed_uniform
 from forge_core.evolution.search.genes import Gene, Genes
 
 Integers = NDArray[np.int64]
@@ -77,7 +78,35 @@ class Breeder:
 
     def children(self, count: int) -> list[Genes]:
         """Return the genes of the next ``count`` children."""
-        return [self.child() for _ in range(count)]
+        if self._mutation is not None or not isinstance(self._crossover, UniformCrossover):
+            return [self.child() for _ in range(count)]
+        layout = self._layout
+        children = np.empty((count, layout.sizes.size), np.int64)
+        breed_uniform(
+            children,
+            self._genes,
+            self._dominates,
+            layout.sizes,
+            layout.is_ordered,
+            layout.unordered,
+            layout.ordered,
+            layout.crossed,
+            layout.drawn,
+            self._crossover_probability,
+            self._swapping,
+            self._mutation_probability,
+            self._state,
+            self._random_state,
+        )
+        return list(map(tuple, children.tolist()))
+
+    @cached_property
+    def _state(self) -> Integers:
+        return _words(self._rng)
+
+    @cached_property
+    def _random_state(self) -> Integers:
+        return _words(self._random)
 
     def child(self) -> Genes:
         """Return the genes of the next child."""
@@ -155,6 +184,31 @@ def dominance(losses: Floats, violations: Floats) -> Flags:
     feasible = violations <= 0.0
     both = feasible[:, None] & feasible[None, :]
     return np.where(both, no_worse & better, np.maximum(violations, 0.0)[:, None] < np.maximum(violations, 0.0)[None])
+
+
+def by_crowding(values: Floats) -> Integers:
+    """Return the indexes of the objective ``values`` (n, m) by falling crowding distance.
+
+    Ties are in the order of Optuna's sampler: it sorts by one objective after the other, each time from the order
+    before, then by distance, and reverses.
+    """
+    order = np.arange(len(values))
+    distances = np.zeros(len(values))
+    for column in values.T:
+        order = order[np.argsort(column[order], kind="stable")]
+        ascending = column[order]
+        if ascending[0] == ascending[-1]:
+            continue
+        around = np.concatenate(([-np.inf], ascending, [np.inf]))
+        gaps = np.where(around[:-2] == around[2:], 0.0, around[2:] - around[:-2])
+        distances[order] += gaps / (ascending[-1] - ascending[0])
+    return order[np.argsort(distances[order], kind="stable")][::-1]
+
+
+def _words(rng: np.random.RandomState) -> Integers:
+    """Return the state of ``rng`` as ``breed_uniform`` reads it."""
+    _, words, position, *_ = rng.get_state()
+    return np.append(words, position).astype(np.int64)
 
 
 def _steps(values: Floats, sizes: Integers) -> Integers:

@@ -2,8 +2,8 @@
 
 ``PublicNsga2`` uses Optuna's public API: a study with the parents samples children, and the sampler's
 ``select_parent`` selects the survivors. Its trial objects cost more than a small backtest, so ``FastNsga2`` breeds on
-arrays (``breeding``) and calls the sampler's own elite selection on plain frozen trials. Both give the same children
-and the same survivors (a test compares them); ``make_nsga2`` returns the public way where a private name is missing.
+arrays (``breeding``) and selects on arrays, ranked by Optuna's own function. Both give the same children
+and the same survivors (a test compares them); ``make_nsga2`` returns the public way where that function is missing.
 
 Source of the algorithm: Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm:
 NSGA-II, IEEE Transactions on Evolutionary Computation 6(2), 2002.
@@ -31,9 +31,9 @@ from optuna.samplers.nsgaii import (
     UniformCrossover,
     VSBXCrossover,
 )
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, create_trial
 
-from forge_core.evolution.nsga.breeding import Breeder, GeneLayout, dominance
+from forge_core.evolution.nsga.breeding import Breeder, Floats, GeneLayout, by_crowding, dominance
 from forge_core.evolution.search.genes import Gene, Genes
 
 Ask = Callable[[int], list[Genes]]
@@ -41,7 +41,7 @@ Direction = Literal["maximize", "minimize"]
 Crossover = Literal["uniform", "sbx", "vsbx", "blx_alpha", "spx", "undx"]
 
 _GENERATION = "NSGAIISampler:generation"  # where the sampler finds a stored trial's generation
-_PRIVATE = ("_elite_population_selection_strategy",)
+_PRIVATE = ("_fast_non_domination_rank",)  # of optuna.study._multi_objective
 _VIOLATION = "violation"
 
 
@@ -215,13 +215,11 @@ class FastNsga2(Nsga2):
     @staticmethod
     def supported() -> bool:
         """Whether Optuna has the expected private names."""
-        sampler = NSGAIISampler(population_size=2)
-        return all(callable(getattr(sampler, name, None)) for name in _PRIVATE)
+        return all(callable(getattr(optuna.study._multi_objective, name, None)) for name in _PRIVATE)
 
     def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask:
         operators = self.operators
-        signs = np.array([-1.0 if direction == "maximize" else 1.0 for direction in self.directions])
-        losses = signs * np.array([parent.objectives for parent in parents]).reshape(len(parents), signs.size)
+        losses = self._losses(parents)
         breeder = Breeder(
             self._layout,
             np.array([parent.genes for parent in parents], np.int64).reshape(len(parents), self._layout.sizes.size),
@@ -237,25 +235,23 @@ class FastNsga2(Nsga2):
         return breeder.children
 
     def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
-        select_elite = Operators().sampler(size, seed=0)._elite_population_selection_strategy
-        trials = [self._frozen(number, candidate) for number, candidate in enumerate(candidates)]
-        return [trial.number for trial in select_elite(self._empty, trials)]
+        penalty = np.array([candidate.violation for candidate in candidates])
+        losses = self._losses(candidates)
+        ranks = optuna.study._multi_objective._fast_non_domination_rank(losses, penalty=penalty)
+        chosen: list[int] = []
+        for rank in range(ranks.max() + 1):
+            members = np.flatnonzero(ranks == rank)
+            if len(chosen) + members.size < size:
+                chosen += members.tolist()
+                continue
+            values = np.array([candidates[index].objectives for index in members.tolist()])
+            return chosen + members[by_crowding(values)][: size - len(chosen)].tolist()
+        return chosen
 
-    def _frozen(self, number: int, candidate: Candidate) -> FrozenTrial:
-        return FrozenTrial(
-            number=number,
-            trial_id=number,
-            state=TrialState.COMPLETE,
-            value=None,
-            values=list(candidate.objectives),
-            params=self._params(candidate.genes),
-            distributions=self.distributions,
-            user_attrs={},
-            system_attrs={f"constraints:{_VIOLATION}": candidate.violation},
-            intermediate_values={},
-            datetime_start=None,
-            datetime_complete=None,
-        )
+    def _losses(self, candidates: Sequence[Candidate]) -> Floats:
+        """Return the objectives of candidates with signs such that less is better, shape (candidates, objectives)."""
+        signs = np.array([-1.0 if direction == "maximize" else 1.0 for direction in self.directions])
+        return signs * np.array([candidate.objectives for candidate in candidates]).reshape(len(candidates), signs.size)
 
 
 def make_nsga2(genes: Sequence[Gene], directions: Sequence[Direction], operators: Operators | None = None) -> Nsga2:
