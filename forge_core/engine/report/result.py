@@ -170,11 +170,12 @@ class BacktestResult:
         return result_figure(self, start=start, end=end, points=points)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained HTML page with the plot and the metrics; return ``path``."""
-        from forge_core.engine.report.figure import result_page
+        """Write the report as one HTML page that needs no network; return ``path``. See docs/reports.md."""
+        from forge_core.engine.simulate import ENGINE_VERSION
+        from forge_core.reports.play import play_page
 
         path = Path(path)
-        write_text(path, result_page(self))
+        write_text(path, play_page(self, versions={"engine": ENGINE_VERSION}))
         return path
 
     def __repr__(self) -> str:
