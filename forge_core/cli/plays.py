@@ -154,6 +154,31 @@ def backtest_plays(
         raise ConfigError("\n".join(failures))
 
 
+@app.command("report")
+@reports_errors
+def report(
+    play: PlayFile,
+    dataset: Dataset,
+    html: Annotated[
+        Path | None, typer.Option("--html", "-o", help="File to write [default: PLAY_DATASET.html].")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First day or time (UTC); earlier bars warm up.")] = None,
+    end: Annotated[str | None, typer.Option(help="Day or time (UTC) before which the backtest ends.")] = None,
+    cash: Annotated[float, typer.Option(help="Starting equity, in quote currency.")] = 100_000.0,
+) -> None:
+    """Backtest a Play and write a page about it: rules, terms, equity, months, drawdowns, costs and all trades.
+
+    Example: `forge play report studies/plays/ema_cross.yaml -d SP500_FULL_CYCLE --html ema_cross.html`
+    """
+    from forge_core.engine.backtest import backtest
+    from forge_core.judging.inputs import dataset_feed
+    from forge_core.plays.parser import load_play
+
+    loaded = load_play(play)
+    result = backtest(loaded, dataset_feed(dataset, loaded.timeframe, start, end), cash=cash, source=dataset)
+    say(f"report: {result.to_html(html or Path(f'{play.stem}_{dataset}.html'))}")
+
+
 def _document(path: str, name: str, result: "BacktestResult") -> dict[str, Any]:
     first, last = result.equity.index[0], result.equity.index[-1]
     return {

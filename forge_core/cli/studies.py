@@ -255,15 +255,33 @@ def export(
     name: StudyName,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")],
 ) -> None:
-    """Write the front as CSV and Parquet, and the champion and every Play of the front as YAML.
+    """Write the report, the front as CSV and Parquet, and the champion and every Play of the front as YAML.
 
     Example: `forge study export quickstart --out front/`
     """
     from forge_core.evidence.verdict.export import export_evidence
     from forge_core.evolution.steps import export_study
+    from forge_core.judging.study_report import write_study_report
 
-    written = [*export_study(name, out), *export_evidence(name, out)]
+    written = [*export_study(name, out), *export_evidence(name, out), write_study_report(name, out / "report.html")]
     say(f"{len(written)} files written to {out}")
+
+
+@app.command("report")
+@reports_errors
+def report(
+    name: StudyName,
+    html: Annotated[
+        Path | None, typer.Option("--html", "-o", help="File to write [default: in FORGE_HOME/reports].")
+    ] = None,
+) -> None:
+    """Write a page about a complete study: verdict, champion, all trades, front, generations, holdout evaluations.
+
+    Example: `forge study report quickstart --html quickstart.html`
+    """
+    from forge_core.judging.study_report import write_study_report
+
+    say(f"report: {write_study_report(name, html)}")
 
 
 @app.command("reset")

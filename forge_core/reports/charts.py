@@ -77,7 +77,9 @@ def scatter_chart(
 ) -> str:
     """Return a chart of points; ``groups``: label, color, x and y. ``line`` joins the points of the last group."""
     drawn = [(label, color, np.asarray(x, np.float64), np.asarray(y, np.float64)) for label, color, x, y in groups]
-    drawn = [(label, color, x[ok], y[ok]) for label, color, x, y in drawn if (ok := np.isfinite(x) & np.isfinite(y)).any()]
+    drawn = [
+        (label, color, x[ok], y[ok]) for label, color, x, y in drawn if (ok := np.isfinite(x) & np.isfinite(y)).any()
+    ]
     if not drawn:
         return empty_chart(title)
     xs, ys = np.concatenate([item[2] for item in drawn]), np.concatenate([item[3] for item in drawn])
@@ -126,7 +128,9 @@ def bar_chart(
     return _figure(title, legend, shapes, plot, height, "", ticks, note=f"{ylabel} ↑, {xlabel} →")
 
 
-def histogram(title: str, values: ArrayLike, *, xlabel: str, ylabel: str, marks: Sequence[tuple[str, float]] = ()) -> str:
+def histogram(
+    title: str, values: ArrayLike, *, xlabel: str, ylabel: str, marks: Sequence[tuple[str, float]] = ()
+) -> str:
     """Return a histogram of ``values`` in up to 40 equal bins."""
     numbers = np.asarray(values, np.float64)
     numbers = numbers[np.isfinite(numbers)]
@@ -206,7 +210,9 @@ def _time_ticks(left: float, right: float) -> list[tuple[float, str]]:
         stamps, form = list(spread[:: max(1, len(spread) // 7)]), "%m-%d"
     width = days or 1.0
     places = [(stamp.value / 86_400e9 - left) / width for stamp in stamps]
-    return [(place * _WIDTH, stamp.strftime(form)) for place, stamp in zip(places, stamps, strict=True) if 0 <= place < 0.97]
+    return [
+        (place * _WIDTH, stamp.strftime(form)) for place, stamp in zip(places, stamps, strict=True) if 0 <= place < 0.97
+    ]
 
 
 def _stroke(path: str, color: str, width: float = 1.5) -> str:
@@ -232,7 +238,11 @@ def _figure(
     if plot.low < 0 < plot.high:
         grid += _stroke(f"M0,{plot.y(0.0):.1f}H{_WIDTH:.0f}", "#9aa4ae", 1)
     labels = "".join(f'<i class="y" style="top:{y / _HEIGHT:.2%}">{escape(text)}</i>' for y, text in rows)
-    labels += "".join(f'<i class="x" style="left:{x / _WIDTH:.2%}">{escape(text)}</i>' for x, text in ticks)
+    crowded = len(ticks) > 5
+    labels += "".join(
+        f'<i class="x{" rare" if crowded and number % 2 else ""}" style="left:{x / _WIDTH:.2%}">{escape(text)}</i>'
+        for number, (x, text) in enumerate(ticks)
+    )
     keys = "".join(f'<b style="color:{color}">●</b> {escape(label)} ' for label, color in legend)
     keys += f"<em>{escape(note)}</em>" if note else ""
     return (

@@ -20,24 +20,24 @@ def monthly_returns(daily: pd.Series) -> pd.DataFrame:
     dates = pd.DatetimeIndex(daily.index)
     growth = pd.Series(1.0 + daily.to_numpy(np.float64))
     months = growth.groupby([dates.year, dates.month]).prod() - 1.0
-    table = months.unstack().reindex(columns=range(1, 13))
+    table = months.unstack().reindex(columns=range(1, 13))  # noqa: PD010
     table.index.name, table.columns.name = "year", None
     table["year"] = growth.groupby(dates.year).prod() - 1.0
     return table
 
 
 def rolling_sharpe(daily: pd.Series, window: int, a_year: float) -> pd.Series:
-    """Return the annualized Sharpe ratio of the last ``window`` returns at each date; NaN before, and without variance."""
+    """Return the annualized Sharpe ratio of the last ``window`` returns by date; NaN before, and without variance."""
     rolled = daily.rolling(window)
     deviation = rolled.std(ddof=1)
     return (rolled.mean() / deviation.where(deviation > 1e-12) * np.sqrt(a_year)).rename("sharpe")
 
 
 def held_bars(trades: pd.DataFrame, opens: pd.DatetimeIndex) -> NDArray[np.bool_]:
-    """Return for each bar whether a position was held in it; ``opens`` are the bars' open times."""
+    """Return for each bar whether a position was held at its close; ``opens`` are the bars' open times."""
     steps = np.zeros(len(opens) + 1, np.int64)
     first = np.minimum(opens.searchsorted(trades["entry_time"]), len(opens) - 1)
-    last = np.minimum(first + trades["bars_held"].to_numpy(), len(opens))
+    last = np.minimum(opens.searchsorted(trades["exit_time"]), len(opens) - 1)
     np.add.at(steps, first, 1)
     np.add.at(steps, last, -1)
     return np.cumsum(steps)[:-1] > 0
@@ -109,7 +109,7 @@ def trade_groups(trades: pd.DataFrame, keys: pd.Series, order: list[Any] | None 
 def groupings(trades: pd.DataFrame, *, intraday: bool) -> dict[str, pd.DataFrame]:
     """Return ``trade_groups`` by exit reason, side, weekday and, of intraday bars, hour of the entry (UTC)."""
     side = trades["side"].map({1: "long", -1: "short"})
-    weekday = trades["entry_time"].dt.weekday.map(dict(enumerate(WEEKDAYS)))
+    weekday = trades["entry_time"].dt.day_of_week.map(dict(enumerate(WEEKDAYS)))
     found = {
         "exit reason": trade_groups(trades, trades["exit_reason"]),
         "side": trade_groups(trades, side),

@@ -8,7 +8,8 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light; }}
@@ -30,7 +31,8 @@ p, li {{ max-width: 78ch; overflow-wrap: anywhere; }}
 .tall {{ max-height: 70vh; overflow-y: auto; border: 1px solid #e4e7ea; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }}
 th, td {{ padding: .18rem .55rem; text-align: right; border-bottom: 1px solid #eef0f2; white-space: nowrap; }}
-th:first-child, td:first-child, .t {{ text-align: left; }}
+th:first-child, td:first-child {{ text-align: left; }}
+table.terms th, table.terms td {{ text-align: left; white-space: normal; }}
 thead th {{ color: #5c6773; font-weight: 600; background: #f7f8fa; position: sticky; top: 0; }}
 table.sortable thead th {{ cursor: pointer; }}
 th[aria-sort=ascending]::after {{ content: " ▲"; }} th[aria-sort=descending]::after {{ content: " ▼"; }}
@@ -43,14 +45,15 @@ figcaption em {{ font-style: normal; }}
 .plot i {{ position: absolute; font: 11px/1 system-ui, sans-serif; color: #5c6773; white-space: nowrap; }}
 .plot i.y {{ right: calc(100% + .35rem); transform: translateY(-50%); }}
 .plot i.x {{ top: calc(100% + .3rem); transform: translateX(-50%); }}
-pre {{ background: #f7f8fa; border: 1px solid #e4e7ea; border-radius: 6px; padding: .7rem; overflow-x: auto; font-size: 12.5px; }}
+pre {{ background: #f7f8fa; border: 1px solid #e4e7ea; border-radius: 6px; padding: .7rem;
+  overflow-x: auto; font-size: 12.5px; }}
 code {{ overflow-wrap: anywhere; }}
 details {{ margin: .8rem 0; }} summary {{ cursor: pointer; font-weight: 600; }}
 .up {{ color: #12694f; }} .down {{ color: #a83c26; }}
 @media (max-width: 600px) {{
   body {{ padding: .6rem .7rem 3rem; }}
   .plot {{ margin-left: 2.9rem; }} .plot i {{ font-size: 10px; }}
-  .plot i.x:nth-of-type(even) {{ display: none; }}
+  .plot i.rare {{ display: none; }}
   .cards {{ grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); }}
 }}
 @media print {{ .tall {{ max-height: none; overflow: visible; }} details > * {{ display: block; }} }}

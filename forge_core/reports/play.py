@@ -29,7 +29,7 @@ LIBRARIES = ("forge-evolve", "numba", "numpy", "pandas", "ta-lib")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CARDS = (
     ("total_return", "total return"),
-    ("cagr", "a year"),
+    ("cagr", "growth"),
     ("sharpe", "Sharpe ratio"),
     ("sortino", "Sortino ratio"),
     ("max_drawdown", "largest drawdown"),
@@ -160,8 +160,7 @@ def performance_parts(result: Result) -> list[str]:
     window = int(min(max(a_year / 2, 20), max(days // 4, 5)))
     opens = pd.DatetimeIndex(result.feed.time[result.feed.start :].view("datetime64[us]"), tz="UTC")
     inside = pd.Series(held_bars(result.trades, opens).astype(float), index=opens)
-    share = 100 * inside.groupby(opens.tz_localize(None).to_period("M")).mean()
-    share.index = share.index.to_timestamp()
+    share = 100 * inside.resample("MS").mean()
     return [
         html.heading("Performance"),
         charts.time_chart(
@@ -272,7 +271,7 @@ def _excursions(title: str, trades: pd.DataFrame, column: str, won: pd.Series) -
         ("lost", charts.RED, trades[column][~won], trades["return_pct"][~won]),
         ("won", charts.GREEN, trades[column][won], trades["return_pct"][won]),
     ]
-    return charts.scatter_chart(title, groups, xlabel=f"{column.upper()}, %", ylabel="return, %", radius=4)
+    return charts.scatter_chart(title, groups, xlabel=f"{column.upper()}, %", ylabel="return, %", radius=5)
 
 
 def slippage_of(result: Result) -> np.ndarray:
@@ -310,13 +309,13 @@ def groups_table(name: str, groups: pd.DataFrame) -> str:
     rows = [
         (
             str(key),
-            f"{row.trades:,}",
-            f"{row.win_rate:.0%}",
-            f"{row.average_return:+.2f} %",
-            f"{row.average_bars:,.1f}",
-            f"{row.net_pnl:+,.2f}",
+            f"{row['trades']:,.0f}",
+            f"{row['win_rate']:.0%}",
+            f"{row['average_return']:+.2f} %",
+            f"{row['average_bars']:,.1f}",
+            f"{row['net_pnl']:+,.2f}",
         )
-        for key, row in zip(groups.index, groups.itertuples(index=False), strict=True)
+        for key, row in groups.to_dict("index").items()
     ]
     return html.table((name, "trades", "won", "mean return", "bars", "net profit"), rows, sortable=True)
 
@@ -334,27 +333,26 @@ def trade_list(result: Result) -> str:
         *("#", "entry", "side", "quantity", "price", "exit", "price", "reason", "bars", "slippage", "commission"),
         *("financing", "net profit", "return %", "MAE %", "MFE %"),
     )
+    records = result.trades.to_dict("records")
     rows = (
         (
             str(number),
-            row.entry_time.strftime(form),
-            "long" if row.side > 0 else "short",
-            f"{row.quantity:,.6g}",
-            f"{row.entry_price:,.10g}",
-            row.exit_time.strftime(form),
-            f"{row.exit_price:,.10g}",
-            row.exit_reason,
-            f"{row.bars_held:,}",
+            format(trade["entry_time"], form),
+            "long" if trade["side"] > 0 else "short",
+            f"{trade['quantity']:,.6g}",
+            f"{trade['entry_price']:,.10g}",
+            format(trade["exit_time"], form),
+            f"{trade['exit_price']:,.10g}",
+            str(trade["exit_reason"]),
+            f"{trade['bars_held']:,}",
             f"{slipped:,.2f}",
-            f"{row.commission:,.2f}",
-            f"{row.financing:,.2f}",
-            f"{row.net_pnl:+,.2f}",
-            f"{row.return_pct:+.2f}",
-            f"{row.mae:.2f}",
-            f"{row.mfe:.2f}",
+            f"{trade['commission']:,.2f}",
+            f"{trade['financing']:,.2f}",
+            f"{trade['net_pnl']:+,.2f}",
+            f"{trade['return_pct']:+.2f}",
+            f"{trade['mae']:.2f}",
+            f"{trade['mfe']:.2f}",
         )
-        for number, (row, slipped) in enumerate(
-            zip(result.trades.itertuples(index=False), slippage_of(result), strict=True), start=1
-        )
+        for number, (trade, slipped) in enumerate(zip(records, slippage_of(result), strict=True), start=1)
     )
     return html.table(columns, rows, sortable=True, tall=True)

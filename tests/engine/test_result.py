@@ -12,7 +12,7 @@ import pytest
 from forge_core.engine.backtest import backtest
 from forge_core.engine.costs import Costs
 from forge_core.engine.kernel.exit_reasons import END_OF_DATA, EXIT, EXIT_REASONS, REVERSAL, STOP
-from forge_core.engine.report.figure import CANDLES, TRADES
+from forge_core.engine.report.figure import CANDLES
 from forge_core.engine.report.result import BacktestResult
 from forge_core.errors import DataError
 from forge_core.feeds.feed import Feed
@@ -295,17 +295,14 @@ def test_a_plot_of_many_bars_and_trades_stays_light_and_keeps_the_extremes():
     assert _trace(figure, "close").type == "scatter"
     assert len(_trace(figure, "close").x) > CANDLES
     shown = sum(len(_trace(figure, name).x) for name in ("exit, won", "exit, lost"))
-    assert shown == TRADES < len(result.trades)
-    assert f"{TRADES} of {len(result.trades):,} trades drawn" in figure.layout.title.text
+    assert shown == len(result.trades) > 1_000  # a trade that is not drawn could be any
 
 
 def test_the_page_asks_no_server_for_anything(result, tmp_path):
     page = result.to_html(tmp_path / "result.html").read_text(encoding="utf-8")
     assert not re.search(r"<(script|link|img|iframe)[^>]*\s(src|href)=", page)
-    assert "plotly.js v" in page
-    assert '"showSendToCloud": false' in page
-    assert "<dt>sharpe</dt>" in page
-    assert "<title>crossing on SIMCOIN" in page
+    assert "<td>sharpe</td>" in page
+    assert "<title>crossing: SIMCOIN 1h" in page
 
 
 def test_the_engine_s_sums_agree_with_its_own_tables():

@@ -16,30 +16,8 @@ if TYPE_CHECKING:
     from forge_core.engine.report.result import BacktestResult
 
 CANDLES = 700  # most bars that are drawn as candles
-TRADES = 500  # most trades that are drawn: those with the largest absolute net P&L
 
 _GREEN, _RED, _BLUE, _ORANGE, _GREY = "#1a936f", "#c8553d", "#2b59c3", "#e08e1b", "#5c6773"
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 14px/1.45 system-ui, sans-serif; color: #222; margin: 1.5rem auto; max-width: 1400px; padding: 0 1rem; }}
-dl {{ columns: 3 20rem; column-gap: 2.5rem; margin: 1rem 0; }}
-dl div {{ display: flex; justify-content: space-between; gap: 1rem; border-bottom: 1px solid #e4e7ea;
-  break-inside: avoid; padding: .15rem 0; }}
-dd {{ margin: 0; text-align: right; font-variant-numeric: tabular-nums; }}
-</style>
-</head>
-<body>
-{plot}
-<dl>
-{metrics}
-</dl>
-</body>
-</html>
-"""
 
 
 def result_figure(
@@ -52,7 +30,7 @@ def result_figure(
     """Return the figure of ``BacktestResult.plot``; raises DataError for a window without bars."""
     window = _window(result, start, end)
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[0.5, 0.3, 0.2])
-    note = _draw_price(figure, result, window, points)
+    _draw_price(figure, result, window, points)
     time = pd.DatetimeIndex(result.equity.index[window]).tz_localize(None)
     _draw_line(figure, 2, time, result.equity.to_numpy()[window], points, "equity", _BLUE)
     _draw_line(
@@ -70,7 +48,7 @@ def result_figure(
         template="plotly_white",
         height=820,
         margin={"l": 70, "r": 20, "t": 60, "b": 40},
-        title={"text": html.escape(result.headline) + note, "x": 0.01, "font": {"size": 15}},
+        title={"text": html.escape(result.headline), "x": 0.01, "font": {"size": 15}},
         modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d"]},  # no uploads
         legend={
             "orientation": "h",
@@ -87,20 +65,6 @@ def result_figure(
     for row, title in enumerate((f"{symbol} {result.feed.timeframe}", "equity", "drawdown, %"), start=1):
         figure.update_yaxes(title_text=title, row=row, col=1)
     return figure
-
-
-def result_page(result: "BacktestResult") -> str:
-    """Return one HTML page with plot and metrics, with plotly's script embedded: it makes no requests."""
-    plot = result_figure(result).to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        default_height="820px",
-        config={"displaylogo": False, "responsive": True, "showSendToCloud": False, "plotlyServerURL": ""},
-    )
-    metrics = "\n".join(
-        f"<div><dt>{name}</dt><dd>{html.escape(text)}</dd></div>" for name, text in result.metrics.texts().items()
-    )
-    return _PAGE.format(title=html.escape(result.headline), plot=plot, metrics=metrics)
 
 
 def _window(result: "BacktestResult", start: str | pd.Timestamp | None, end: str | pd.Timestamp | None) -> slice:
@@ -121,8 +85,8 @@ def _microseconds(stamp: pd.Timestamp) -> int:
     return int(stamp.tz_localize(None).to_datetime64().astype("datetime64[us]").astype(np.int64))
 
 
-def _draw_price(figure: go.Figure, result: "BacktestResult", window: slice, points: int) -> str:
-    """Draw price and trades in row 1; return a note for the title if trades are left out."""
+def _draw_price(figure: go.Figure, result: "BacktestResult", window: slice, points: int) -> None:
+    """Draw the price and every trade in row 1."""
     feed = result.feed
     bars = slice(feed.start + window.start, feed.start + window.stop)
     opens = pd.DatetimeIndex(feed.time[bars].view("datetime64[us]"))
@@ -149,14 +113,8 @@ def _draw_price(figure: go.Figure, result: "BacktestResult", window: slice, poin
     first = pd.Timestamp(feed.time[bars][0], unit="us", tz="UTC")
     last = pd.Timestamp(result.equity.index[window.stop - 1])
     trades = result.trades[(result.trades["exit_time"] >= first) & (result.trades["entry_time"] <= last)]
-    note = ""
-    if len(trades) > TRADES:
-        drawn = f"{TRADES:,} of {len(trades):,} trades drawn, those of the largest net P&amp;L; a window shows more"
-        note = f" <sup>({drawn})</sup>"
-        trades = trades.loc[trades["net_pnl"].abs().nlargest(TRADES).index].sort_index()
     _draw_trades(figure, trades, first, last)
     figure.update_xaxes(range=[first.tz_localize(None), last.tz_localize(None)])
-    return note
 
 
 def _draw_trades(figure: go.Figure, trades: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> None:

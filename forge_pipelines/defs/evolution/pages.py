@@ -16,6 +16,7 @@ from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.run.reports import Champion, ChampionReport, FrontReport
 from forge_core.evolution.storage.tables import read_hypervolume, table_hash
 from forge_core.files import canonical_json, content_hash, read_table
+from forge_core.judging.study_report import write_study_report
 from forge_core.metrics.catalog import METRICS
 from forge_core.plays.describe import describe_play
 from forge_core.plays.model import Play
@@ -181,6 +182,7 @@ def _describe_champion(study: StudyPlan, report: ChampionReport) -> Metadata:
         "play": champion.play,
         "chosen_by": report.chosen_by,
         "dagster/uri": dg.MetadataValue.path(str(study.folder.champion_play)),
+        "report": dg.MetadataValue.path(str(write_study_report(study.spec.name, home=study.home))),
         "metrics": markdown_table(("metric", *columns, "unit"), rows),
         "equity_picture": picture(equity_png(curves, title=spec.name, ylabel="equity / starting cash"), "equity"),
         **trades,
