@@ -51,7 +51,7 @@ class Forge:
     def trades(self) -> Trades:
         trades = self._simulate(self._feed, record=True).trades
         assert trades is not None
-        closed = trades["reason"] != exit_reasons.END_OF_DATA
+        closed = trades["exit_reason"] != exit_reasons.END_OF_DATA
         names = ("entry_time", "exit_time", "side", "entry_price", "exit_price")
         return {name: trades[name][closed].tolist() for name in names}
 
@@ -63,5 +63,5 @@ class Forge:
         play = self._play
         if self._new_play:
             play = replace(self._play)  # a copy has no bytecode
-            vars(feed).pop("rule_bitmaps", None)  # nor has any of its rules been compared before
+            feed.rule_bitmaps.clear()  # nor has any of its rules been compared before
         return simulate(play, feed, costs=self._costs, cash=CASH, fills=self._fills, record=record)

@@ -13,25 +13,20 @@ from numpy.typing import ArrayLike
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.fill_rules import STRICT, FillRules
-from forge_core.engine.kernel import layout
-from forge_core.engine.kernel import params as p
 from forge_core.engine.kernel.bar_loop import run_backtest
-from forge_core.engine.kernel.params import Policy, RollMode
+from forge_core.engine.kernel.bars import bars_at
+from forge_core.engine.kernel.params import Policy, RollMode, params_at
+from forge_core.engine.kernel.state import OUTPUT, STATE, output_at
 from forge_core.engine.simulate import DEFAULT_CASH, prepare
 from forge_core.errors import DataError
-from forge_core.feeds.feed import BARS_SIZE, TIME, Feed, Floats, Integers
-from forge_core.metrics import accumulators as acc
-from forge_core.metrics.accumulators import ACCUMULATORS_SIZE
+from forge_core.feeds.feed import NO_BARS, Feed, Floats, Integers
+from forge_core.metrics.accumulators import ACCUMULATORS, accumulators_at
 from forge_core.metrics.catalog import METRICS
 from forge_core.metrics.summary import daily_returns, periods_a_year, summarize
 from forge_core.plays.model import Play
 from forge_core.simd.compiled import compiled
-from forge_core.simd.memory import int64_at
+from forge_core.simd.memory import address, address_of, float64_at, int32_at, int64_at
 
-_NO_FLOATS = np.zeros(0)
-_NO_BARS = np.zeros(BARS_SIZE, np.int64)
-_NO_TRADES = np.zeros((0, layout.TRADE_FLOATS))
-_NO_MARKS = np.zeros((0, layout.TRADE_INTEGERS), np.int64)
 _YEAR_MICROSECONDS = 365.25 * 86_400e6
 
 
@@ -87,10 +82,17 @@ def simulate_windows(
     results = WindowResults(
         np.empty((begin.size, len(METRICS))), np.empty((begin.size, 2)), np.empty(offsets[-1]), offsets
     )
+    accumulators, state, day_equity = np.empty(1, ACCUMULATORS), np.empty(1, STATE), np.empty(feed.days)
+    output = OUTPUT.pack(
+        accumulators=address_of(accumulators),
+        day_equity=address(day_equity, np.float64),
+        equity_curve=0,
+        trades=0,
+        rows=0,
+    )
     _run_windows(
-        params, program.plan, program.atr, feed.addresses, _NO_BARS, np.zeros(layout.POSITION_FLOATS),
-        np.empty(ACCUMULATORS_SIZE), np.empty(feed.days), _NO_FLOATS, _NO_TRADES, _NO_MARKS,
-        begin, end, firsts, day, float(feed.instrument.annualization),
+        address_of(params), address_of(program.record), address_of(feed.bars), address_of(NO_BARS), address_of(state),
+        address_of(output), begin, end, firsts, float(feed.instrument.annualization),
         results.metrics, results.gross, results.returns, offsets,
     )  # fmt: skip
     return results
@@ -98,26 +100,26 @@ def simulate_windows(
 
 @compiled
 def _run_windows(
-    params: Any, plan: Any, atr: Any, bars: Any, finer: Any, position: Any, accumulators: Any, day_equity: Any,
-    curve: Any, trade_floats: Any, trade_integers: Any,
-    starts: Any, ends: Any, firsts: Any, day_index: Any, annualization: Any,
-    metrics: Any, gross: Any, returns: Any, offsets: Any,
+    params: Any, program: Any, bars: Any, finer: Any, state: Any, output: Any,
+    starts: Any, ends: Any, firsts: Any, annualization: Any, metrics: Any, gross: Any, returns: Any, offsets: Any,
 ) -> None:  # fmt: skip
-    """Run the kernel on each window; the day index counts from bar 0 of the feed."""
-    time = int64_at(bars[TIME], day_index.size)
-    warm = params[p.FIRST_SIGNAL]
+    """Run the kernel on each window; the first arguments are its own, the day index counts from bar 0 of the feed."""
+    parameters, columns, results = params_at(params), bars_at(bars), output_at(output)
+    sums = accumulators_at(results.accumulators)
+    time = int64_at(columns.time, columns.size)
+    day_index = int32_at(columns.day_index, columns.size)
+    day_equity = float64_at(results.day_equity, columns.days)
+    warm = parameters.first_signal
     for k in range(starts.size):
         start, end = starts[k], ends[k]
-        params[p.START] = start
-        params[p.FIRST_SIGNAL] = max(warm, start, firsts[k])
-        run_backtest(
-            params, plan, atr, bars, end, finer, 0,
-            position, accumulators, day_equity, curve, trade_floats, trade_integers,
-        )  # fmt: skip
+        parameters.start = start
+        parameters.end = end
+        parameters.first_signal = max(warm, start, firsts[k])
+        run_backtest(params, program, bars, finer, state, output)
         daily = returns[offsets[k] : offsets[k + 1]]
-        daily_returns(day_equity[day_index[start] : day_index[end - 1] + 1], params[p.CASH], daily)
-        years = (time[end - 1] + params[p.BAR_MICROSECONDS] - time[start]) / _YEAR_MICROSECONDS
-        periods = periods_a_year(daily.size, years, int(params[p.BAR_MICROSECONDS]), annualization)
-        summarize(accumulators, daily, years, periods, metrics[k])
-        gross[k, 0] = accumulators[acc.GROSS_PROFIT]
-        gross[k, 1] = accumulators[acc.GROSS_LOSS]
+        daily_returns(day_equity[day_index[start] : day_index[end - 1] + 1], parameters.cash, daily)
+        years = (time[end - 1] + parameters.bar_microseconds - time[start]) / _YEAR_MICROSECONDS
+        periods = periods_a_year(daily.size, years, parameters.bar_microseconds, annualization)
+        summarize(results.accumulators, daily, years, periods, metrics[k])
+        gross[k, 0] = sums.gross_profit
+        gross[k, 1] = sums.gross_loss

@@ -1,6 +1,5 @@
 """Feature columns: computed on the bars of their own timeframe and aligned to the execution bars."""
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,13 +17,15 @@ from forge_core.features.registry import get_feature
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.simd.compiled import compiled
-from forge_core.simd.memory import PicklesFieldsOnly, address
+from forge_core.simd.memory import PicklesFieldsOnly, RecordLayout, address
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-_PACKED = struct.Struct("qqqqdd")
+# A column for the kernels: addresses of its values and codes (0: none), the first word without NaN, whether codes are
+# lossless, low and step
+COLUMN = RecordLayout(values=int, codes=int, first_word=int, lossless=int, low=float, step=float)
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,18 @@ class Column(PicklesFieldsOnly):
 
     @cached_property
     def packed(self) -> bytes:
-        """The column in the binary layout of ``engine.signals.comparison``."""
-        codes = self.quantized
+        """The column as the bytes of a ``COLUMN``."""
+        codes, values = self.quantized, self.address
         if codes is None:
-            return _PACKED.pack(self.address, 0, 0, 0, 0.0, 0.0)
-        return _PACKED.pack(self.address, codes.address, codes.first_word, codes.lossless, codes.low, codes.step)
+            return COLUMN.pack(values=values, codes=0, first_word=0, lossless=0, low=0.0, step=0.0).tobytes()
+        return COLUMN.pack(
+            values=values,
+            codes=codes.address,
+            first_word=codes.first_word,
+            lossless=codes.lossless,
+            low=codes.low,
+            step=codes.step,
+        ).tobytes()
 
     @property
     def nbytes(self) -> int:

@@ -8,17 +8,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forge_core.errors import DataError
-from forge_core.features.bank.lru import LruArrays
 from forge_core.features.column import ColumnSource
+from forge_core.feeds.bitmap_cache import BitmapCache
 from forge_core.market.reference.instruments import Instrument
+from forge_core.simd.bitset512 import BLOCK
 from forge_core.simd.lanes64 import LANES
-from forge_core.simd.memory import PicklesFieldsOnly, address
+from forge_core.simd.memory import PicklesFieldsOnly, RecordLayout, address
 
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two timestamps, usually eight hours
 
-# Positions in the vector passed to the kernel: addresses of a feed's columns, and the number of trade dates
-TIME, OPEN, HIGH, LOW, CLOSE, DAY_INDEX, DAY_END, DAY_CLOSE, EXTREMES, ROLLS, FUNDING, VOLUME, DAYS = range(13)
-BARS_SIZE = 13
+# Addresses of a feed's columns for the kernel (0: no rolls, no funding), and the numbers of bars and of trade dates
+BARS = RecordLayout(
+    **dict.fromkeys(("time", "open", "high", "low", "close", "volume", "extremes"), int),
+    **dict.fromkeys(("day_index", "day_end", "day_close", "rolls", "funding", "events"), int),
+    size=int,
+    days=int,
+)
+NO_BARS = BARS.pack(**dict.fromkeys(BARS.names, 0))
 WORD_EXTREMES = 4  # numbers per word of bars in `Feed.extremes`
 
 _BITMAP_BYTES = 48 * 2**20  # of cached rule bitmaps: 2,800 on four years of 15m bars
@@ -88,28 +94,47 @@ class Feed(PicklesFieldsOnly):
         return np.stack([function.reduceat(values, first) for function, values in reduced], axis=1)
 
     @cached_property
-    def addresses(self) -> Integers:
-        """Addresses of the bars' columns for the kernel (0: no rolls, no funding), and the number of trade dates."""
-        found = np.empty(BARS_SIZE, np.int64)
-        found[TIME] = address(self.time, np.int64)
-        found[OPEN] = address(self.open, np.float64)
-        found[HIGH] = address(self.high, np.float64)
-        found[LOW] = address(self.low, np.float64)
-        found[CLOSE] = address(self.close, np.float64)
-        found[DAY_INDEX] = address(self.day_index, np.int32)
-        found[DAY_END] = address(self.day_end, np.int32)
-        found[DAY_CLOSE] = address(self.day_close, np.float64)
-        found[EXTREMES] = address(self.extremes, np.float64)
-        found[ROLLS] = 0 if self.rolls is None else address(self.rolls, np.bool_)
-        found[FUNDING] = 0 if self.funding is None else address(self.funding, np.float64)
-        found[VOLUME] = address(self.volume, np.float64)
-        found[DAYS] = self.days
-        return found
+    def events(self) -> NDArray[np.uint64]:
+        """Bitmap, one bit per bar: bars at and before a roll, and bars with a funding payment."""
+        eventful = np.zeros(-(-self.time.size // LANES) * LANES, np.bool_)
+        bars = eventful[: self.time.size]
+        if self.rolls is not None:
+            bars |= self.rolls
+            bars[:-1] |= self.rolls[1:]
+        if self.funding is not None:
+            bars |= self.funding != 0
+        return np.packbits(eventful, bitorder="little").view("<u8").astype(np.uint64)
 
     @cached_property
-    def rule_bitmaps(self) -> LruArrays:
+    def bars(self) -> NDArray[np.void]:
+        """Addresses of the bars' columns for the kernel, one record of ``BARS``."""
+        return BARS.pack(
+            time=address(self.time, np.int64),
+            open=address(self.open, np.float64),
+            high=address(self.high, np.float64),
+            low=address(self.low, np.float64),
+            close=address(self.close, np.float64),
+            volume=address(self.volume, np.float64),
+            extremes=address(self.extremes, np.float64),
+            day_index=address(self.day_index, np.int32),
+            day_end=address(self.day_end, np.int32),
+            day_close=address(self.day_close, np.float64),
+            rolls=0 if self.rolls is None else address(self.rolls, np.bool_),
+            funding=0 if self.funding is None else address(self.funding, np.float64),
+            events=0 if self.rolls is None and self.funding is None else address(self.events, np.uint64),
+            size=self.time.size,
+            days=self.days,
+        )
+
+    @property
+    def bitmap_words(self) -> int:
+        """Words of a bitmap with one bit per bar, whole blocks of 512 bits."""
+        return -(-len(self) // (BLOCK * LANES)) * BLOCK
+
+    @cached_property
+    def rule_bitmaps(self) -> BitmapCache:
         """Cache of the rule bitmaps that the engine computes on this feed."""
-        return LruArrays(_BITMAP_BYTES)
+        return BitmapCache(self.bitmap_words, _BITMAP_BYTES)
 
     @cached_property
     def has_volume(self) -> bool:

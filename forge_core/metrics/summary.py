@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.errors import ConfigError
-from forge_core.metrics import accumulators as t
+from forge_core.metrics.accumulators import accumulators_at
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS, SHORT_PERIOD, Metric, get_metric
 from forge_core.simd.compiled import compiled
 
@@ -199,8 +199,8 @@ def summarize(accumulators, daily, years, annualization, out):  # type: ignore[n
 
     Parameters
     ----------
-    accumulators : float64 array, shape (ACCUMULATORS_SIZE,)
-        The kernel's running sums (``metrics.accumulators``).
+    accumulators : int
+        Address of the kernel's running sums (``metrics.accumulators``).
     daily : float64 array, shape (days,)
         Daily returns, fractions, one per trade date.
     years : float
@@ -210,37 +210,38 @@ def summarize(accumulators, daily, years, annualization, out):  # type: ignore[n
     out : float64 array, shape (len(METRICS),)
         Receives the metrics.
     """
-    trades = accumulators[t.TRADES]
+    sums = accumulators_at(accumulators)
+    trades = sums.trades
     out[TOTAL_TRADES] = trades
-    out[WINS] = accumulators[t.WINS]
-    out[LOSSES] = accumulators[t.LOSSES]
-    out[WIN_RATE] = ratio(accumulators[t.WINS], trades)
-    out[AVERAGE_RETURN] = ratio(accumulators[t.RETURN_SUM], trades)
-    out[EXPECTANCY] = ratio(accumulators[t.GROSS_PROFIT] + accumulators[t.GROSS_LOSS], trades)
-    out[PROFIT_FACTOR] = ratio(accumulators[t.GROSS_PROFIT], -accumulators[t.GROSS_LOSS])
-    out[AVERAGE_BARS_HELD] = ratio(accumulators[t.BARS_HELD], trades)
-    out[AMBIGUITY_RATE] = ratio(accumulators[t.AMBIGUOUS], trades)
-    out[TOTAL_RETURN_CONTRACT] = accumulators[t.RETURN_SUM]
-    out[AVERAGE_RETURN_CONTRACT] = ratio(accumulators[t.RETURN_SUM], trades)
-    out[TOTAL_RETURN_MARGIN] = accumulators[t.MARGIN_SUM]
-    out[AVERAGE_RETURN_MARGIN] = ratio(accumulators[t.MARGIN_SUM], trades)
-    out[POINTS] = accumulators[t.POINTS_SUM]
-    out[COMMISSION] = accumulators[t.COMMISSION]
-    out[FINANCING] = accumulators[t.FINANCING]
+    out[WINS] = sums.wins
+    out[LOSSES] = sums.losses
+    out[WIN_RATE] = ratio(sums.wins, trades)
+    out[AVERAGE_RETURN] = ratio(sums.return_sum, trades)
+    out[EXPECTANCY] = ratio(sums.gross_profit + sums.gross_loss, trades)
+    out[PROFIT_FACTOR] = ratio(sums.gross_profit, -sums.gross_loss)
+    out[AVERAGE_BARS_HELD] = ratio(sums.bars_held, trades)
+    out[AMBIGUITY_RATE] = ratio(sums.ambiguous, trades)
+    out[TOTAL_RETURN_CONTRACT] = sums.return_sum
+    out[AVERAGE_RETURN_CONTRACT] = ratio(sums.return_sum, trades)
+    out[TOTAL_RETURN_MARGIN] = sums.margin_sum
+    out[AVERAGE_RETURN_MARGIN] = ratio(sums.margin_sum, trades)
+    out[POINTS] = sums.points_sum
+    out[COMMISSION] = sums.commission
+    out[FINANCING] = sums.financing
 
-    total_return = accumulators[t.FINAL] / accumulators[t.INITIAL] - 1.0
+    total_return = sums.final / sums.initial - 1.0
     out[TOTAL_RETURN] = total_return
-    out[NET_PROFIT] = accumulators[t.FINAL] - accumulators[t.INITIAL]
-    out[FINAL_EQUITY] = accumulators[t.FINAL]
-    out[CAGR] = growth_a_year(-1.0 if accumulators[t.RUINED] != 0.0 else total_return, years)
-    out[MAX_DRAWDOWN] = accumulators[t.MAX_DRAWDOWN]
-    out[LONGEST_DRAWDOWN] = accumulators[t.LONGEST_DRAWDOWN]
-    out[CALMAR] = ratio(out[CAGR], accumulators[t.MAX_DRAWDOWN])
-    out[EXPOSURE] = ratio(accumulators[t.EXPOSED], accumulators[t.BARS])
-    out[TURNOVER] = ratio(accumulators[t.TURNOVER] / accumulators[t.INITIAL], years)
+    out[NET_PROFIT] = sums.final - sums.initial
+    out[FINAL_EQUITY] = sums.final
+    out[CAGR] = growth_a_year(-1.0 if sums.ruined else total_return, years)
+    out[MAX_DRAWDOWN] = sums.max_drawdown
+    out[LONGEST_DRAWDOWN] = sums.longest_drawdown
+    out[CALMAR] = ratio(out[CAGR], sums.max_drawdown)
+    out[EXPOSURE] = ratio(sums.exposed, sums.bars)
+    out[TURNOVER] = ratio(sums.turnover / sums.initial, years)
 
-    out[REJECTED_ORDERS] = accumulators[t.REJECTED]
-    out[VOLUME_CAPPED] = accumulators[t.VOLUME_CAPPED]
+    out[REJECTED_ORDERS] = sums.rejected
+    out[VOLUME_CAPPED] = sums.volume_capped
 
     out[DAYS] = daily.size
     if daily.size >= 2:

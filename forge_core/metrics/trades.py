@@ -11,7 +11,7 @@ def per_trade(trades: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     Parameters
     ----------
     trades : DataFrame
-        As ``BacktestResult.trades``; needs side, quantity, entry_price, exit_price, net_pnl and commission.
+        As ``BacktestResult.trades``, the columns of ``metrics.trade.TRADE``.
     instrument : Instrument
         Gives the multiplier and the initial margin.
 

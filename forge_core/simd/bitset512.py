@@ -22,8 +22,9 @@ CODE_BYTES = 2
 _INT16 = ir.IntType(16)
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
-_DIGITS = 8  # binary digits of a count
+_DIGITS, _FEW_DIGITS = 8, 4  # binary digits of a count
 MAX_COUNT = 2**_DIGITS - 1  # bitsets that `count_into` can add up
+FEW = 2**_FEW_DIGITS - 1  # and `count_few_into`
 _CODES = ir.VectorType(_INT16, LANES)
 _WORDS = ir.VectorType(_INT64, BLOCK)
 _ALL = 2**64 - 1
@@ -146,33 +147,41 @@ all_into = _joined("and_", _ALL)
 any_into = _joined("or_", 0)
 
 
-@intrinsic
-def count_into(typing_context: Any, block: Any, members: Any, count: Any, needed: Any) -> Any:
-    """Set the bits that are set in at least ``needed`` of ``count`` blocks; ``members`` has their addresses.
+def _counted(size: int) -> Callable[..., Any]:
+    """Return a function that sets the bits that are set in at least ``needed`` of ``count`` blocks.
 
-    Bits are counted in binary digits, one vector per digit: the sum of a digit and a bit is their xor, the carry their
-    and. Then the count is compared digit by digit, the lowest first.
+    ``members`` is the address of their addresses. Bits are counted in ``size`` binary digits, one vector per digit: the
+    sum of a digit and a bit is their xor, the carry their and. Then the count is compared digit by digit, the lowest
+    first.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        block, members, count, needed = args
-        digits = [cgutils.alloca_once(builder, _WORDS) for _ in range(_DIGITS)]
-        for digit in digits:
-            builder.store(_same(0), digit)
-        with _for_each(builder, members, count) as words:
-            carry = words
+    @intrinsic
+    def count_up(typing_context: Any, block: Any, members: Any, count: Any, needed: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            block, members, count, needed = args
+            digits = [cgutils.alloca_once(builder, _WORDS) for _ in range(size)]
             for digit in digits:
-                old = builder.load(digit)
-                builder.store(builder.xor(old, carry), digit)
-                carry = builder.and_(old, carry)
-        enough = _same(_ALL)
-        for number, digit in enumerate(digits):
-            asked = builder.trunc(builder.lshr(needed, _INT64(number)), ir.IntType(1))
-            mask = repeated(builder, builder.sext(asked, _INT64), _WORDS)
-            value = builder.load(digit)
-            both, either = builder.and_(value, enough), builder.or_(value, enough)
-            enough = builder.or_(both, builder.and_(either, builder.not_(mask)))
-        _set_words(builder, block, enough)
-        return context.get_dummy_value()
+                builder.store(_same(0), digit)
+            with _for_each(builder, members, count) as words:
+                carry = words
+                for digit in digits:
+                    old = builder.load(digit)
+                    builder.store(builder.xor(old, carry), digit)
+                    carry = builder.and_(old, carry)
+            enough = _same(_ALL)
+            for number, digit in enumerate(digits):
+                asked = builder.trunc(builder.lshr(needed, _INT64(number)), ir.IntType(1))
+                mask = repeated(builder, builder.sext(asked, _INT64), _WORDS)
+                value = builder.load(digit)
+                both, either = builder.and_(value, enough), builder.or_(value, enough)
+                enough = builder.or_(both, builder.and_(either, builder.not_(mask)))
+            _set_words(builder, block, enough)
+            return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+        return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+
+    return count_up
+
+
+count_into = _counted(_DIGITS)
+count_few_into = _counted(_FEW_DIGITS)

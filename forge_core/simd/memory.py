@@ -5,10 +5,14 @@ cannot index a varying number of separate arrays without copying them. An array 
 that passing it costs no atomic reference count, which took most of the time of the kernel's inner calls; and read-only
 and writable arrays share one compilation. The caller that takes an address must keep the array alive.
 
+A record is one element of a structured dtype (``RecordLayout``), whose fields kernels read and write by name. It is
+passed by address too; the module of a record has a function that returns the record at an address.
+
 ``NUMBA_BOUNDSCHECK=1`` is the checked build (``make test-checked``): an index outside an array raises IndexError. It
 checks against the sizes passed here, which must therefore be the true sizes.
 """
 
+import struct
 from dataclasses import fields
 from typing import Any
 
@@ -31,6 +35,21 @@ def address(array: NDArray[Any], dtype: Any) -> int:
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise ValueError(f"expected a contiguous {np.dtype(dtype)} array, got {array.dtype}, strides {array.strides}")
     return int(array.__array_interface__["data"][0])
+
+
+class RecordLayout:
+    """Layout of a record of integers and floats, 8 bytes each."""
+
+    def __init__(self, **fields: type[int] | type[float]) -> None:
+        self.names = tuple(fields)
+        self.dtype = np.dtype([(name, np.int64 if kind is int else np.float64) for name, kind in fields.items()])
+        self._struct = struct.Struct("".join("q" if kind is int else "d" for kind in fields.values()))
+
+    def pack(self, **values: float) -> NDArray[np.void]:
+        """Return an array of one record with ``values``, one per field."""
+        if len(values) != len(self.names):
+            raise TypeError(f"a record of {self.names} got values for {tuple(values)}; expected one per field")
+        return np.frombuffer(bytearray(self._struct.pack(*map(values.__getitem__, self.names))), self.dtype)
 
 
 def line_aligned(size: int, dtype: Any, *, offset: int = 0) -> NDArray[Any]:
@@ -97,6 +116,12 @@ def uint8_at(number, size):
 
 
 @compiled
+def records_at(number, count, dtype):
+    """Return the ``count`` records of a structured ``dtype`` at an address."""
+    return carray(_pointer(number), (count,), dtype)
+
+
+@compiled
 def elements_at(number, first, count, size, itemsize):
     """Return the address of element ``first`` of the ``size`` elements at an address, to access ``count`` of them.
 
@@ -111,9 +136,3 @@ def elements_at(number, first, count, size, itemsize):
 def address_of(array):
     """Return the address of the data of an array."""
     return array.ctypes.data
-
-
-@compiled
-def unowned_view(array):
-    """Return a view of ``array`` without an owner; the caller of the kernel keeps the array alive."""
-    return carray(_pointer(array.ctypes.data), array.shape, array.dtype)

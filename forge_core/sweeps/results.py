@@ -25,6 +25,7 @@ from forge_core.engine.kernel.exit_reasons import EXIT_REASONS
 from forge_core.engine.windows import WindowResults
 from forge_core.files import canonical_json, content_hash, read_table, write_table
 from forge_core.metrics.catalog import METRICS
+from forge_core.metrics.trade import FLAGS, TIMES, TRADE
 from forge_core.paths import Home, safe_name
 from forge_core.sweeps.plan import SweepPlan, Task
 
@@ -36,21 +37,17 @@ _FACTS = (
 _KEY = "-"  # between the two hashes of a key
 _WAIT = 30.0  # seconds between two log lines while waiting for the lock
 
-TRADE_TYPE = pa.struct(
-    [
-        ("entry_time", pa.timestamp("us", "UTC")),
-        ("entry_price", pa.float64()),
-        ("exit_time", pa.timestamp("us", "UTC")),
-        ("exit_price", pa.float64()),
-        ("side", pa.int8()),
-        ("quantity", pa.float64()),
-        ("exit_reason", pa.string()),
-        ("bars_held", pa.int32()),
-        *((name, pa.float64()) for name in ("gross_pnl", "commission", "financing", "net_pnl")),
-        *((name, pa.float64()) for name in ("return_pct", "mae", "mfe")),
-        ("switch", pa.bool_()),
-    ]
-)
+_NARROW = {"side": pa.int8(), "exit_reason": pa.string(), "bars_held": pa.int32()}
+
+
+def _trade_type(name: str) -> pa.DataType:
+    """Return the type of a column of trades."""
+    if name in TIMES:
+        return pa.timestamp("us", "UTC")
+    return pa.bool_() if name in FLAGS else _NARROW.get(name, pa.float64())
+
+
+TRADE_TYPE = pa.struct([(name, _trade_type(name)) for name in TRADE.names or ()])
 
 RESULT_SCHEMA = pa.schema(
     [
@@ -269,22 +266,20 @@ def identity(
     return {"key": pc.binary_join_element_wise(*parts, _KEY), **columns}
 
 
-def trades_table(identities: Mapping[str, Any], trades: Sequence[Mapping[str, NDArray[Any]]]) -> pa.Table:
-    """Return the rows of a trades file; ``trades[k]`` are the columns of ``Simulation.trades`` of test k."""
-
-    def joined(name: str) -> NDArray[Any]:
-        return np.concatenate([columns[name] for columns in trades])
-
-    offsets = np.concatenate(([0], np.cumsum([columns["side"].size for columns in trades]))).astype(np.int32)
-    reasons = pa.DictionaryArray.from_arrays(pa.array(joined("reason").astype(np.int32)), pa.array(EXIT_REASONS))
+def trades_table(identities: Mapping[str, Any], trades: Sequence[NDArray[np.void]]) -> pa.Table:
+    """Return the rows of a trades file; ``trades[k]`` are the records of test k (``metrics.trade.TRADE``)."""
+    offsets = np.concatenate(([0], np.cumsum([records.size for records in trades]))).astype(np.int32)
+    joined = np.concatenate(trades)
     arrays = []
     for column in TRADE_TYPE:
+        values = np.ascontiguousarray(joined[column.name])
         if column.name == "exit_reason":
+            reasons = pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int32)), pa.array(EXIT_REASONS))
             arrays.append(reasons.cast(pa.string()))
         elif pa.types.is_floating(column.type):
-            arrays.append(_numbers(joined(column.name)))
+            arrays.append(_numbers(values))
         else:
-            arrays.append(pa.array(joined(column.name)).cast(column.type))
+            arrays.append(pa.array(values).cast(column.type))
     nested = pa.StructArray.from_arrays(arrays, fields=list(TRADE_TYPE))
     columns = {**identities, "trades": pa.ListArray.from_arrays(pa.array(offsets), nested)}
     return pa.table([columns[name] for name in TRADES_SCHEMA.names], schema=TRADES_SCHEMA)

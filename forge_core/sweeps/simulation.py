@@ -70,7 +70,7 @@ class Simulator:
         periods = [periods_a_year(*each, feed.bar_microseconds, usual) for each in zip(days, years, strict=True)]
         return found, np.array(periods)
 
-    def record_trades(self, variant: Variant, play: Play, feed: Feed) -> dict[str, NDArray[Any]]:
+    def record_trades(self, variant: Variant, play: Play, feed: Feed) -> NDArray[np.void]:
         """Return the trades of a variant on the feed of a month."""
         trades = simulate(play, feed, record=True, **self._settings(variant)).trades
         if trades is None:

@@ -64,7 +64,7 @@ class _Outcome:
     cells: NDArray[np.int64]
     found: WindowResults | None = None
     annualization: NDArray[np.float64] | None = None
-    trades: tuple[tuple[int, dict[str, NDArray[Any]]], ...] = ()
+    trades: tuple[tuple[int, NDArray[np.void]], ...] = ()
     error: str | None = None
 
 
@@ -101,7 +101,7 @@ class _Worker:
         self.wanted = np.array([months is None or cell.month in months for cell in task.cells], np.bool_)
         self.report = Report(task.symbol, task.interval, asked=int(self.wanted.sum()) * len(self.tests))
         self.buffer = ResultBuffer(plan, task, self.tests)
-        self.kept: list[tuple[int, int, dict[str, NDArray[Any]]]] = []
+        self.kept: list[tuple[int, int, NDArray[np.void]]] = []
         self.kept_trades = 0
         self.faults: Counter[str] = Counter()
         self.started = self.last_logged = time.monotonic()
@@ -172,7 +172,7 @@ class _Worker:
             self.fail(outcome.test, outcome.cells, outcome.error)
         for cell, trades in outcome.trades:
             self.kept.append((outcome.test, cell, trades))
-            self.kept_trades += trades["side"].size
+            self.kept_trades += trades.size
             self.report.kept += 1
         if self.buffer.rows >= CHUNK_ROWS or self.kept_trades >= CHUNK_TRADES:
             self.flush()

@@ -20,6 +20,7 @@ from forge_core.engine.windows import simulate_windows
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed
 from forge_core.market.reference.instruments import Instrument
+from forge_core.metrics.trade import TRADE
 from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Size, Trend
 from tests.engine.hand_bars import FUTURE, PERPETUAL, SPOT, hand_feed, hand_play, when
 from tests.engine.strategies import Walk, aggregate, random_signals, rows_of
@@ -57,7 +58,7 @@ def _hash(play: Play, feed: Feed, settings: dict[str, Any]) -> str:
     assert run.trades is not None
     assert run.equity is not None
     assert run.metrics[0] > 50
-    parts = [np.asarray(run.trades[name]) for name in sorted(run.trades)] + [run.equity, run.daily_returns]
+    parts = [*(run.trades[name] for name in TRADE.names or ()), run.equity, run.daily_returns]
     metrics = [run.metrics]
     if settings.get("policy") != "replay" and feed.start == 0:
         cuts = np.linspace(0, len(feed), 6).astype(np.int64)

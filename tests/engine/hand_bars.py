@@ -113,8 +113,9 @@ def hand_play(risk: Risk, **changes) -> Play:
 def kernel_backtest(play: Play, feed: Feed, *, cash: float, **settings) -> ReferenceResult:
     """The real engine's result in the reference's form."""
     result = simulate(play, feed, cash=cash, record=True, **settings)
-    columns = {name: values.tolist() for name, values in result.trades.items()}
-    columns["exit_reason"] = [EXIT_REASONS[code] for code in columns.pop("reason")]
+    columns = {name: result.trades[name].tolist() for name in result.trades.dtype.names}
+    columns["exit_reason"] = [EXIT_REASONS[code] for code in columns["exit_reason"]]
+    columns["switch"] = [bool(flag) for flag in columns["switch"]]
     trades = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     metrics = dict(zip((metric.name for metric in METRICS), result.metrics.tolist(), strict=True))
     ambiguous = round(metrics["ambiguity_rate"] * len(trades)) if trades else 0

@@ -210,10 +210,12 @@ def hand_cases(
     walk: st.SearchStrategy[Walk] | None = None,
     entries: tuple[float, ...] = (0.3, 0.1, 0.7),
     rolls: tuple[float, ...] = (0.0, 0.1, 0.5),
+    payments: tuple[float, ...] = (0.6,),
 ) -> Case:
     """Random bars with random signals written on them, and whatever else the contract knows.
 
-    ``entries`` and ``rolls`` are shares of bars: with an entry signal of either side, and, of futures, that roll.
+    ``entries``, ``rolls`` and ``payments`` are shares of bars: with an entry signal of either side; of futures, that
+    roll; of perpetuals, that pay funding.
     """
     traded = draw(instruments() if instrument is None else instrument)
     walk = draw(walks((8, 40, 120, 120)) if walk is None else walk)
@@ -226,7 +228,8 @@ def hand_cases(
     roll_share = draw(st.sampled_from(rolls)) if traded.kind == "future" else 0.0
     funding = None
     if traded.kind == "perpetual":
-        funding = rng.choice([0.0, 0.0, 0.0001, -0.0003, 0.02], walk.bars)
+        paid = rng.random(walk.bars) < draw(st.sampled_from(payments))
+        funding = paid * rng.choice([0.0001, -0.0003, 0.02], walk.bars)
     feed = hand_feed(
         rows_of(aggregate(quarters), traded.tick, signals),
         instrument=traded,

@@ -46,7 +46,7 @@ risk: {stop: {atr: 2.5}, trailing: {percent: 0.03}, size: {fraction: 0.5}}
 ''')
 result = simulate(play, feed, record=True)
 assert result.metrics[0] > 50, result.metrics[0]
-parts = [result.metrics, result.daily_returns, result.equity, *result.trades.values()]
+parts = [result.metrics, result.daily_returns, result.equity, result.trades]
 print(hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest())
 """
 

@@ -149,6 +149,22 @@ STRATEGIES = {
         entries=(0.1, 0.3),
         rolls=(0.1, 0.3),
     ),
+    # Positions held over many bars between levels far away: bars are passed 64 at a time.
+    "patient": hand_cases(
+        instrument=instruments(("future", "perpetual", "spot", "index")),
+        risk=st.builds(
+            Risk,
+            size=pick(Size("contracts", 1.0), Size("fraction", 0.5)),
+            stop=st.none() | distances(("percent", "ticks")),
+            take_profit=st.none() | st.builds(Distance, st.just("percent"), pick(0.1, 0.6)),
+            trailing=st.none() | st.builds(Distance, pick("percent", "atr"), pick(0.05, 0.3)) | distances(),
+            max_bars=pick(None, 100, 700),
+        ),
+        walk=walks((700,), levels=(400, 10_000), steps=(1, 2)),
+        entries=(0.01, 0.003),
+        rolls=(0.0, 0.003),
+        payments=(0.0, 0.01),
+    ),
     "around_zero": hand_cases(
         instrument=instruments(("future",)).map(negative_allowed),
         walk=walks((40, 120), levels=(3, 20), steps=(2, 5)),
@@ -171,7 +187,9 @@ def test_kernel_and_reference_agree(strategy, data):
 
 
 @settings(parent=quick, max_examples=20)
-@given(hand_cases(walk=walks((3_000, 9_000)), entries=(0.2, 0.01, 0.001)))
+@given(
+    hand_cases(walk=walks((3_000, 9_000)), entries=(0.2, 0.01, 0.001), rolls=(0.0, 0.001, 0.02), payments=(0.6, 0.01))
+)
 def test_kernel_and_reference_agree_on_many_bars(case):
     assert_agree(case)
 

@@ -17,12 +17,14 @@ from forge_core.engine.report.result import BacktestResult
 from forge_core.errors import DataError
 from forge_core.feeds.feed import Feed
 from forge_core.market.reference.instruments import Instrument
-from forge_core.metrics import accumulators as t
 from forge_core.metrics import summary
+from forge_core.metrics.accumulators import ACCUMULATORS
 from forge_core.metrics.catalog import METRICS
 from forge_core.metrics.returns import from_daily_returns, longest_drawdown, max_drawdown
+from forge_core.metrics.trade import TRADE
 from forge_core.plays.model import Distance, Risk
 from forge_core.plays.parser import load_play, parse_play
+from forge_core.simd.memory import address_of
 
 HOUR = 3_600_000_000
 BEGIN = 1_704_067_200_000_000  # 2024-01-01
@@ -59,20 +61,20 @@ def _feed(bars: int, instrument: Instrument = COIN) -> Feed:
     return Feed(instrument, "1h", HOUR, time, open_, high, low, close, volume, day, LEAD_IN, columns=None)
 
 
-def _trades(feed: Feed, entries, exits, sides, reasons, quantity=1.0) -> dict[str, np.ndarray]:
+def _trades(feed: Feed, entries, exits, sides, reasons, quantity=1.0) -> np.ndarray:
     entries, exits, sides = (np.asarray(x, np.int64) for x in (entries, exits, sides))
     quantities = np.full(entries.size, quantity)
     gross = sides * quantities * feed.instrument.multiplier * (feed.open[exits] - feed.open[entries])
     commission = 0.001 * quantities * (feed.open[exits] + feed.open[entries])
     value = quantities * feed.instrument.multiplier * feed.open[entries]
-    return {
+    columns = {
         "entry_time": feed.time[entries],
         "exit_time": feed.time[exits],
         "entry_price": feed.open[entries],
         "exit_price": feed.open[exits],
         "side": sides.astype(np.int8),
         "quantity": quantities,
-        "reason": np.asarray(reasons, np.int8),
+        "exit_reason": np.asarray(reasons, np.int8),
         "bars_held": exits - entries,
         "gross_pnl": gross,
         "commission": commission,
@@ -83,33 +85,38 @@ def _trades(feed: Feed, entries, exits, sides, reasons, quantity=1.0) -> dict[st
         "mfe": np.full(entries.size, 1.0),
         "switch": np.zeros(entries.size, bool),
     }
+    trades = np.empty(entries.size, TRADE)
+    for name, values in columns.items():
+        trades[name] = values
+    return trades
 
 
-def _equity(feed: Feed, trades: dict[str, np.ndarray]) -> np.ndarray:
+def _equity(feed: Feed, trades: np.ndarray) -> np.ndarray:
     """Realized P&L alone, at the close of the bar before each exit: enough for a picture."""
     steps = np.zeros(len(feed))
     np.add.at(steps, (trades["exit_time"] - BEGIN) // HOUR, trades["net_pnl"])
     return CASH + np.cumsum(steps)[feed.start :]
 
 
-def _result(feed: Feed, trades: dict[str, np.ndarray], **changes) -> BacktestResult:
+def _result(feed: Feed, trades: np.ndarray, **changes) -> BacktestResult:
     equity = _equity(feed, trades)
     ends = pd.Series(equity).groupby(feed.day[feed.start :]).last().to_numpy()
     daily = np.empty(ends.size)
     summary.daily_returns(ends, CASH, daily)
-    accumulators = np.zeros(t.ACCUMULATORS_SIZE)
+    accumulators = np.zeros(1, ACCUMULATORS)
     net = trades["net_pnl"]
-    accumulators[[t.TRADES, t.WINS, t.LOSSES]] = net.size, (net > 0).sum(), (net < 0).sum()
-    accumulators[[t.GROSS_PROFIT, t.GROSS_LOSS]] = net[net > 0].sum(), net[net < 0].sum()
-    accumulators[[t.INITIAL, t.FINAL, t.BARS, t.MARGIN_SUM]] = CASH, equity[-1], equity.size, np.nan
-    accumulators[t.MAX_DRAWDOWN] = max_drawdown(np.concatenate([[CASH], equity]))
+    sums = {"trades": net.size, "wins": (net > 0).sum(), "losses": (net < 0).sum(), "bars": equity.size}
+    sums |= {"gross_profit": net[net > 0].sum(), "gross_loss": net[net < 0].sum(), "margin_sum": np.nan}
+    sums |= {"initial": CASH, "final": equity[-1], "max_drawdown": max_drawdown(np.concatenate([[CASH], equity]))}
+    for name, value in sums.items():
+        accumulators[name] = value
     vector = np.empty(len(METRICS))
-    summary.summarize(accumulators, daily, feed.years, 365.0, vector)
+    summary.summarize(address_of(accumulators), daily, feed.years, 365.0, vector)
     given = {"play": PLAY, "feed": feed, "costs": Costs(commission_bps=10), "cash": CASH, "vector": vector}
     return BacktestResult.from_arrays(**(given | {"daily": daily, "trades": trades, "equity": equity} | changes))
 
 
-def _many(feed: Feed, every: int) -> dict[str, np.ndarray]:
+def _many(feed: Feed, every: int) -> np.ndarray:
     entries = np.arange(feed.start, len(feed) - every, every)
     sides = np.where(np.arange(entries.size) % 2, -1, 1)
     return _trades(feed, entries, entries + every - 1, sides, np.full(entries.size, EXIT), quantity=0.1)

@@ -22,10 +22,11 @@ from forge_core.plays.schema import MAX_DEPTH, MAX_RULES
 from forge_core.simd import lanes64
 from forge_core.simd.bitset512 import MAX_COUNT
 from forge_core.simd.compiled import compiled
-from forge_core.simd.memory import address
+from forge_core.simd.memory import address, address_of
 from tests.engine.hand_bars import hand_feed
 
 NAMES = ("a", "b", "c")
+GROUPS = ("entry_long", "exit_short")
 VALUES = (-1.0, -0.0, 0.0, 0.5, 1.0, math.nan, math.inf, -math.inf)
 PLAIN = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
 
@@ -67,8 +68,8 @@ def groups(part: st.SearchStrategy) -> st.SearchStrategy[Group]:
 
 
 @compiled
-def bits_of(plan, group, word):
-    return evaluator.bits(plan, group, word)
+def bits_of(bitmap, program, word):
+    return evaluator.bits(bitmap, evaluator.program_at(program), word)
 
 
 def evaluated(group: Group, values: dict[FeatureRef, np.ndarray]) -> list[bool]:
@@ -76,11 +77,9 @@ def evaluated(group: Group, values: dict[FeatureRef, np.ndarray]) -> list[bool]:
     size = values[column("a")].size
     feed = hand_feed([(1.0, 1.0, 1.0, 1.0, "")] * size, columns=values)
     linked = link_play(Play("rules", "1h", entry_long=group), feed)
-    plan = address(linked.plan, np.int64)
-    found = [int(bits_of(plan, evaluator.ENTRY_LONG, word)) for word in range((size + 63) // 64)]
-    assert all(
-        int(bits_of(plan, evaluator.EXIT_SHORT, word)) == 0 for word in range(len(found))
-    )  # a group without rules
+    record, words = address_of(linked.record), range((size + 63) // 64)
+    found, none = ([int(bits_of(int(linked.record[name][0]), record, word)) for word in words] for name in GROUPS)
+    assert none == [0] * len(words)  # a group without rules
     assert found[-1] >> (size - 64 * (len(found) - 1)) == 0  # nothing after the last bar
     return [bool(found[k // 64] >> (k % 64) & 1) for k in range(size)]
 
@@ -163,8 +162,8 @@ def test_one_play_runs_on_several_feeds_at_a_time():
 def test_a_rule_is_compared_once_a_feed_and_never_with_the_columns_of_another(monkeypatch):
     rng = np.random.default_rng(7)
     made = []
-    original = program._rule_bitmap
-    monkeypatch.setattr(program, "_rule_bitmap", lambda rule, *rest: made.append(rule) or original(rule, *rest))
+    original = program._compare_rules
+    monkeypatch.setattr(program, "_compare_rules", lambda rules, feed: made.extend(rules) or original(rules, feed))
 
     def feed() -> Feed:
         return hand_feed([(1.0, 1.0, 1.0, 1.0, "")] * 700, columns={column(name): wander(rng, 700) for name in NAMES})

@@ -11,47 +11,46 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forge_core.errors import ConfigError
-from forge_core.metrics import accumulators as t
 from forge_core.metrics import returns, summary
+from forge_core.metrics.accumulators import ACCUMULATORS
 from forge_core.metrics.catalog import METRIC_INDEX, METRICS, get_metric
+from forge_core.simd.memory import address_of
 
 
 def _accumulators(**entries: float) -> np.ndarray:
-    values = np.zeros(t.ACCUMULATORS_SIZE)
-    values[t.INITIAL] = values[t.FINAL] = 100_000.0
-    values[t.BARS] = 1_000.0
-    values[t.MARGIN_SUM] = math.nan
-    for name, value in entries.items():
-        values[getattr(t, name)] = value
+    values = np.zeros(1, ACCUMULATORS)
+    standard = {"initial": 100_000.0, "final": 100_000.0, "bars": 1_000, "margin_sum": math.nan}
+    for name, value in (standard | entries).items():
+        values[name] = value
     return values
 
 
 def _vector(accumulators: np.ndarray, daily=(), years: float = 2.0, annualization: float = 365.0) -> np.ndarray:
     out = np.full(len(METRICS), 7.0)  # whatever stood there before must be gone
-    summary.summarize(accumulators, np.asarray(daily, np.float64), years, annualization, out)
+    summary.summarize(address_of(accumulators), np.asarray(daily, np.float64), years, annualization, out)
     return out
 
 
 TEN_TRADES = _accumulators(
-    TRADES=10,
-    WINS=6,
-    LOSSES=3,
-    GROSS_PROFIT=9_000.0,
-    GROSS_LOSS=-3_000.0,
-    RETURN_SUM=0.12,
-    MARGIN_SUM=1.5,
-    POINTS_SUM=250.0,
-    BARS_HELD=200,
-    EXPOSED=190,
-    TURNOVER=1_000_000.0,
-    COMMISSION=400.0,
-    FINANCING=-25.0,
-    AMBIGUOUS=2,
-    FINAL=106_000.0,
-    MAX_DRAWDOWN=0.04,
-    LONGEST_DRAWDOWN=12.5,
-    REJECTED=3,
-    VOLUME_CAPPED=1,
+    trades=10,
+    wins=6,
+    losses=3,
+    gross_profit=9_000.0,
+    gross_loss=-3_000.0,
+    return_sum=0.12,
+    margin_sum=1.5,
+    points_sum=250.0,
+    bars_held=200,
+    exposed=190,
+    turnover=1_000_000.0,
+    commission=400.0,
+    financing=-25.0,
+    ambiguous=2,
+    final=106_000.0,
+    max_drawdown=0.04,
+    longest_drawdown=12.5,
+    rejected=3,
+    volume_capped=1,
 )
 
 
@@ -133,7 +132,7 @@ def test_a_play_that_never_trades():
 
 def test_nothing_went_wrong_is_the_cap():
     """Two wins, no loss, no losing day, no drawdown: undefined, but good."""
-    accumulators = _accumulators(TRADES=2, WINS=2, GROSS_PROFIT=500.0, FINAL=100_500.0, MARGIN_SUM=0.1)
+    accumulators = _accumulators(trades=2, wins=2, gross_profit=500.0, final=100_500.0, margin_sum=0.1)
     vector = _vector(accumulators, [0.002, 0.003, 0.0])
     found, reasons = summary.metrics_mapping(vector), summary.undefined_reasons(vector)
     assert reasons == {"profit_factor": "no losing trade", "sortino": "no losing day", "calmar": "no drawdown"}
@@ -146,14 +145,14 @@ def test_nothing_went_wrong_is_the_cap():
 
 
 def test_only_break_even_trades_are_not_rewarded():
-    vector = _vector(_accumulators(TRADES=3), np.zeros(10))
+    vector = _vector(_accumulators(trades=3), np.zeros(10))
     assert summary.metrics_mapping(vector)["profit_factor"] is None
     assert summary.objective_value(vector, "profit_factor") == 0.0
 
 
 def test_steady_loss_is_the_worst_sharpe():
     vector = _vector(
-        _accumulators(TRADES=1, LOSSES=1, GROSS_LOSS=-10.0, FINAL=99_990.0, MAX_DRAWDOWN=0.1), [-0.01, -0.01]
+        _accumulators(trades=1, losses=1, gross_loss=-10.0, final=99_990.0, max_drawdown=0.1), [-0.01, -0.01]
     )
     assert summary.objective_value(vector, "sharpe") == get_metric("sharpe").worst
     assert summary.objective_value(vector, "sortino") == pytest.approx(-math.sqrt(365))
@@ -161,7 +160,7 @@ def test_steady_loss_is_the_worst_sharpe():
 
 
 def test_ruin():
-    accumulators = _accumulators(TRADES=1, LOSSES=1, GROSS_LOSS=-130_000.0, FINAL=-30_000.0, MAX_DRAWDOWN=1.3, RUINED=1)
+    accumulators = _accumulators(trades=1, losses=1, gross_loss=-130_000.0, final=-30_000.0, max_drawdown=1.3, ruined=1)
     daily = np.empty(3)
     summary.daily_returns(np.array([50_000.0, -30_000.0, -30_000.0]), 100_000.0, daily)
     assert daily.tolist() == [-0.5, -1.0, 0.0]
@@ -175,12 +174,12 @@ def test_ruin():
 
 
 def test_ruin_counts_even_where_the_last_fill_left_something():
-    assert summary.metrics_mapping(_vector(_accumulators(FINAL=10.0, RUINED=1)))["cagr"] == -1.0
+    assert summary.metrics_mapping(_vector(_accumulators(final=10.0, ruined=1)))["cagr"] == -1.0
 
 
 def test_objectives_are_clipped_to_their_cap():
     vector = _vector(
-        _accumulators(TRADES=9, WINS=8, LOSSES=1, GROSS_PROFIT=1e6, GROSS_LOSS=-1.0, FINAL=1.1e6), [0.0, 0.1]
+        _accumulators(trades=9, wins=8, losses=1, gross_profit=1e6, gross_loss=-1.0, final=1.1e6), [0.0, 0.1]
     )
     assert summary.metrics_mapping(vector)["profit_factor"] == 1e6
     assert summary.objective_value(vector, "profit_factor") == 100.0
@@ -188,26 +187,26 @@ def test_objectives_are_clipped_to_their_cap():
 
 @pytest.mark.parametrize("days", [1, 30, 180, 359])
 def test_growth_over_less_than_a_year_is_not_annualized(days):
-    vector = _vector(_accumulators(FINAL=103_000.0, MAX_DRAWDOWN=0.01), years=days / 365.25)
+    vector = _vector(_accumulators(final=103_000.0, max_drawdown=0.01), years=days / 365.25)
     reasons = summary.undefined_reasons(vector)
     for name in ("cagr", "calmar"):
         assert summary.metrics_mapping(vector)[name] is None
         assert "shorter than 360 days" in reasons[name]
         assert summary.objective_value(vector, name) == get_metric(name).worst
-    steady = _vector(_accumulators(FINAL=103_000.0), years=days / 365.25)  # no drawdown is no merit in a month
+    steady = _vector(_accumulators(final=103_000.0), years=days / 365.25)  # no drawdown is no merit in a month
     assert summary.objective_value(steady, "calmar") == get_metric("calmar").worst
 
 
 @pytest.mark.parametrize("days", [360, 363, 365.25])
 def test_a_trading_year_is_annualized(days):
-    vector = _vector(_accumulators(FINAL=110_000.0, MAX_DRAWDOWN=0.1), years=days / 365.25)
+    vector = _vector(_accumulators(final=110_000.0, max_drawdown=0.1), years=days / 365.25)
     found = summary.metrics_mapping(vector)
     assert found["cagr"] == pytest.approx(1.1 ** (365.25 / days) - 1)
     assert found["calmar"] == pytest.approx(found["cagr"] / 0.1)
 
 
 def test_ruin_is_total_however_short_the_period():
-    assert summary.metrics_mapping(_vector(_accumulators(FINAL=10.0, RUINED=1), years=0.01))["cagr"] == -1.0
+    assert summary.metrics_mapping(_vector(_accumulators(final=10.0, ruined=1), years=0.01))["cagr"] == -1.0
 
 
 @pytest.mark.parametrize("daily", [[], [0.01]])
@@ -222,9 +221,9 @@ _ANY = st.one_of(st.floats(-1e300, 1e300), st.sampled_from([0.0, 1.0, -1.0, math
 
 
 @given(
-    st.fixed_dictionaries({name: _ANY for name in ("GROSS_PROFIT", "GROSS_LOSS", "RETURN_SUM", "MARGIN_SUM", "FINAL")}),
+    st.fixed_dictionaries({name: _ANY for name in ("gross_profit", "gross_loss", "return_sum", "margin_sum", "final")}),
     st.fixed_dictionaries(
-        {name: st.integers(0, 3) for name in ("TRADES", "WINS", "LOSSES", "EXPOSED", "BARS", "RUINED")}
+        {name: st.integers(0, 3) for name in ("trades", "wins", "losses", "exposed", "bars", "ruined")}
     ),
     st.floats(0.0, 2.0),
     arrays(np.float64, st.integers(0, 30), elements=st.floats(-1.0, 1e300)),
@@ -232,7 +231,7 @@ _ANY = st.one_of(st.floats(-1e300, 1e300), st.sampled_from([0.0, 1.0, -1.0, math
 )
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_nothing_infinite_comes_out_whatever_goes_in(money, counts, fall, daily, years):
-    vector = _vector(_accumulators(**money, **counts, MAX_DRAWDOWN=fall), daily, years)
+    vector = _vector(_accumulators(**money, **counts, max_drawdown=fall), daily, years)
     assert not np.isinf(vector).any()
     found = summary.metrics_mapping(vector)
     json.dumps(found, allow_nan=False)

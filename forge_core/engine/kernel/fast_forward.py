@@ -8,23 +8,10 @@ bars occurs at none of them.
 import numpy as np
 
 from forge_core.engine.kernel import params as p
-from forge_core.engine.kernel.fills import trailing_level
-from forge_core.engine.kernel.layout import P_BEST, P_FINANCING, P_WORST, POSITION_FLOATS
-from forge_core.engine.signals.evaluator import ENTRY_LONG, ENTRY_SHORT, bits
-from forge_core.feeds.feed import (
-    BARS_SIZE,
-    CLOSE,
-    DAY_CLOSE,
-    DAY_END,
-    DAYS,
-    EXTREMES,
-    HIGH,
-    LOW,
-    OPEN,
-    TIME,
-    VOLUME,
-    WORD_EXTREMES,
-)
+from forge_core.engine.kernel.bars import day_of, fetch_bar
+from forge_core.engine.kernel.levels import trailing_level
+from forge_core.engine.signals.evaluator import bits
+from forge_core.feeds.feed import WORD_EXTREMES
 from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import (
     ALL,
@@ -34,79 +21,212 @@ from forge_core.simd.lanes64 import (
     VALUE_BYTES,
     highest,
     lowest,
-    prefetch,
     trailing_zeros,
 )
-from forge_core.simd.memory import elements_at, float64_at, int32_at, int64_at
+from forge_core.simd.memory import elements_at, float64_at, int32_at, int64_at, uint64_at
 
 _NEARLY = 1.0 - 1e-12  # avoids a division where rounding cannot matter
+_SPAN = 16  # bars tried together where 64 are not quiet
+_ROUNDING = 1e-9  # more than the rounding of 64 charges
 
 
 @compiled
-def _fetch_bar(bars, i):
-    """Prefetch bar ``i``: its columns are far apart, and each would cost a cache miss."""
-    columns = int64_at(bars, BARS_SIZE)
-    offset = i * VALUE_BYTES
-    prefetch(columns[OPEN] + offset)
-    prefetch(columns[HIGH] + offset)
-    prefetch(columns[LOW] + offset)
-    prefetch(columns[CLOSE] + offset)
-    prefetch(columns[TIME] + offset)
-    prefetch(columns[VOLUME] + offset)
-
-
-@compiled
-def day_of(day_end, day, i):
-    """Return the running number of bar ``i``'s trade date, which is ``day`` or a later one."""
-    while day_end[day] < i:
-        day += 1
-    return day
-
-
-@compiled
-def _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance):
-    """Set the equity at the last closes of the trade dates from ``day`` on that end before bar ``i``."""
-    while day_end[day] < i:
-        marks[day] = balance + exposure * (day_close[day] - entry)
-        day += 1
-
-
-@compiled
-def next_entry(plan, bars, i, limit):
+def next_entry(program, bars, i, limit):
     """Return the first bar from ``i`` on, below ``limit``, at which an entry rule is true, or ``limit``."""
     while i < limit:
         word = i >> LANES_SHIFT
         begin = word << LANES_SHIFT
-        found = (bits(plan, ENTRY_LONG, word) | bits(plan, ENTRY_SHORT, word)) >> np.uint64(i - begin)
+        found = bits(program.entry_long, program, word) | bits(program.entry_short, program, word)
+        found >>= np.uint64(i - begin)
         if found != NONE:
             i = min(limit, i + trailing_zeros(found))
-            _fetch_bar(bars, i + 1)
+            fetch_bar(bars, i + 1)
             return i
         i = begin + LANES
     return limit
 
 
 @compiled
-def _next_exit(plan, against, own_exit, i, limit):
-    """Return the first bar from ``i`` on, below ``limit``, at which one of two groups is true, or ``limit``.
+def advance_position(state, params, program, bars, output, i, limit):
+    """Advance the position over bars ``[i, limit)``, to the first at which a rule is true or a level may be touched.
 
-    ``limit`` is in the word of bar ``i`` or the bar after it.
+    Return whether an exit rule or an entry rule of the other side stopped it, which is then true at the bar before the
+    one returned next, and the bar from which the steps continue. On the bars passed no level is touched, no contract
+    rolls and no funding is paid; borrow is charged and equity is marked (steps 3 and 4 of the contract). Without an
+    equity curve the trade's best and worst price are not kept.
     """
-    word = i >> LANES_SHIFT
-    found = (bits(plan, against, word) | bits(plan, own_exit, word)) >> np.uint64(i - (word << LANES_SHIFT))
-    return min(limit, i + trailing_zeros(found))
+    time = int64_at(bars.time, bars.size)
+    high, low = float64_at(bars.high, bars.size), float64_at(bars.low, bars.size)
+    close = float64_at(bars.close, bars.size)
+    extremes = float64_at(bars.extremes, ((bars.size - 1 >> LANES_SHIFT) + 1) * WORD_EXTREMES)
+    marks = float64_at(output.day_equity, bars.days)
+    curve = float64_at(output.equity_curve, bars.size)
+    side, entry, exposure = state.side, state.entry, state.exposure
+    against = program.entry_short if side > 0 else program.entry_long
+    own_exit = program.exit_long if side > 0 else program.exit_short
+    charge = params.borrow_per_microsecond * state.quantity * params.multiplier if side < 0 else 0.0
+    trails = params.trail_kind != p.NO_DISTANCE
+    is_monotone = params.trail_kind != p.PERCENT or state.trail <= 1.0  # the trailing stop in the extreme
+    skips = output.equity_curve == 0  # bars are passed by their extremes
+
+    balance, financing, extreme, day = state.balance, state.financing, state.extreme, state.day
+    peak, peak_bar, max_drawdown, longest = state.peak, state.peak_bar, state.max_drawdown, state.longest
+    floor = max(state.stop, state.liquidation) if side > 0 else state.reach
+    ceiling = state.reach if side > 0 else min(state.stop, state.liquidation)
+    lower, upper = _levels(state, params, floor, ceiling, extreme, trails)
+    shallow = max_drawdown * peak * _NEARLY  # a fall from the peak that is no deeper drawdown
+    signal = False
+    touched = False
+    while i < limit and not signal and not touched:
+        word = i >> LANES_SHIFT
+        begin = word << LANES_SHIFT
+        end = min(limit, begin + LANES)
+        found = (bits(against, program, word) | bits(own_exit, program, word)) >> np.uint64(i - begin)
+        rule_bar = i + trailing_zeros(found)
+        signal = rule_bar < end
+        if signal:
+            end = rule_bar + 1
+        if bars.events != 0:
+            event = uint64_at(bars.events, (bars.size - 1 >> LANES_SHIFT) + 1)[word] >> np.uint64(i - begin)
+            if event != NONE and i + trailing_zeros(event) < end:
+                end = limit = i + trailing_zeros(event)
+                signal = False
+                if i == end:
+                    break
+        if signal:
+            fetch_bar(bars, end)
+
+        if skips:
+            whole = begin + LANES <= bars.size
+            of = word * WORD_EXTREMES
+            bottom, top = extremes[of], extremes[of + 1]
+            safe = _is_safe(bottom, top, lower, upper, side, entry, exposure, balance)
+            if safe and trails:
+                safe = not side * ((top if side > 0 else bottom) - extreme) > 0.0
+            chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + LANES - end))
+            if not safe and whole:
+                bottom = lowest(elements_at(bars.low, begin, LANES, bars.size, VALUE_BYTES), chosen)
+                top = highest(elements_at(bars.high, begin, LANES, bars.size, VALUE_BYTES), chosen)
+                best = _best(state, bottom, top, extreme)
+                lower_, upper_ = _levels(state, params, floor, ceiling, best, trails)
+                safe = _is_safe(bottom, top, lower_, upper_, side, entry, exposure, balance)
+                if not safe and end - i > _SPAN:
+                    end = i + _SPAN
+                    signal = False
+                    chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + LANES - end))
+                    bottom = lowest(elements_at(bars.low, begin, LANES, bars.size, VALUE_BYTES), chosen)
+                    top = highest(elements_at(bars.high, begin, LANES, bars.size, VALUE_BYTES), chosen)
+                    best = _best(state, bottom, top, extreme)
+                    lower_, upper_ = _levels(state, params, floor, ceiling, best, trails)
+                    safe = _is_safe(bottom, top, lower_, upper_, side, entry, exposure, balance)
+                safe = safe and (is_monotone or best == extreme)
+                if safe:
+                    extreme, lower, upper = best, lower_, upper_
+            if safe and charge > 0.0:
+                # an upper bound of the charges of these bars: at the account's worst it is not ruined
+                most = charge * max(abs(bottom), abs(top)) * (time[end - 1] - time[i - 1])
+                least = balance - most * (1.0 + _ROUNDING) - abs(balance) * _ROUNDING
+                safe = _is_safe(bottom, top, lower, upper, side, entry, exposure, least)
+            if safe and charge == 0.0:
+                most, least = _equities(extremes[of + 2], extremes[of + 3], side, entry, exposure, balance)
+                quiet = most < peak and peak - least <= shallow
+                if not quiet and whole:
+                    closes = elements_at(bars.close, begin, LANES, bars.size, VALUE_BYTES)
+                    most, least = _equities(
+                        lowest(closes, chosen), highest(closes, chosen), side, entry, exposure, balance
+                    )
+                    quiet = most < peak
+                    if quiet:
+                        max_drawdown = max(max_drawdown, (peak - least) / peak)
+                        shallow = max_drawdown * peak * _NEARLY
+                if quiet:
+                    i = end
+                    continue
+            if safe:
+                while i < end:
+                    k = np.uint64(i)  # unsigned: no test for a negative index
+                    if charge > 0.0:
+                        paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)])
+                        balance -= paid
+                        financing += paid
+                    equity = balance + exposure * (close[k] - entry)
+                    if equity >= peak:
+                        if i - 1 > peak_bar:
+                            longest = max(longest, time[i - 1] - time[peak_bar])
+                        peak = equity
+                        peak_bar = i
+                        shallow = max_drawdown * peak * _NEARLY
+                    elif peak - equity > shallow:
+                        max_drawdown = max(max_drawdown, (peak - equity) / peak)
+                        shallow = max_drawdown * peak * _NEARLY
+                    if charge > 0.0:
+                        day = day_of(bars, day, i)
+                        marks[day] = equity
+                    i += 1
+                continue
+
+        while i < end:
+            k = np.uint64(i)
+            best = high[k] if side > 0 else low[k]
+            worst = low[k] if side > 0 else high[k]
+            paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
+            if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= 0.0:
+                touched = True
+                signal = False
+                break
+            if trails and side * (best - extreme) > 0.0:
+                extreme = best
+                lower, upper = _levels(state, params, floor, ceiling, extreme, trails)
+            if charge > 0.0:
+                balance -= paid
+                financing += paid
+            equity = balance + exposure * (close[k] - entry)
+            if output.equity_curve != 0:
+                state.best = max(state.best, side * (best - entry))
+                state.worst = min(state.worst, side * (worst - entry))
+                curve[k] = equity
+            if equity >= peak:
+                if i - 1 > peak_bar:
+                    longest = max(longest, time[i - 1] - time[peak_bar])
+                peak = equity
+                peak_bar = i
+                shallow = max_drawdown * peak * _NEARLY
+            elif peak - equity > shallow:
+                max_drawdown = max(max_drawdown, (peak - equity) / peak)
+                shallow = max_drawdown * peak * _NEARLY
+            if charge > 0.0 or output.equity_curve != 0:
+                day = day_of(bars, day, i)
+                marks[day] = equity
+            i += 1
+    if charge == 0.0 and output.equity_curve == 0:
+        _mark_days(marks, bars, day, i, entry, exposure, balance)
+    state.balance, state.financing, state.extreme = balance, financing, extreme
+    state.peak, state.peak_bar, state.max_drawdown, state.longest = peak, peak_bar, max_drawdown, longest
+    return signal, i
 
 
 @compiled
-def _is_touched(bottom, top, lower, upper, side, entry, exposure, balance, extreme, trails):
-    """Whether bars between ``bottom`` and ``top`` touch a level, move a trailing stop or ruin the account."""
-    best, worst = (top, bottom) if side > 0 else (bottom, top)
-    return (
-        bottom <= lower
-        or top >= upper
-        or (trails and side * (best - extreme) > 0.0)
-        or balance + exposure * (worst - entry) <= 0.0
-    )
+def _levels(state, params, floor, ceiling, extreme, trails):
+    """Return the prices at or beyond which a bar touches a level, for the trailing stop of an ``extreme``."""
+    if not trails:
+        return floor, ceiling
+    trailing = trailing_level(state.side, extreme, state.trail, params)
+    if state.side > 0:
+        return max(floor, trailing), ceiling
+    return floor, min(ceiling, trailing)
+
+
+@compiled
+def _best(state, bottom, top, extreme):
+    """Return the best price of bars between ``bottom`` and ``top`` and of the bars before."""
+    return max(top, extreme) if state.side > 0 else min(bottom, extreme)
+
+
+@compiled
+def _is_safe(bottom, top, lower, upper, side, entry, exposure, balance):
+    """Whether bars between ``bottom`` and ``top`` neither touch a level nor ruin the account."""
+    worst = bottom if side > 0 else top
+    return not (bottom <= lower or top >= upper or balance + exposure * (worst - entry) <= 0.0)
 
 
 @compiled
@@ -118,125 +238,10 @@ def _equities(lowest_close, highest_close, side, entry, exposure, balance):
 
 
 @compiled
-def advance_position(
-    plan, against, own_exit, bars, size, i, limit, side, entry, exposure, balance, floor, ceiling, extreme,
-    trail_kind, trail, params, charge, peak, peak_bar, max_drawdown, longest, position, day, day_equity,
-    equity_curve,
-):  # fmt: skip
-    """Advance a position over bars ``[i, limit)``, to the first at which a rule is true or a level may be touched.
-
-    Return whether a rule of group ``against`` or ``own_exit`` stopped it, which is then true at the bar before the one
-    returned next, and the state at that bar's open. On the bars passed no level is touched, financing is charged and
-    equity is marked (steps 3 and 4 of the contract). ``bars`` is the address of the addresses of the columns of
-    ``size`` bars; ``position``, ``day_equity``, ``equity_curve`` (of bar 0) and ``params`` are addresses. ``day`` is
-    the trade date of the bar before. Without a curve (0) the trade's best and worst price are not kept.
-    """
-    columns = int64_at(bars, BARS_SIZE)
-    time = int64_at(columns[TIME], size)
-    high = float64_at(columns[HIGH], size)
-    low = float64_at(columns[LOW], size)
-    close = float64_at(columns[CLOSE], size)
-    days = columns[DAYS]
-    day_end = int32_at(columns[DAY_END], days)
-    day_close = float64_at(columns[DAY_CLOSE], days)
-    extremes = float64_at(columns[EXTREMES], ((size - 1 >> LANES_SHIFT) + 1) * WORD_EXTREMES)
-    marks = float64_at(day_equity, days)
-    curve = float64_at(equity_curve, size)
-    held = float64_at(position, POSITION_FLOATS)
-    params = float64_at(params, p.PARAMS_SIZE)
-    trails = trail_kind != p.NO_DISTANCE
-    skips = charge == 0.0 and equity_curve == 0  # bars are skipped by their extremes
-
-    lower = floor
-    upper = ceiling
-    if trails:
-        trailing = trailing_level(side, extreme, trail_kind, trail, params)
-        if side > 0:
-            lower = max(floor, trailing)
-        else:
-            upper = min(ceiling, trailing)
-    shallow = max_drawdown * peak * _NEARLY  # a fall from the peak that is no deeper drawdown
-
-    financing = held[P_FINANCING]
-    signal = False
-    while i < limit and not signal:
-        word = i >> LANES_SHIFT
-        begin = word << LANES_SHIFT
-        end = min(limit, begin + LANES)
-        rule_bar = _next_exit(plan, against, own_exit, i, end)
-        signal = rule_bar < end
-        if signal:
-            end = rule_bar + 1
-            _fetch_bar(bars, end)
-
-        if skips:
-            whole = begin + LANES <= size
-            chosen = (ALL << np.uint64(i - begin)) & (ALL >> np.uint64(begin + LANES - end))
-            of = word * WORD_EXTREMES
-            touched = _is_touched(
-                extremes[of], extremes[of + 1], lower, upper, side, entry, exposure, balance, extreme, trails
-            )
-            if touched and whole:
-                touched = _is_touched(
-                    lowest(elements_at(columns[LOW], begin, LANES, size, VALUE_BYTES), chosen),
-                    highest(elements_at(columns[HIGH], begin, LANES, size, VALUE_BYTES), chosen),
-                    lower, upper, side, entry, exposure, balance, extreme, trails,
-                )  # fmt: skip
-            if not touched:
-                most, least = _equities(extremes[of + 2], extremes[of + 3], side, entry, exposure, balance)
-                quiet = most < peak and peak - least <= shallow
-                if not quiet and whole:
-                    closes = elements_at(columns[CLOSE], begin, LANES, size, VALUE_BYTES)
-                    most, least = _equities(
-                        lowest(closes, chosen), highest(closes, chosen), side, entry, exposure, balance
-                    )
-                    quiet = most < peak
-                    if quiet:
-                        max_drawdown = max(max_drawdown, (peak - least) / peak)
-                        shallow = max_drawdown * peak * _NEARLY
-                if quiet:
-                    i = end
-                    continue
-
-        while i < end:
-            k = np.uint64(i)  # unsigned: no test for a negative index
-            best = high[k] if side > 0 else low[k]
-            worst = low[k] if side > 0 else high[k]
-            paid = charge * abs(close[k]) * (time[k] - time[k - np.uint64(1)]) if charge > 0.0 else 0.0
-            if low[k] <= lower or high[k] >= upper or balance - paid + exposure * (worst - entry) <= 0.0:
-                held[P_FINANCING] = financing
-                if skips:
-                    _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance)
-                return False, i, balance, extreme, peak, peak_bar, max_drawdown, longest
-            if trails and side * (best - extreme) > 0.0:
-                extreme = best
-                trailing = trailing_level(side, extreme, trail_kind, trail, params)
-                if side > 0:
-                    lower = max(floor, trailing)
-                else:
-                    upper = min(ceiling, trailing)
-            if charge > 0.0:
-                balance -= paid
-                financing += paid
-            equity = balance + exposure * (close[k] - entry)
-            if equity_curve != 0:
-                held[P_BEST] = max(held[P_BEST], side * (best - entry))
-                held[P_WORST] = min(held[P_WORST], side * (worst - entry))
-                curve[k] = equity
-            if equity >= peak:
-                if i - 1 > peak_bar:
-                    longest = max(longest, time[i - 1] - time[peak_bar])
-                peak = equity
-                peak_bar = i
-                shallow = max_drawdown * peak * _NEARLY
-            elif peak - equity > shallow:
-                max_drawdown = max(max_drawdown, (peak - equity) / peak)
-                shallow = max_drawdown * peak * _NEARLY
-            if not skips:
-                day = day_of(day_end, day, i)
-                marks[day] = equity
-            i += 1
-    held[P_FINANCING] = financing
-    if skips:
-        _mark_days(marks, day_end, day_close, day, i, entry, exposure, balance)
-    return signal, i, balance, extreme, peak, peak_bar, max_drawdown, longest
+def _mark_days(marks, bars, day, i, entry, exposure, balance):
+    """Set the equity at the last closes of the trade dates from ``day`` on that end before bar ``i``."""
+    day_end = int32_at(bars.day_end, bars.days)
+    day_close = float64_at(bars.day_close, bars.days)
+    while day_end[day] < i:
+        marks[day] = balance + exposure * (day_close[day] - entry)
+        day += 1

@@ -1,7 +1,6 @@
 """The result of a backtest: trades, equity and metrics, as tables, files and figures."""
 
 import html
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +17,7 @@ from forge_core.engine.kernel.params import Policy
 from forge_core.feeds.feed import Feed, Floats
 from forge_core.files import write_json, write_table, write_text
 from forge_core.metrics.returns import drawdown
+from forge_core.metrics.trade import FLAGS, TIMES, TRADE
 from forge_core.metrics.trades import per_trade
 from forge_core.metrics.values import MetricValues
 from forge_core.plays.model import Play
@@ -72,7 +72,7 @@ class BacktestResult:
         cash: float,
         vector: Floats,
         daily: Floats,
-        trades: Mapping[str, NDArray[Any]],
+        trades: NDArray[np.void],
         equity: Floats,
         policy: Policy = "pessimistic",
         fills: FillRules = STRICT,
@@ -81,9 +81,8 @@ class BacktestResult:
         """Build a result from the kernel's arrays.
 
         ``vector``: metrics, shape (len(METRICS),). ``daily``: shape (feed.days,). ``equity``: at the closes of bars
-        ``feed.start`` to the last, shape (len(feed) - feed.start,). ``trades``: arrays of one length named as the
-        columns of the fill contract, but times in microseconds and ``reason`` in codes of
-        ``engine.kernel.exit_reasons``. Raises ValueError if a shape does not fit the feed.
+        ``feed.start`` to the last, shape (len(feed) - feed.start,). ``trades``: records of ``metrics.trade.TRADE``.
+        Raises ValueError if a shape does not fit the feed.
         """
         bars, days = len(feed) - feed.start, np.unique(feed.day[feed.start :])
         if equity.shape != (bars,):
@@ -197,27 +196,22 @@ def _utc(microseconds: NDArray[np.int64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(np.asarray(microseconds, np.int64).view("datetime64[us]")).tz_localize("UTC")
 
 
-def _trades_table(trades: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
-    def floats(name: str) -> Floats:
-        values = np.asarray(trades[name], np.float64)
-        return np.where(np.isfinite(values), values, np.nan)  # a percentage of an entry price of zero is undefined
+def _trades_table(trades: NDArray[np.void]) -> pd.DataFrame:
+    """Return the trades as a table: times in UTC, reasons by name, NaN for what is undefined."""
 
-    return pd.DataFrame(
-        {
-            "entry_time": _utc(trades["entry_time"]),
-            "entry_price": floats("entry_price"),
-            "exit_time": _utc(trades["exit_time"]),
-            "exit_price": floats("exit_price"),
-            "side": np.asarray(trades["side"], np.int64),
-            "quantity": floats("quantity"),
-            "exit_reason": pd.array(np.array(EXIT_REASONS)[np.asarray(trades["reason"], np.int64)], dtype="str"),
-            "bars_held": np.asarray(trades["bars_held"], np.int64),
-            **{name: floats(name) for name in ("gross_pnl", "commission", "financing", "net_pnl", "return_pct")},
-            "mae": floats("mae"),
-            "mfe": floats("mfe"),
-            "switch": np.asarray(trades["switch"], np.bool_),
-        }
-    )
+    def column(name: str) -> Any:
+        values = trades[name]
+        if name in TIMES:
+            return _utc(values)
+        if name in FLAGS:
+            return values.astype(np.bool_)
+        if name == "exit_reason":
+            return pd.array(np.array(EXIT_REASONS)[values], dtype="str")
+        if values.dtype == np.float64:  # a percentage of an entry price of zero is undefined
+            return np.where(np.isfinite(values), values, np.nan)
+        return values.copy()
+
+    return pd.DataFrame({name: column(name) for name in TRADE.names or ()})
 
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:

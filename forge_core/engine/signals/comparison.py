@@ -15,6 +15,7 @@ from forge_core.engine.signals.bytecode import (
     BELOW_NUMBER,
     CROSSING,
 )
+from forge_core.features.column import COLUMN
 from forge_core.features.quantized import HIGHEST, code_of
 from forge_core.simd.bitset512 import BLOCK, BLOCK_SHIFT, CODE_BYTES, above, above_number, equal, equal_number
 from forge_core.simd.compiled import compiled
@@ -34,29 +35,40 @@ from forge_core.simd.lanes64 import (
     set_bits,
     trailing_zeros,
 )
-from forge_core.simd.memory import address_of, elements_at, float64_at, uint64_at
+from forge_core.simd.memory import address_of, elements_at, float64_at, records_at, uint64_at
 
-# A column (``features.column.Column.packed``): addresses of its values and codes (0: none), the first word without NaN,
-# whether codes are lossless, low and step
-(_VALUES, _CODES, _FIRST_WORD, _LOSSLESS, _LOW, _STEP) = range(6)
-_COLUMN_SIZE = 6
+# A rule to compare: one of ``bytecode``'s comparisons of column ``left`` with column ``right`` or ``number``, and the
+# address of its bitmap, whole blocks of 512 bits
+RULE = np.dtype(
+    [
+        ("comparison", np.int64),
+        ("number", np.float64),
+        ("bitmap", np.int64),
+        ("left", COLUMN.dtype),
+        ("right", COLUMN.dtype),
+    ]
+)
 
 _FEW = 8  # most bars that are faster to compare one by one
 _NO_WORD = 2**48  # no codes to compare
 
 
 @compiled
-def fill_bitmap(bitmap, comparison, left, right, number, size):
-    """Fill a bitmap with the results of comparing ``left`` with ``right`` or with a number.
+def fill_bitmaps(rules, count, size):
+    """Fill the bitmaps of the ``count`` rules at an address with their results on ``size`` bars; 0 beyond the last."""
+    every = records_at(rules, count, RULE)
+    for k in range(count):
+        _fill_bitmap(every[k], size)
 
-    ``bitmap`` is the address of whole blocks of 512 bits, ``comparison`` one of ``bytecode``'s; ``left`` and ``right``
-    are packed columns of ``size`` bars. Bits beyond the last bar are 0.
-    """
+
+@compiled
+def _fill_bitmap(rule, size):
+    comparison, bitmap, left, right, number = rule.comparison, rule.bitmap, rule.left, rule.right, rule.number
     crosses = comparison & CROSSING != 0
     comparison = comparison & (CROSSING - 1)
     blocks = -(-size // (BLOCK * LANES))
     words = uint64_at(bitmap, blocks * BLOCK)
-    a, b = left[_VALUES], right[_VALUES]
+    a, b = left.values, right.values
     coded = _first_coded(comparison, left, right, number)
     if coded * LANES >= size:  # a column is NaN to its last word
         coded = blocks * BLOCK
@@ -83,14 +95,14 @@ def _bars_before(begin, size):
 @compiled
 def _first_coded(comparison, left, right, number):
     """Return the first word that can be compared by codes, 1 or more."""
-    if left[_CODES] == 0:
+    if left.codes == 0:
         return _NO_WORD
     if comparison >= ABOVE_NUMBER:
-        return left[_FIRST_WORD] if np.isfinite(number) else _NO_WORD
-    alike = left[_LOW] == right[_LOW] and left[_STEP] == right[_STEP]  # bit by bit
-    if right[_CODES] == 0 or not alike:
+        return left.first_word if np.isfinite(number) else _NO_WORD
+    alike = left.low == right.low and left.step == right.step  # bit by bit
+    if right.codes == 0 or not alike:
         return _NO_WORD
-    return max(left[_FIRST_WORD], right[_FIRST_WORD])
+    return max(left.first_word, right.first_word)
 
 
 @compiled
@@ -99,10 +111,9 @@ def _code_to_exceed(column, number, at_least):
 
     They are where codes are lossless: `x >= 3` is then `x > 2`.
     """
-    scale = float64_at(address_of(column), _COLUMN_SIZE)
-    low, step = scale[_LOW], scale[_STEP]
+    low, step = column.low, column.step
     code = code_of(number, low, step)
-    decisive = column[_LOSSLESS] != 0 and 0.0 <= (number - low) / step < HIGHEST + 1
+    decisive = column.lossless != 0 and 0.0 <= (number - low) / step < HIGHEST + 1
     if decisive and at_least and low + code * step == number:
         if code > 0:
             code -= 1
@@ -125,7 +136,7 @@ def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
     for block in range(first, last):
         result = bitmap + block * BLOCK * VALUE_BYTES
         offset = block * (BLOCK * LANES * CODE_BYTES)
-        x, y = left[_CODES] + offset, right[_CODES] + offset
+        x, y = left.codes + offset, right.codes + offset
         tied = above_number(result, x, code) if with_number else above(result, x, y)
         words = uint64_at(result, BLOCK)
         if tied and not decisive:
@@ -137,7 +148,7 @@ def _compare_codes(bitmap, comparison, left, right, number, size, first, last):
                 begin = (block * BLOCK + k) * LANES
                 open_ = ties_row[k] & _bars_before(begin, size)
                 if open_ != NONE:
-                    true = _true_of(open_, with_number, at_least, left[_VALUES], right[_VALUES], number, begin, size)
+                    true = _true_of(open_, with_number, at_least, left.values, right.values, number, begin, size)
                     words[k] = (words[k] & ~open_) | true
         if negated:
             for k in range(BLOCK):

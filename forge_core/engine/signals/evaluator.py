@@ -4,28 +4,39 @@ import numpy as np
 
 from forge_core.engine.signals.bytecode import GROUPS, HEADER_SIZE, INSTRUCTION_SIZE
 from forge_core.plays.schema import MAX_DEPTH, MAX_RULES
-from forge_core.simd.bitset512 import BLOCK, all_into, any_into, count_into
+from forge_core.simd.bitset512 import BLOCK, FEW, all_into, any_into, count_few_into, count_into
 from forge_core.simd.compiled import compiled
 from forge_core.simd.lanes64 import NONE, VALUE_BYTES
-from forge_core.simd.memory import address_of, elements_at, int64_at, uint64_at
+from forge_core.simd.memory import RecordLayout, address_of, elements_at, records_at, uint64_at
 
-# The groups of a Play, in order; int64, so that numba compiles `bits` once and not for each of them
-ENTRY_LONG, ENTRY_SHORT, EXIT_LONG, EXIT_SHORT = (np.int64(group) for group in range(GROUPS))
-
-PLAN_SIZE = GROUPS + 1  # addresses of the group bitmaps, and the number of words of each
+# A linked Play: addresses of the group bitmaps, in the order of the bytecode, and their number of words; addresses of
+# the ATR columns of stop, target and trail in traded prices (0: none)
+PROGRAM = RecordLayout(
+    entry_long=int,
+    entry_short=int,
+    exit_long=int,
+    exit_short=int,
+    words=int,
+    stop_atr=int,
+    target_atr=int,
+    trail_atr=int,
+)
+_PROGRAM = PROGRAM.dtype
 
 _STACK = MAX_DEPTH * MAX_RULES  # operands on the stack at most, of all enclosing groups
 _BLOCK_BYTES = BLOCK * VALUE_BYTES
 
 
 @compiled
-def bits(plan, group, word):
-    """Return the results of ``group`` on bars ``64 word .. 64 word + 63``, one bit per bar; 0 beyond the last bar.
+def program_at(number):
+    """Return the linked Play at an address."""
+    return records_at(number, 1, _PROGRAM)[0]
 
-    ``plan`` is the address of a ``Program``'s plan (``PLAN_SIZE``).
-    """
-    entries = int64_at(plan, PLAN_SIZE)
-    return uint64_at(entries[group], entries[GROUPS])[np.uint64(word)]  # unsigned: no test for a negative index
+
+@compiled
+def bits(bitmap, program, word):
+    """Return the results of a group of ``program`` on bars ``64 word .. 64 word + 63``; 0 beyond the last bar."""
+    return uint64_at(bitmap, program.words)[np.uint64(word)]  # unsigned: no test for a negative index
 
 
 @compiled
@@ -63,6 +74,8 @@ def combine_rules(code, rules, bitmaps, blocks):
                     all_into(result, members, count)
                 elif argument == 1:
                     any_into(result, members, count)
+                elif count <= FEW:
+                    count_few_into(result, members, count, argument)
                 else:
                     count_into(result, members, count, argument)
                 operands[top] = result

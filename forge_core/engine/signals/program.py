@@ -1,35 +1,34 @@
 """Linking of a Play to a feed: bitmaps of its rules, from the feed's cache, and of its groups."""
 
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.engine.signals.bytecode import GROUPS, Bytecode, Rule, bytecode_of
-from forge_core.engine.signals.comparison import fill_bitmap
-from forge_core.engine.signals.evaluator import combine_rules
+from forge_core.engine.signals.comparison import RULE, fill_bitmaps
+from forge_core.engine.signals.evaluator import PROGRAM, combine_rules
 from forge_core.errors import PlayError
 from forge_core.features.column import Column, read_only
 from forge_core.features.reference import FeatureRef
-from forge_core.feeds.feed import Feed, Integers
+from forge_core.feeds.feed import Feed
 from forge_core.plays.model import Play
 from forge_core.simd.bitset512 import BLOCK
-from forge_core.simd.lanes64 import LANES
 from forge_core.simd.memory import address
 
 Bitmap = NDArray[np.uint64]
+_RULE = struct.Struct("qdq")  # the fields of RULE before the columns
 
 
 @dataclass(frozen=True)
 class Program:
-    """A linked Play: ``plan`` has the addresses of the four group bitmaps and the number of words of each.
+    """A linked Play: ``record`` is one ``PROGRAM``, ``first_signal`` the first bar at which rules count.
 
-    ``atr`` has the addresses of the ATR columns of stop, target and trail in traded prices (0 where none is needed).
-    ``bitmaps`` and ``columns`` keep the memory at these addresses alive.
+    ``bitmaps`` and ``columns`` keep the memory at its addresses alive.
     """
 
-    plan: Integers
-    atr: Integers
+    record: NDArray[np.void]
     first_signal: int
     bitmaps: Bitmap
     columns: list[Column]
@@ -48,13 +47,20 @@ def link_play(play: Play, feed: Feed) -> Program:
     atr = [
         None if reference is None else _in_traded_prices(_column(reference, feed), feed) for reference in bytecode.atr
     ]
-    return Program(
-        np.append(bitmaps.ctypes.data + np.arange(GROUPS) * (bitmaps.nbytes // GROUPS), bitmaps.size // GROUPS),
-        np.array([0 if column is None else column.address for column in atr], np.int64),
-        max(feed.start, play.warmup_bars, *map(feed.columns.warmup, bytecode.columns)),
-        bitmaps,
-        [column for column in atr if column is not None],
+    begin, group_bytes = address(bitmaps, np.uint64), bitmaps.nbytes // GROUPS
+    stop, target, trail = (0 if column is None else column.address for column in atr)
+    record = PROGRAM.pack(
+        entry_long=begin,
+        entry_short=begin + group_bytes,
+        exit_long=begin + 2 * group_bytes,
+        exit_short=begin + 3 * group_bytes,
+        words=bitmaps.size // GROUPS,
+        stop_atr=stop,
+        target_atr=target,
+        trail_atr=trail,
     )
+    first_signal = max(feed.start, play.warmup_bars, *map(feed.columns.warmup, bytecode.columns))
+    return Program(record, first_signal, bitmaps, [column for column in atr if column is not None])
 
 
 def _in_traded_prices(atr: Column, feed: Feed) -> Column:
@@ -63,35 +69,30 @@ def _in_traded_prices(atr: Column, feed: Feed) -> Column:
 
 
 def _group_bitmaps(bytecode: Bytecode, feed: Feed) -> Bitmap:
-    blocks = -(-len(feed) // (BLOCK * LANES))
-    cached = feed.rule_bitmaps
-    rules = []
-    for rule in bytecode.rules:
-        bitmap = cached.get(rule)
-        if bitmap is None:
-            bitmap = _rule_bitmap(rule, feed, blocks)
-            cached.put(rule, bitmap)
-        rules.append(bitmap)
-    addresses = np.array([bitmap.ctypes.data for bitmap in rules], np.int64)
-    bitmaps = np.empty(GROUPS * blocks * BLOCK, np.uint64)
-    combine_rules(bytecode.code, addresses, bitmaps.ctypes.data, blocks)
-    return bitmaps
+    """Return the four group bitmaps, one after the other; compare the rules that are not cached."""
+    words = feed.bitmap_words
+    groups = np.empty(GROUPS * words, np.uint64)
+    with feed.rule_bitmaps.borrow(bytecode.rules) as rules:
+        if rules.missing:
+            _compare_rules([(bytecode.rules[k], int(rules.addresses[k])) for k in rules.missing], feed)
+        combine_rules(bytecode.code, rules.addresses, address(groups, np.uint64), words // BLOCK)
+    return groups
 
 
-def _rule_bitmap(rule: Rule, feed: Feed, blocks: int) -> Bitmap:
-    left = _column(rule.left, feed)
-    right, number = left, 0.0
-    if isinstance(rule.right, FeatureRef):
-        right = _column(rule.right, feed)
-    else:
-        number = rule.right
-    bitmap = np.empty(blocks * BLOCK, np.uint64)
-    fill_bitmap(address(bitmap, np.uint64), rule.comparison, _packed(left), _packed(right), number, len(feed))
-    return bitmap
-
-
-def _packed(column: Column) -> Integers:
-    return np.frombuffer(column.packed, np.int64)
+def _compare_rules(rules: list[tuple[Rule, int]], feed: Feed) -> None:
+    """Fill the bitmaps of ``rules`` at their addresses."""
+    kept, packed = [], []  # the columns are alive until all are compared
+    for rule, bitmap in rules:
+        left = right = _column(rule.left, feed)
+        number = 0.0
+        if isinstance(rule.right, FeatureRef):
+            right = _column(rule.right, feed)
+        else:
+            number = rule.right
+        kept += [left, right]
+        packed += [_RULE.pack(rule.comparison, number, bitmap), left.packed, right.packed]
+    records = np.frombuffer(b"".join(packed), np.uint8)
+    fill_bitmaps(address(records, np.uint8), records.size // RULE.itemsize, len(feed))
 
 
 def _column(reference: FeatureRef, feed: Feed) -> Column:
