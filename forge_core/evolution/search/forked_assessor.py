@@ -84,7 +84,7 @@ class ForkedAssessor:
         self._days = [feed.days for feed in evaluator.feeds.values()]
         self._returned = np.cumsum([0, *self._days])
         for feed in evaluator.feeds.values():
-            _ = feed.addresses  # computed once and shared
+            _ = feed.bars  # computed once and shared
         self._known = SharedHashes()
         self._batch = shared_array((1,), np.uint64)  # the island's salt
         self._genes = shared_array((size, len(genome.genes)), np.int16)
