@@ -5,6 +5,7 @@ import dagster as dg
 from forge_core.parallelism import SETTING
 from forge_pipelines.defs.evidence.assets import study_evidence
 from forge_pipelines.defs.evidence.checks import verdict_check
+from forge_pipelines.defs.evidence.forward import champion_forward
 from forge_pipelines.defs.evidence.jobs import prove
 from forge_pipelines.defs.evolution.assets import generation_fitness, study_results
 from forge_pipelines.defs.evolution.checks import champion_checks, pareto_front_checks
@@ -36,6 +37,7 @@ defs = dg.Definitions(
         generation_fitness,
         study_results,
         study_evidence,
+        champion_forward,
         mass_test_results,
         strategy_ranking,
     ],

@@ -195,11 +195,30 @@ def status(name: StudyName) -> None:
 
     Example: `forge study status quickstart`
     """
+    from forge_core.evidence.following.champion_forward import read_forward
     from forge_core.evidence.verdict.text import evidence_text
     from forge_core.evolution.steps import status_text
 
-    text, evidence = status_text(name), evidence_text(name)
+    text, evidence, forward = status_text(name), evidence_text(name), read_forward(name)
     say(text if not evidence else f"{evidence}\n{text}")
+    if forward is not None:
+        say(f"forward test: {forward.sentence}")
+
+
+@app.command("forward")
+@reports_errors
+def forward(name: StudyName) -> None:
+    """Follow a study's champion on the bars after everything the study saw: does it still behave as found?
+
+    Reads the bars that are in the store; `forge refresh` brings new ones. It may be run as often as you like.
+
+    Example: `forge study forward quickstart`
+    """
+    from forge_core.evidence.following.champion_forward import follow_champion
+    from forge_core.evidence.following.text import forward_lines
+
+    for line in forward_lines(follow_champion(name)):
+        say(line)
 
 
 @app.command("front")

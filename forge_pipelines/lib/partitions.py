@@ -64,3 +64,8 @@ HOLDOUT_OF_STUDY = _mapping({name: [o.name for o in _STUDIES if name in o.holdou
 
 SYMBOLS_OF_SWEEPS = dg.SpecificPartitionsPartitionMapping([s for s in sweep_symbols() if s in set(_SYMBOLS)])
 """A month of mass tests reads the bars of the symbols that any sweep names."""
+
+SYMBOL_OF_STUDY = _mapping(
+    {s: [o.name for o in _STUDIES if s in {_CATALOG[n].symbol for n in o.train if n in _CATALOG}] for s in _SYMBOLS}
+)
+"""A champion is followed on the symbols that its study was trained on."""

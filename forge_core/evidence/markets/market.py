@@ -13,6 +13,7 @@ from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
 from forge_core.market.bars.model import trade_days
 from forge_core.market.bars.resampling import resample_bars
+from forge_core.market.datasets.build import DatasetDraft
 from forge_core.market.datasets.versions import DatasetVersion
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.timeframes import Timeframe
@@ -51,6 +52,23 @@ class Market:
             roll_dates=version.roll_dates,
             adjust=version.adjusts,
             funding=version.funding(),
+        )
+
+    @classmethod
+    def of_draft(cls, draft: DatasetDraft, instrument: Instrument, timeframe: str, start: pd.Timestamp) -> "Market":
+        """Take the bars of a dataset that was cut from the store and not exported; trading begins at ``start``."""
+        execution = Timeframe.parse(timeframe).microseconds
+        higher = {label: bars for label, bars in draft.bars.items() if Timeframe.parse(label).microseconds > execution}
+        rolls = draft.manifest.get("rolls")
+        return cls(
+            instrument=instrument,
+            timeframe=timeframe,
+            bars=draft.bars[timeframe],
+            higher=higher,
+            start=start,
+            roll_dates=None if rolls is None else pd.DatetimeIndex(rolls["times"], tz="UTC").as_unit("us"),
+            adjust=rolls is not None and rolls["adjust"] == "forward",
+            funding=draft.rates,
         )
 
     @property

@@ -100,11 +100,16 @@ class Subject:
         """Daily returns a year of the train datasets together."""
         return max(market.instrument.annualization for market in self.markets.values())
 
-    def simulate(self, feed: Feed, *, record: bool = False) -> Simulation:
-        """Backtest the champion on ``feed`` with the study's trading terms; StudyError without a champion."""
+    @property
+    def play(self) -> Play:
+        """The champion; raises StudyError where no Play met every constraint."""
         if self.champion is None:
             raise StudyError(f"study {self.spec.name!r} has no champion: {self.report.reason}")
-        return simulate(self.champion, feed, record=record, **self.spec.terms)
+        return self.champion
+
+    def simulate(self, feed: Feed, *, record: bool = False) -> Simulation:
+        """Backtest the champion on ``feed`` with the study's trading terms; StudyError without a champion."""
+        return simulate(self.play, feed, record=record, **self.spec.terms)
 
     @property
     def folder(self) -> StudyFolder:

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from forge_core.evidence.robustness.examine import examine, random_search_weaknesses
+from forge_core.evidence.searches.holdout import holdout_days
 from forge_core.evidence.searches.rows import SearchRow
 from forge_core.evidence.searches.subject import Subject
 from forge_core.evidence.searches.tasks import Bench, Task, check_complete
-from forge_core.evidence.searches.walk_forward import mean_by_day
-from forge_core.evidence.statistics.sharpe import sharpe_p_value, sharpe_ratio
+from forge_core.evidence.statistics.sharpe import sharpe_p_value
 from forge_core.evidence.verdict.document import (
     Evidence,
     HoldoutEvidence,
@@ -88,16 +87,7 @@ def _score_name(subject: Subject) -> str:
 
 
 def _holdout(subject: Subject) -> OutOfSample | None:
-    """Return the test on the holdout, all its datasets together; the evaluation was counted when the study ended."""
-    if not subject.spec.holdout or subject.champion is None:
+    held = holdout_days(subject)
+    if held is None:
         return None
-    days, returns, numbers = [], [], []
-    for name in subject.spec.holdout:
-        numbers.append(subject.report.holdout[name].evaluation or 1)
-        feed = subject.plan.open_feed(name)
-        days.append(np.unique(feed.day[feed.start :]))
-        returns.append(subject.simulate(feed).daily_returns)
-    _, joined = mean_by_day(days, returns)
-    a_year = max(subject.market(name).instrument.annualization for name in subject.spec.holdout)
-    yearly = sharpe_ratio(joined) * float(np.sqrt(a_year))
-    return OutOfSample("holdout", sharpe_p_value(joined), yearly, max(numbers))
+    return OutOfSample("holdout", sharpe_p_value(held.returns), held.sharpe, held.evaluation)

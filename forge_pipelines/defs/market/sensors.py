@@ -8,6 +8,7 @@ import dagster as dg
 from forge_core.errors import ForgeError
 from forge_core.files import content_hash
 from forge_core.market.sources.providers.files import import_files_in, stamp, symbol_of_file
+from forge_pipelines.defs.evidence.forward import champion_forward
 from forge_pipelines.defs.features.assets import indicator_bank
 from forge_pipelines.defs.market.assets import WRITES_STORE, regime_dataset
 from forge_pipelines.defs.market.jobs import refresh_ohlcv
@@ -63,12 +64,12 @@ def _symbol(context: dg.SensorEvaluationContext, path: Path) -> str | None:
 
 follow_new_bars = dg.AutomationConditionSensorDefinition(
     "follow_new_bars",
-    target=[regime_dataset, indicator_bank],
+    target=[regime_dataset, indicator_bank, champion_forward],
     minimum_interval_seconds=_SECONDS,
     default_status=dg.DefaultSensorStatus.STOPPED,
     run_tags=WRITES_STORE,
     description=(
-        "Cuts the datasets of a symbol again when its bars have changed, and computes the indicator bank of those that "
-        "came out different."
+        "Cuts the datasets of a symbol again when its bars have changed, computes the indicator bank of those that "
+        "came out different, and follows the champions of its studies on new bars."
     ),
 )
