@@ -31,6 +31,7 @@ from tests.pipelines.workspace import REPOSITORY
 LINE = ["raw_ohlcv", "regime_dataset", "indicator_bank", "generation_fitness", "pareto_front", "champion"]
 SWEEP = ["raw_ohlcv", "mass_test_results", "strategy_ranking"]
 EVIDENCE = ["luck_test", "walk_forward", "robustness", "verdict"]
+FORWARD = {"champion_forward": {"champion", "verdict", "raw_ohlcv"}}
 
 
 def test_they_load():
@@ -39,13 +40,15 @@ def test_they_load():
 
 def test_the_assets_form_two_lines_from_the_same_bars():
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*LINE, *SWEEP, *EVIDENCE}
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*LINE, *SWEEP, *EVIDENCE, *FORWARD}
     for parent, child in [*itertools.pairwise(LINE), *itertools.pairwise(SWEEP)]:
         more = {dg.AssetKey("indicator_bank")} if child == "champion" else set()  # of the holdout
         assert graph.get(dg.AssetKey(child)).parent_keys == {dg.AssetKey(parent), *more}
     for name in EVIDENCE:
         before = {dg.AssetKey(other) for other in EVIDENCE[:-1] if name == "verdict"}
         assert graph.get(dg.AssetKey(name)).parent_keys == {dg.AssetKey("champion"), *before}
+    for name, parents in FORWARD.items():
+        assert graph.get(dg.AssetKey(name)).parent_keys == {dg.AssetKey(parent) for parent in parents}
 
 
 def test_every_edge_to_another_partitions_definition_has_a_mapping_that_the_ui_can_load():
