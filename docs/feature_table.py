@@ -4,7 +4,7 @@ from itertools import groupby
 from pathlib import Path
 
 from forge_core.features.definition import FeatureDefinition
-from forge_core.features.registry import all_features
+from forge_core.features.registry import builtin_features
 
 PAGE = Path(__file__).with_name("features.md")
 MARK = "<!-- written by docs/feature_table.py -->\n"
@@ -24,8 +24,8 @@ def row(definition: FeatureDefinition) -> str:
 
 def table() -> str:
     """Return the table of all features except candlestick patterns, and the list of those, as Markdown."""
-    patterns = [definition for definition in all_features() if definition.name.startswith("cdl")]
-    others = [definition for definition in all_features() if definition not in patterns]
+    patterns = [definition for definition in builtin_features() if definition.name.startswith("cdl")]
+    others = [definition for definition in builtin_features() if definition not in patterns]
     lines = ["| name | what | parameters and defaults | outputs (scale) | searched |", "|---|---|---|---|---|"]
     lines += map(row, others)
     lines += ["", "Candlestick patterns (output `integer`): " + ", ".join(f"`{p.name}`" for p in patterns) + "."]

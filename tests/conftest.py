@@ -14,6 +14,7 @@ from forge_core.paths import Home
 # Settings of the user do not reach the tests, and no test reads or writes the user's data.
 for name in ("FORGE_PROJECT", "FORGE_STUDY", "FORGE_SWEEP", "FORGE_WORKERS", "DAGSTER_HOME"):
     os.environ.pop(name, None)
+os.environ["FORGE_EXTENSIONS"] = ""  # none
 os.environ["FORGE_HOME"] = tempfile.mkdtemp(prefix="forge-tests-")
 atexit.register(shutil.rmtree, os.environ["FORGE_HOME"], ignore_errors=True)
 

@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from forge_core.cli import cache, data, datasets, features, imports, plays, refresh, roll_dates, sql, studies, sweeps
+from forge_core.cli import (
+    cache,
+    data,
+    datasets,
+    extensions,
+    features,
+    imports,
+    plays,
+    refresh,
+    roll_dates,
+    sql,
+    studies,
+    sweeps,
+)
 from forge_core.cli.console import Commands
 
 app = Commands(
@@ -25,6 +38,7 @@ app.add_typer(plays.app, name="play")
 app.add_typer(studies.app, name="study")
 app.add_typer(sweeps.app, name="sweep")
 app.add_typer(roll_dates.app, name="roll-dates")
+app.add_typer(extensions.app, name="extensions")
 app.add_typer(cache.app, name="cache")
 app.command("sql")(sql.sql)
 app.command("indicators")(features.list_features)

@@ -61,6 +61,7 @@ class FeatureDefinition:
     (``("fastperiod", "slowperiod")``): in another order TA-Lib silently swaps them or changes the sign. ``tied`` lists
     pairs (follower, leader): a search sets the follower to the leader's value. ``search`` marks the features that an
     evolution may use. ``relations`` declares orders of the columns: a rule that has one result by them is refused.
+    A feature that is not ``directed`` measures strength or width: it means the same in a rise and in a fall.
     """
 
     name: str
@@ -75,6 +76,7 @@ class FeatureDefinition:
     tied: tuple[tuple[str, str], ...] = ()
     search: bool = False
     relations: Relations = field(default=NO_RELATIONS, repr=False, compare=False)
+    directed: bool = True
 
     def resolve(self, params: Mapping[str, object]) -> tuple[tuple[str, Number], ...]:
         """Return every parameter with its value, defaults filled in, in the definition's order.

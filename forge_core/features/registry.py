@@ -1,8 +1,10 @@
 """Registry of all features by name: TA-Lib's indicators, Forge's own, structures and bar fields."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from forge_core.errors import PlayError, unknown
+from forge_core.extension_files import Part, find_part, load_extensions, refusals_note
 from forge_core.features.catalogue.cutler_rsi import RSI_SMA
 from forge_core.features.catalogue.ichimoku import ICHIMOKU
 from forge_core.features.catalogue.prices import PRICES
@@ -17,32 +19,58 @@ __all__ = [
     "Output",
     "Parameter",
     "all_features",
+    "builtin_features",
+    "extension_part",
     "get_feature",
+    "is_builtin",
     "make_reference",
     "searchable",
 ]
 
-_FEATURES: dict[str, FeatureDefinition] = {
+_BUILTIN: dict[str, FeatureDefinition] = {
     definition.name: definition for definition in (*PRICES, *INDICATORS, RSI_SMA, ICHIMOKU, *STRUCTURES)
 }
 
 
 def get_feature(name: str) -> FeatureDefinition:
-    """Return the feature named ``name``; raises PlayError with the nearest known name."""
-    try:
-        return _FEATURES[name]
-    except KeyError:
-        raise PlayError(unknown("feature", name, _FEATURES)) from None
+    """Return the feature named ``name``, Forge's or an extension's; raises PlayError with the nearest known name."""
+    if name in _BUILTIN:
+        return _BUILTIN[name]
+    part = extension_part(name)
+    if part is not None:
+        return cast(FeatureDefinition, part.value)
+    known = [definition.name for definition in all_features()]
+    raise PlayError(unknown("feature", name, known) + refusals_note())
+
+
+def extension_part(name: str) -> Part | None:
+    """Return the extension that is the feature named ``name``, None if it is one of Forge's or unknown."""
+    return None if name in _BUILTIN else find_part("indicator", name) or find_part("structure", name)
+
+
+def is_builtin(name: str) -> bool:
+    """Whether Forge itself has a feature of that name."""
+    return name in _BUILTIN
+
+
+def builtin_features() -> tuple[FeatureDefinition, ...]:
+    """Return Forge's own features, in a fixed order."""
+    return tuple(_BUILTIN.values())
 
 
 def all_features() -> tuple[FeatureDefinition, ...]:
-    """Return every feature, in a fixed order."""
-    return tuple(_FEATURES.values())
+    """Return every feature, in a fixed order: Forge's, then those of extensions."""
+    loaded = load_extensions()
+    own = (*loaded.of_kind("indicator").values(), *loaded.of_kind("structure").values())
+    return (*_BUILTIN.values(), *(cast(FeatureDefinition, part.value) for part in own))
 
 
 def searchable() -> tuple[FeatureDefinition, ...]:
-    """Return the features that an evolution may use, in a fixed order; each has finite ``combinations()``."""
-    return tuple(definition for definition in _FEATURES.values() if definition.search)
+    """Return Forge's features that an evolution may use, in a fixed order; each has finite ``combinations()``.
+
+    A study names those of extensions that it uses: a new file does not change the space of other studies.
+    """
+    return tuple(definition for definition in _BUILTIN.values() if definition.search)
 
 
 def make_reference(name: str, params: Mapping[str, object], *, output: str | None = None, timeframe: str) -> FeatureRef:

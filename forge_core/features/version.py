@@ -4,7 +4,7 @@ from forge_core.features.alignment import aligned_index
 from forge_core.features.column import BarArrays, compute_columns
 from forge_core.features.definition import FeatureDefinition
 from forge_core.features.quantized import quantize
-from forge_core.features.registry import all_features
+from forge_core.features.registry import builtin_features, extension_part
 from forge_core.files import content_hash
 from forge_core.market.bars.model import resample_bars, trade_days
 from forge_core.market.futures.adjustment import RollAdjustment
@@ -18,9 +18,17 @@ _COLUMNS = source_hash(compute_columns, FeatureDefinition.compute, aligned_index
 
 FEATURE_VERSIONS = {
     definition.name: content_hash(BARS_VERSION, _COLUMNS, source_hash(definition.function, definition.bars_needed))
-    for definition in all_features()
+    for definition in builtin_features()
 }
-"""By feature: changes with the code and with the library versions that compute its columns."""
+"""By feature of Forge: changes with the code and with the library versions that compute its columns."""
 
 REGISTRY_VERSION = content_hash(*(f"{name} {key}" for name, key in FEATURE_VERSIONS.items()), length=12)
-"""Changes with the version of any feature."""
+"""Changes with the version of any of Forge's features."""
+
+
+def feature_version(name: str) -> str:
+    """Return the version of a feature: that of Forge's features, or of an extension by its source as it was loaded."""
+    if name in FEATURE_VERSIONS:
+        return FEATURE_VERSIONS[name]
+    part = extension_part(name)
+    return content_hash(BARS_VERSION, _COLUMNS, "" if part is None else part.version)

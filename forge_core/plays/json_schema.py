@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from forge_core.features.definition import FeatureDefinition
-from forge_core.features.registry import all_features
+from forge_core.features.registry import builtin_features
 from forge_core.plays.schema import FEATURE_KINDS, FeatureShape, PlayShape
 
 
@@ -34,7 +34,7 @@ def play_json_schema() -> dict[str, Any]:
     schema = PlayShape.model_json_schema(schema_generator=_Optional)
     feature = schema["$defs"][FeatureShape.__name__]
     for kind in FEATURE_KINDS:
-        feature["properties"][kind]["enum"] = sorted(d.name for d in all_features() if d.kind == kind)
+        feature["properties"][kind]["enum"] = sorted(d.name for d in builtin_features() if d.kind == kind)
     feature["allOf"] = _feature_rules()
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "Play"}
 
@@ -42,7 +42,7 @@ def play_json_schema() -> dict[str, Any]:
 def _feature_rules() -> list[dict[str, Any]]:
     """Return one if-then for each set of features with the same keys."""
     groups: dict[str, tuple[str, dict[str, Any], list[str]]] = {}
-    for definition in all_features():
+    for definition in builtin_features():
         keys = _keys(definition)
         groups.setdefault(json.dumps([definition.kind, keys]), (definition.kind, keys, []))[2].append(definition.name)
     return [

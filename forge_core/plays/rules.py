@@ -9,7 +9,7 @@ from typing import NamedTuple
 from forge_core.errors import PlayError, unknown
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef, price_field
 from forge_core.features.registry import all_features, get_feature
-from forge_core.plays.model import Compare, Comparison, Direction, Group, Rule, Trend
+from forge_core.plays.model import Compare, Comparison, Direction, Group, Play, Rule, Trend
 from forge_core.plays.schema import CONNECTIVES, MAX_STREAK, OPERATORS
 
 MIRROR: dict[Comparison, Comparison] = {
@@ -130,6 +130,13 @@ def columns(rule: Rule) -> Iterator[FeatureRef]:
         yield rule.left
         if isinstance(rule.right, FeatureRef):
             yield rule.right
+
+
+def play_columns(play: Play) -> Iterator[FeatureRef]:
+    """Yield the columns that the rules of a Play read, including duplicates."""
+    for group in (play.entry_long, play.entry_short, play.exit_long, play.exit_short):
+        if group is not None:
+            yield from columns(group)
 
 
 def number_text(value: float) -> str:

@@ -20,7 +20,8 @@ from forge_core.engine.costs import Costs
 from forge_core.engine.fill_rules import STRICT
 from forge_core.engine.simulate import ENGINE_VERSION
 from forge_core.errors import DataError, StudyError
-from forge_core.features.version import REGISTRY_VERSION
+from forge_core.features.registry import is_builtin
+from forge_core.features.version import REGISTRY_VERSION, feature_version
 from forge_core.files import canonical_json, content_hash, read_json, write_json
 from forge_core.market.bars.model import MIN_ROWS
 from forge_core.market.futures.roll_dates import RollDates, load_roll_dates
@@ -32,6 +33,7 @@ from forge_core.market.sources.refresh import acquisition_hint, refresh_bars
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home, safe_name
 from forge_core.plays.canonical import play_hash
+from forge_core.plays.rules import play_columns
 from forge_core.sweeps.months import cut_months, data_hashes
 from forge_core.sweeps.series import Series, read_series, stored_intervals, write_series
 from forge_core.sweeps.spec import SweepSpec, Variant
@@ -208,9 +210,13 @@ def read_plan(name: str, home: Home | None = None) -> SweepPlan:
 
 
 def test_hash(variant: Variant, interval: str) -> str:
-    """Return the hash of a variant on bars of ``interval``: its name, parameters, options and resulting rules."""
+    """Return the hash of a variant on bars of ``interval``.
+
+    It covers name, parameters, options, rules, and the versions of extensions that the rules read.
+    """
     play = variant.strategy.play(interval, variant.options)
-    return content_hash(variant.strategy.name, variant.parameters_json, variant.options_json, play_hash(play))
+    own = [feature_version(name) for name in sorted({c.name for c in play_columns(play)}) if not is_builtin(name)]
+    return content_hash(variant.strategy.name, variant.parameters_json, variant.options_json, play_hash(play), *own)
 
 
 def _take_in(instrument: Instrument, home: Home, log: logging.Logger) -> None:

@@ -17,7 +17,7 @@ from tests.features.sample_bars import walk
 NEEDS_MORE = re.compile(
     r"USDT|ZS|\.zip|prices\.csv|\.parquet|refresh|NAME|\bstudy |sweep (status|top|export)|contract_"
 )
-PYTHON = [block for block in blocks() if block.language == "python"]
+PYTHON = [block for block in blocks() if block.language == "python" and not block.text.startswith("# extensions/")]
 LINES = sorted({line for _, line in command_lines("forge") if not NEEDS_MORE.search(line)})
 
 

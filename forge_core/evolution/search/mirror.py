@@ -90,7 +90,7 @@ def _scale(reference: FeatureRef) -> Scale:
 @cache
 def _turns(reference: FeatureRef) -> bool:
     """Whether high and low are swapped in the mirror image of the column."""
-    if reference.name in _UNDIRECTED:
+    if reference.name in _UNDIRECTED or not get_feature(reference.name).directed:
         return False
     scale = _scale(reference)
     if scale.kind == "bounded":

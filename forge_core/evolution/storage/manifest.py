@@ -12,9 +12,12 @@ from forge_core.evolution.search.evaluation import Objectives
 from forge_core.evolution.search.search_space import SearchSpace
 from forge_core.evolution.spec.study import StudySpec
 from forge_core.evolution.storage.paths import StudyFolder
-from forge_core.features.version import REGISTRY_VERSION
+from forge_core.features.registry import is_builtin
+from forge_core.features.version import REGISTRY_VERSION, feature_version
 from forge_core.files import canonical_json, content_hash, read_json
 from forge_core.market.datasets.build import DatasetVersion
+from forge_core.plays.parser import parse_play
+from forge_core.plays.rules import play_columns
 
 FORMAT = 5  # of the tables, of this file, and of what genes decode to
 _NO_NUMBERS = {"description", "source", "source_symbol", "source_options", "calendar"}  # bars are hashed
@@ -39,8 +42,17 @@ def make_manifest(spec: StudySpec, space: SearchSpace, datasets: Mapping[str, Da
             "engine": ENGINE_VERSION,
             "features": REGISTRY_VERSION,
             **{name: version(name) for name in _LIBRARIES},
+            **_extensions(spec, space),
         },
     }
+
+
+def _extensions(spec: StudySpec, space: SearchSpace) -> dict[str, Any]:
+    """Return the versions of the extensions that the study uses, by name; no key if it uses none."""
+    names = {column.definition.name for slot in space.slots for column in slot.columns}
+    names |= {reference.name for seed in spec.seeds for reference in play_columns(parse_play(seed))}
+    used = {name: feature_version(name) for name in sorted(names) if not is_builtin(name)}
+    return {"extensions": used} if used else {}
 
 
 def manifest_hash(manifest: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 import psutil
 
 from forge_core.errors import DataError
+from forge_core.extension_files import registrations
 from forge_core.features.bank.files import (
     BankStats,
     PruneReport,
@@ -30,7 +31,7 @@ from forge_core.features.column import BarArrays, Column, Integers, feature_time
 from forge_core.features.quantized import block_size, open_quantized, quantize
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
-from forge_core.features.version import BARS_VERSION, FEATURE_VERSIONS
+from forge_core.features.version import BARS_VERSION, feature_version
 from forge_core.files import canonical_json, check_free_space, content_hash
 from forge_core.market.bars.model import resample_bars, trade_days
 from forge_core.market.futures.adjustment import RollAdjustment
@@ -147,9 +148,8 @@ class Bank(LazyColumns):
         self.folder = bank_folder(home or Home.current(), version.content_hash)
         self._session = version.instrument.session
         self._adjustment = version.adjustment
-        super().__init__(
-            Timeframe.parse(execution), recent, owner=f"{self.folder} {execution} {self._session.model_dump_json()}"
-        )
+        owner = f"{self.folder} {execution} {self._session.model_dump_json()} {registrations()}"
+        super().__init__(Timeframe.parse(execution), recent, owner)
         self._native = {Timeframe.parse(label).microseconds: label for label in version.timeframes}
         self._verified: set[str] = set()
         self._warned = False
@@ -257,7 +257,7 @@ class Bank(LazyColumns):
             session=not used <= self._native.keys(),
             execution=self.execution.label,
             feature=reference.canonical,
-            version=FEATURE_VERSIONS[get_feature(reference.name).name],
+            version=feature_version(get_feature(reference.name).name),
         )
 
     def _bars_entry(self, field: str, timeframe: Timeframe, *, session: bool) -> _Entry:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from forge_core.configuration import load_yaml_model
 from forge_core.errors import ConfigError, suggest, unknown
+from forge_core.extension_files import load_extensions, refusals_note
 from forge_core.paths import project_root
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -19,7 +20,12 @@ _SOURCES = Path(__file__).parents[1] / "sources" / "providers"  # a module each;
 
 
 def source_names() -> list[str]:
-    """Return what an instrument's ``source`` can be: the modules of ``forge_core.market.sources.providers``."""
+    """Return what an instrument's ``source`` can be: Forge's sources and those of extensions."""
+    return sorted({*builtin_sources(), *load_extensions().of_kind("source")})
+
+
+def builtin_sources() -> list[str]:
+    """Return the names of Forge's own sources: the modules of ``forge_core.market.sources.providers``."""
     return sorted(path.stem for path in _SOURCES.glob("*.py") if not path.stem.startswith("_"))
 
 
@@ -98,8 +104,8 @@ class Instrument(BaseModel):
     @field_validator("source")
     @classmethod
     def _known_source(cls, name: str) -> str:
-        if name not in source_names():
-            raise ValueError(unknown("source", name, source_names()))
+        if name not in builtin_sources() and name not in source_names():
+            raise ValueError(unknown("source", name, source_names()) + refusals_note())
         return name
 
     @model_validator(mode="after")

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from forge_core.configuration import validate_model
-from forge_core.errors import ConfigError
+from forge_core.errors import ConfigError, ForgeError
+from forge_core.extension_files import describe_error, find_part
 from forge_core.market.reference.instruments import Instrument
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
@@ -111,8 +112,17 @@ class FundingSource(Protocol):
 
 def open_source(name: str, instrument: Instrument, home: Home) -> Source:
     """Return the source ``name`` for one instrument; raise ConfigError for a missing extra or an invalid option."""
-    source: Source = import_module(f"forge_core.market.sources.providers.{name}").SOURCE(instrument, home)
-    return source
+    part = find_part("source", name)
+    if part is None:
+        source: Source = import_module(f"forge_core.market.sources.providers.{name}").SOURCE(instrument, home)
+        return source
+    try:
+        own: Source = part.value(instrument, home)
+    except ForgeError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{describe_error(error, part.file)} (in source {name})") from None
+    return own
 
 
 def read_options(model: type[Options], instrument: Instrument) -> Options:
