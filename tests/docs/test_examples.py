@@ -15,7 +15,7 @@ from tests.features.sample_bars import walk
 
 # Commands that need bars which do not come with Forge, a network, or a finished study or sweep.
 NEEDS_MORE = re.compile(
-    r"USDT|ZS|\.zip|prices\.csv|\.parquet|refresh|NAME|\bstudy |sweep (status|top|export)|contract_"
+    r"USDT|ZS|\.zip|prices\.csv|\.parquet|refresh|NAME|\bstudy |sweep (status|top|export|luck)|contract_"
 )
 PYTHON = [block for block in blocks() if block.language == "python" and not block.text.startswith("# extensions/")]
 LINES = sorted({line for _, line in command_lines("forge") if not NEEDS_MORE.search(line)})
@@ -33,6 +33,7 @@ def project(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORGE_PROJECT", str(folder))
         patch.setenv("FORGE_HOME", str(folder / "data"))
+        patch.setenv("FORGE_EXTENSIONS", str(folder / "extensions"))
         patch.chdir(folder)
         yield folder
 

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 
 from forge_core.errors import ConfigError, unknown
-from forge_core.extension_files import load_extensions, refusals_note
+from forge_core.extension_files import PACKAGE, load_extensions, refusals_note
 from forge_core.plays.classic.strategy import ClassicStrategy
 
 __all__ = ["ClassicStrategy", "builtin_strategies", "classic_strategies", "get_strategy"]
@@ -22,12 +22,20 @@ def _load() -> None:
 
 
 def builtin_strategies() -> dict[str, type[ClassicStrategy]]:
-    """Return Forge's own strategies by name, sorted; raises ConfigError on duplicate names."""
+    """Return Forge's own strategies by name."""
+    _load()
+    return {strategy.name: strategy for strategy in _subclasses() if strategy.__module__.startswith(__name__)}
+
+
+def classic_strategies() -> dict[str, type[ClassicStrategy]]:
+    """Return every classic strategy by name, sorted: Forge's, those of extensions, and classes of this process.
+
+    Raises ConfigError on duplicate names.
+    """
     _load()
     strategies: dict[str, type[ClassicStrategy]] = {}
-    for strategy in ClassicStrategy.__subclasses__():
-        if not strategy.__module__.startswith(__name__):
-            continue
+    own = [part.value for part in load_extensions().of_kind("strategy").values()]
+    for strategy in dict.fromkeys((*_subclasses(), *own)):
         if strategy.name in strategies:
             first = strategies[strategy.name]
             raise ConfigError(f"duplicate strategy name {strategy.name!r}: {first} and {strategy}; rename one of them")
@@ -35,10 +43,9 @@ def builtin_strategies() -> dict[str, type[ClassicStrategy]]:
     return dict(sorted(strategies.items()))
 
 
-def classic_strategies() -> dict[str, type[ClassicStrategy]]:
-    """Return every classic strategy by name, sorted: Forge's and those of extensions."""
-    own = {name: part.value for name, part in load_extensions().of_kind("strategy").items()}
-    return dict(sorted({**builtin_strategies(), **own}.items()))
+def _subclasses() -> list[type[ClassicStrategy]]:
+    """Return the strategies that were defined in this process, apart from those of extension files."""
+    return [cls for cls in ClassicStrategy.__subclasses__() if not cls.__module__.startswith(f"{PACKAGE}.")]
 
 
 def get_strategy(name: str) -> type[ClassicStrategy]:
