@@ -12,6 +12,7 @@ from forge_core.features.column import BarArrays, Floats, Integers, compute_colu
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.build import open_feed
 from forge_core.market.datasets.versions import open_version
+from forge_core.market.reference.instruments import Session
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.plays.model import Compare, Group, Play, Rule, Trend
 
@@ -90,7 +91,7 @@ class Inputs:
                 indexes[reference.timeframe] = aligned_index(
                     execution.time, execution.timeframe.microseconds, bars.time, bars.timeframe.microseconds
                 )
-            columns.update(compute_columns(reference, bars, indexes[reference.timeframe]))
+            columns.update(compute_columns(reference, bars, indexes[reference.timeframe], Session()))
         return {reference: columns[reference] for reference in self.columns}
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.fill_rules import STRICT, FillRules
+from forge_core.engine.kernel import exit_reasons
 from forge_core.engine.kernel.bar_loop import run_backtest
 from forge_core.engine.kernel.params import Policy, RollMode, pack_params
 from forge_core.engine.kernel.state import OUTPUT, STATE
@@ -88,6 +89,10 @@ def simulate(
     curve = np.empty(len(feed) - feed.start)
     curve_at = address(curve, np.float64) - feed.start * curve.itemsize
     run(equity_curve=curve_at, trades=address_of(trades), rows=trades.size)
+    if program.flat is not None:  # an exit fills at the open after the close that queued it
+        queued = np.searchsorted(feed.time, trades["exit_time"]) - 1
+        by_clock = (trades["exit_reason"] == exit_reasons.EXIT) & program.flat[queued]
+        trades["exit_reason"][by_clock] = exit_reasons.FLAT_BY
     return Simulation(metrics, returns, trades, curve)
 
 

@@ -14,6 +14,8 @@ from forge_core.features.alignment import first_visible, take_aligned
 from forge_core.features.quantized import Quantized
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
+from forge_core.market.reference.clock import clock_column
+from forge_core.market.reference.instruments import Session
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.simd.compiled import compiled
@@ -130,17 +132,25 @@ def feature_timeframe(reference: FeatureRef, execution: Timeframe) -> Timeframe:
     return timeframe
 
 
-def compute_columns(reference: FeatureRef, bars: BarArrays, index: Integers | None) -> dict[FeatureRef, Floats]:
+def compute_columns(
+    reference: FeatureRef, bars: BarArrays, index: Integers | None, session: Session, calendar: str = ""
+) -> dict[FeatureRef, Floats]:
     """Compute all outputs of the feature of ``reference``, each a read-only float64 column of the execution bars.
 
     One call of an indicator computes all its outputs, so all are returned; a streak is returned alone. ``bars`` are
     those of the reference's own timeframe, ``index`` is the ``aligned_index`` to the execution bars, None if they are
-    the same. Raises PlayError for an unknown feature, parameter or output.
+    the same. ``session`` and ``calendar`` are the instrument's, for calendar
+    features. Raises PlayError for an unknown feature, parameter
+    or output.
     """
     definition = get_feature(reference.name)
     definition.output(reference.output)
     if len(bars):
-        computed = definition.compute(bars.fields, dict(reference.params))
+        inputs = bars.fields
+        if definition.kind == "calendar":
+            closes = bars.time + bars.timeframe.microseconds
+            inputs = {definition.name: clock_column(definition.name, closes, session, calendar)}
+        computed = definition.compute(inputs, dict(reference.params))
     else:  # no bar has closed yet, and a kernel may read bar 0
         computed = {output.name: np.empty(0) for output in definition.outputs}
     native = {output: read_only(values) for output, values in computed.items()}

@@ -18,7 +18,7 @@ from forge_core.features.scale import Scale
 Floats = NDArray[np.float64]
 Bars = Mapping[str, Floats]  # open, high, low, close, volume, one value per bar
 Params = dict[str, Any]  # every parameter, checked: int where a whole number is expected, else float
-Kind = Literal["indicator", "structure", "price"]
+Kind = Literal["indicator", "structure", "price", "calendar"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Output:
 
 @dataclass(frozen=True)
 class FeatureDefinition:
-    """One indicator, structure or bar field.
+    """One indicator, structure, calendar or bar field.
 
     ``function(bars, params)`` returns the columns in the order of ``outputs``; ``bars_needed(params)`` counts the bars
     before the first value. ``ascending`` lists groups of parameters whose values must be strictly ascending

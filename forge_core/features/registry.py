@@ -1,10 +1,11 @@
-"""Registry of all features by name: TA-Lib's indicators, Forge's own, structures and bar fields."""
+"""Registry of all features by name: TA-Lib's indicators, Forge's own, structures, calendar and bar fields."""
 
 from collections.abc import Mapping
 from typing import cast
 
 from forge_core.errors import PlayError, unknown
 from forge_core.extension_files import Part, find_part, load_extensions, refusals_note
+from forge_core.features.catalogue.calendar import CALENDAR
 from forge_core.features.catalogue.cutler_rsi import RSI_SMA
 from forge_core.features.catalogue.ichimoku import ICHIMOKU
 from forge_core.features.catalogue.prices import PRICES
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 _BUILTIN: dict[str, FeatureDefinition] = {
-    definition.name: definition for definition in (*PRICES, *INDICATORS, RSI_SMA, ICHIMOKU, *STRUCTURES)
+    definition.name: definition for definition in (*PRICES, *CALENDAR, *INDICATORS, RSI_SMA, ICHIMOKU, *STRUCTURES)
 }
 
 

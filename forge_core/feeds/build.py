@@ -89,6 +89,7 @@ def feed_from_bars(
         execution,
         session=instrument.session,
         higher=higher,
+        calendar=instrument.calendar,
         recent=LruArrays(_MEMORY_BYTES) if recent is None else recent,
     )
     feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns, scale)
@@ -125,6 +126,7 @@ def window_feed(
         execution,
         session=instrument.session,
         higher={},
+        calendar=instrument.calendar,
         recent=LruArrays(_MEMORY_BYTES) if recent is None else recent,  # an empty one is false
         coarser=coarser,
     )

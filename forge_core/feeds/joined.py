@@ -57,6 +57,11 @@ def join_feeds(feeds: Sequence[Feed]) -> Feed:
     )
 
 
+def first_bars(feed: Feed) -> Integers:
+    """Return the position of the first bar of each feed that ``feed`` was joined from; 0 if it was not joined."""
+    return np.concatenate(([0], 1 + np.flatnonzero(np.diff(feed.day) >= _DAYS // 2))).astype(np.int64)
+
+
 class _JoinedColumns:
     """Concatenated columns of several feeds."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from forge_core.features.reference import FeatureRef
 from forge_core.files import canonical_json, content_hash
-from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend
+from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend, When
 from forge_core.plays.rules import MIRROR
 
 _Form = str | list[Any]  # a rule's text, or a group: ["all", ...], ["any", ...], [2, ...]
@@ -20,7 +20,7 @@ def canonical_play(play: Play) -> dict[str, Any]:
     """
     risk = play.risk
     limited = (play.sides == "long" and play.entry_short) or (play.sides == "short" and play.entry_long)
-    return {
+    form = {
         "timeframe": play.timeframe,
         "entry": [_side(play.entry_long), _side(play.entry_short)],
         "exit": [_side(play.exit_long), _side(play.exit_short)],
@@ -29,6 +29,12 @@ def canonical_play(play: Play) -> dict[str, Any]:
         "levels": [_distance(risk.stop), _distance(risk.take_profit), _distance(risk.trailing)],
         "bars": [risk.max_bars, risk.cooldown, play.warmup_bars],
     }
+    when = play.when or When()  # absent parts are not written: the hash of a Play without them stays the same
+    if when.restricts:
+        form["when"] = [when.start, when.end, when.timezone, list(when.weekdays)]
+    if play.flat_by is not None:
+        form["flat_by"] = [play.flat_by, when.timezone]
+    return form
 
 
 def play_hash(play: Play) -> str:

@@ -6,6 +6,8 @@ from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
 from forge_core.plays.model import Distance, Group, Play, Risk, Rule
 from forge_core.plays.rules import number_text, rule_text
+from forge_core.plays.schema import WEEKDAYS
+from forge_core.plays.writer import clock_text
 
 _UNITS = {"atr": "ATR", "ticks": "ticks"}
 
@@ -29,7 +31,7 @@ def describe_play(play: Play) -> str:
             continue
         if leave is not None:
             parts.append(f"exit {describe_rule(leave, play.timeframe)}")
-        lines.append(f"{side}: " + "; ".join([*parts, *_risk(play.risk)]))
+        lines.append(f"{side}: " + "; ".join([*parts, *_hours(play), *_risk(play.risk)]))
     return "\n".join(lines)
 
 
@@ -62,6 +64,18 @@ def describe_column(reference: FeatureRef, timeframe: str) -> str:
     shown = f"({', '.join(number_text(value) for value in values)})" if values else ""
     output = "" if reference.output == definition.default_output else f".{reference.output}"
     return f"{reference.name}{shown}{output}{at}"
+
+
+def _hours(play: Play) -> list[str]:
+    parts = []
+    zone = f" {play.when.timezone}" if play.when is not None and play.when.timezone else ""
+    if play.when is not None and play.when.restricts:
+        days = " ".join(WEEKDAYS[day] for day in play.when.weekdays)
+        hours = f"{clock_text(play.when.start)}-{clock_text(play.when.end)}{zone}"
+        parts.append(f"entries {hours} {days}".rstrip())
+    if play.flat_by is not None:
+        parts.append(f"flat by {clock_text(play.flat_by)}{zone}")
+    return parts
 
 
 def _risk(risk: Risk) -> list[str]:

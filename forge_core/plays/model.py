@@ -73,6 +73,25 @@ class Risk:
 
 
 @dataclass(frozen=True)
+class When:
+    """Closes at which entries count: from ``start`` to ``end`` (both included, minutes after 00:00) on ``weekdays``.
+
+    A close at midnight is at 1440 of the day that ends. ``end`` before ``start`` spans midnight. ``weekdays`` are 0
+    (Monday) to 6; none means all. ``timezone`` None is that of the instrument's session.
+    """
+
+    start: int = 0
+    end: int = 1440
+    timezone: str | None = None
+    weekdays: tuple[int, ...] = ()
+
+    @property
+    def restricts(self) -> bool:
+        """Whether any close is excluded."""
+        return (self.start, self.end) != (0, 1440) or bool(self.weekdays)
+
+
+@dataclass(frozen=True)
 class Play:
     """One strategy. A side without an entry rule is never entered; ``features`` maps the author's names to columns."""
 
@@ -86,3 +105,5 @@ class Play:
     sides: Literal["both", "long", "short"] = "both"  # an entry of a side not allowed only closes the other
     warmup_bars: int = 0
     features: Mapping[str, FeatureRef] = field(default_factory=dict)
+    when: When | None = None  # None: entries count at every close
+    flat_by: int | None = None  # minutes after 00:00, in the zone of ``when``

@@ -81,6 +81,8 @@ class _Parser:
             sides=shape.sides,
             warmup_bars=shape.warmup_bars,
             features=scope.features,
+            when=shape.when.when() if shape.when else None,
+            flat_by=shape.flat_by_minutes,
         )
         check_play(play, self.places)
         return play

@@ -18,11 +18,13 @@ from typing_extensions import TypeAliasType
 
 from forge_core.errors import suggest
 from forge_core.features.reference import PRICE_FIELDS
+from forge_core.market.reference.instruments import Session
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import safe_name
-from forge_core.plays.model import Distance, Risk, Size
+from forge_core.plays.model import Distance, Risk, Size, When
 
-FEATURE_KINDS = ("indicator", "structure", "price")
+FEATURE_KINDS = ("indicator", "structure", "price", "calendar")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 OPERATORS = (">", "<", ">=", "<=", "crosses_above", "crosses_below", "rising", "falling")
 CONNECTIVES = ("and", "or", "not")  # not operators, but a rule that uses them gets a hint
 MAX_RULES = 255  # of one group
@@ -65,12 +67,26 @@ def _share(value: Any) -> Any:
     return number
 
 
+def _clock(value: Any) -> Any:
+    """Reject a time of day that YAML 1.1 loads as a number because it is not in quotes."""
+    if isinstance(value, int | float):
+        raise ValueError('a time of day in quotes is expected, such as "13:30"')
+    return value
+
+
+def _minutes(time: str) -> int:
+    """Return a time of day in minutes after 00:00."""
+    hours, minutes = time.split(":")
+    return 60 * int(hours) + int(minutes)
+
+
 # The bounds are declared inside the validators: only there does the JSON Schema include them.
 Number = Annotated[int | Annotated[float, Field(allow_inf_nan=False)], BeforeValidator(_number)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_number)]
 Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_share)]
 Gain = Annotated[float, Field(gt=0, le=10), BeforeValidator(_number)]
 Whole = Annotated[int, Field(strict=True)]
+Clock = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"), BeforeValidator(_clock)]
 FeatureName = Annotated[str, AfterValidator(check_feature_name)]
 
 
@@ -103,6 +119,7 @@ class FeatureShape(_Shape):
     indicator: str | None = _optional("An indicator, such as ema, rsi, bbands.", "ema")
     structure: str | None = _optional("A price structure, such as zones, swings.", "zones")
     price: str | None = _optional("A bar field of another timeframe: open, high, low, close, volume.", "close")
+    calendar: str | None = _optional("Date or time of the bar's close: hour, weekday, minutes_since_open ...", "hour")
     timeframe: str | None = _optional("The bars it is computed from; the Play's own if left out.", "1h")
     output: str | None = _optional("The column its name denotes, if it has several.", "upperband")
 
@@ -137,12 +154,12 @@ class FeatureShape(_Shape):
 
     @property
     def kind(self) -> str:
-        """The key given: ``indicator``, ``structure`` or ``price``."""
+        """The key given: ``indicator``, ``structure``, ``price`` or ``calendar``."""
         return self._exactly_one(*FEATURE_KINDS)
 
     @property
     def what(self) -> str:
-        """The name of the indicator, structure or bar field."""
+        """The name of the indicator, structure, bar field or calendar feature."""
         return str(getattr(self, self.kind))
 
     @property
@@ -302,6 +319,41 @@ class RiskShape(_Shape):
         )
 
 
+class WhenShape(_Shape):
+    """Closes at which entries count, by the wall clock; the signal's bar counts by its close."""
+
+    from_: Clock = Field(default="00:00", alias="from", description="First close, included.", examples=["13:30"])
+    to: Clock = Field(default="24:00", description="Last close, included; before `from` it is on the next day.")
+    timezone: str | None = _optional("Time zone; that of the instrument's session if left out.", "America/New_York")
+    weekdays: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] | None = _optional(
+        "Days of the closes; all if left out.", ["mon", "tue"], min_length=1
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, value: str | None) -> str | None:
+        return None if value is None else Session(timezone=value).timezone
+
+    @field_validator("weekdays")
+    @classmethod
+    def _once_each(cls, value: list[str] | None) -> list[str] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("a weekday is listed twice")
+        return value
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Self:
+        if self.from_ == self.to:
+            raise ValueError(f"from and to are both {self.to}; leave both out for the whole day")
+        return self
+
+    def when(self) -> When:
+        """Return the model's hours."""
+        days = tuple(sorted(WEEKDAYS.index(day) for day in self.weekdays or ()))
+        every = () if len(days) == len(WEEKDAYS) else days
+        return When(_minutes(self.from_), _minutes(self.to), self.timezone, every)
+
+
 class PlayShape(_Shape):
     """A trading strategy: features, entry and exit rules, and risk."""
 
@@ -319,6 +371,12 @@ class PlayShape(_Shape):
     sides: Literal["both", "long", "short"] = Field(
         default="both", description="The positions that may be opened; an entry of the other side then only closes."
     )
+    when: WhenShape | None = _optional(
+        "Closes at which entries count; all if left out.", {"from": "13:30", "to": "20:00", "weekdays": ["mon", "tue"]}
+    )
+    flat_by: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$"), BeforeValidator(_clock)] | None = _optional(
+        "Time of day by which positions are closed, in the time zone of `when`.", "20:55"
+    )
     warmup_bars: Whole = Field(
         default=0, ge=0, le=MAX_WARMUP, description="Minimum number of bars before the first order; lead-in bars count."
     )
@@ -332,3 +390,8 @@ class PlayShape(_Shape):
     @classmethod
     def _timeframe(cls, value: str) -> str:
         return Timeframe.parse(value).label
+
+    @property
+    def flat_by_minutes(self) -> int | None:
+        """``flat_by`` in minutes after 00:00."""
+        return None if self.flat_by is None else _minutes(self.flat_by)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import pandas as pd
+
 from forge_core.configuration import validate_model
 from forge_core.errors import ConfigError, PlayError
 from forge_core.features.order import column_order, difference_of
@@ -15,8 +17,16 @@ from forge_core.plays.constant import constant_result
 from forge_core.plays.describe import describe_column, describe_rule
 from forge_core.plays.model import Compare, Comparison, Group, Play, Rule, Trend
 from forge_core.plays.rules import columns
-from forge_core.plays.schema import MAX_DEPTH, MAX_RULES, MAX_STREAK, MAX_WARMUP, RiskShape, check_feature_name
-from forge_core.plays.writer import risk_to_dict
+from forge_core.plays.schema import (
+    MAX_DEPTH,
+    MAX_RULES,
+    MAX_STREAK,
+    MAX_WARMUP,
+    RiskShape,
+    WhenShape,
+    check_feature_name,
+)
+from forge_core.plays.writer import risk_to_dict, when_to_dict
 
 Place = tuple[str | int, ...]
 """Position in a Play: ``("entry", "long", 0, 1)`` is the second rule of the first rule (a group) of the long entry."""
@@ -34,7 +44,7 @@ def check_play(play: Play, places: Mapping[Place, str] | None = None) -> None:
     ``places`` maps a position in the Play to its label in errors (file, line and text, from the parser); any other
     position is described from the Play. Features are checked before the rules that read them.
     """
-    for check in (_features, _rules, _sides, _risk):
+    for check in (_features, _rules, _sides, _risk, _hours):
         issues = [f"{_name(play, issue, places or {})}: {issue.message}" for issue in check(play)]
         if issues:
             raise PlayError("\n".join(issues))
@@ -221,7 +231,7 @@ def _sides(play: Play) -> Iterator[_Issue]:
             yield _Issue(
                 ("entry", side),
                 f"a {side} position has no exit: add exit.{side}, entry.{other}, or in risk a stop, take_profit, "
-                "trailing or max_bars",
+                "trailing or max_bars, or flat_by",
             )
     for side, rule in exits.items():
         if rule is not None and side not in entered:
@@ -231,7 +241,27 @@ def _sides(play: Play) -> Iterator[_Issue]:
 
 def _risk_closes(play: Play) -> bool:
     risk = play.risk
-    return any(way is not None for way in (risk.stop, risk.take_profit, risk.trailing, risk.max_bars))
+    return any(way is not None for way in (risk.stop, risk.take_profit, risk.trailing, risk.max_bars, play.flat_by))
+
+
+def _hours(play: Play) -> Iterator[_Issue]:
+    when, daily = play.when, Timeframe.parse(play.timeframe).timedelta >= pd.Timedelta(days=1)
+    if when is not None:
+        try:
+            shape = validate_model(WhenShape, when_to_dict(when), source="when").when()
+        except (ConfigError, IndexError) as error:
+            yield from (_Issue(("when",), line) for line in str(error).splitlines())
+            return
+        if shape != when:
+            yield _Issue(("when",), f"{when} is not in its simplest form; write {shape}")
+        elif not when.restricts and not (when.timezone and play.flat_by is not None):
+            yield _Issue(("when",), "it excludes no close: give from and to, or weekdays, or remove it")
+        elif daily and (when.start, when.end) != (0, 1440):
+            yield _Issue(("when",), f"bars of {play.timeframe} all close at one time of day: give weekdays only")
+    if play.flat_by is not None and not 0 <= play.flat_by < 1440:
+        yield _Issue(("flat_by",), f"{play.flat_by} minutes after 00:00; 0 to 1439 are allowed")
+    elif play.flat_by is not None and daily:
+        yield _Issue(("flat_by",), f"it needs bars shorter than a day; the Play trades {play.timeframe}")
 
 
 def _risk(play: Play) -> Iterator[_Issue]:

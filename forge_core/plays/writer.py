@@ -8,8 +8,9 @@ import yaml
 
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef, Number
 from forge_core.features.registry import get_feature
-from forge_core.plays.model import Distance, Group, Play, Risk, Rule, Size
+from forge_core.plays.model import Distance, Group, Play, Risk, Rule, Size, When
 from forge_core.plays.rules import columns, rule_text
+from forge_core.plays.schema import WEEKDAYS
 
 _Base = tuple[str, tuple[tuple[str, Number], ...], str]  # a feature without its output
 
@@ -34,6 +35,10 @@ def play_to_dict(play: Play) -> dict[str, Any]:
     result["risk"] = risk_to_dict(play.risk)
     if play.sides != "both":
         result["sides"] = play.sides
+    if play.when is not None:
+        result["when"] = when_to_dict(play.when)
+    if play.flat_by is not None:
+        result["flat_by"] = clock_text(play.flat_by)
     if play.warmup_bars:
         result["warmup_bars"] = play.warmup_bars
     return result
@@ -42,6 +47,8 @@ def play_to_dict(play: Play) -> dict[str, Any]:
 def play_to_yaml(play: Play) -> str:
     """Return ``play`` as YAML; ``parse_play`` restores the same Play, with names for its unnamed features."""
     value = play_to_dict(play)
+    if "when" in value:
+        value["when"] = _Line(value["when"])
     for part in ("features", "risk"):
         if part in value:
             value[part] = {key: _Line(v) if isinstance(v, dict) else v for key, v in value[part].items()}
@@ -58,6 +65,23 @@ def risk_to_dict(risk: Risk) -> dict[str, Any]:
     if risk.cooldown:
         result["cooldown"] = risk.cooldown
     return result
+
+
+def when_to_dict(when: When) -> dict[str, Any]:
+    """Return the ``when`` part of a Play's YAML file."""
+    result: dict[str, Any] = {}
+    if (when.start, when.end) != (0, 1440):
+        result |= {"from": clock_text(when.start), "to": clock_text(when.end)}
+    if when.timezone is not None:
+        result["timezone"] = when.timezone
+    if when.weekdays:
+        result["weekdays"] = [WEEKDAYS[day] for day in when.weekdays]
+    return result
+
+
+def clock_text(minutes: int) -> str:
+    """Return minutes after 00:00 as a time of day: ``13:30``."""
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 class _Names:

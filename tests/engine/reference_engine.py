@@ -5,7 +5,9 @@ It knows nothing of the kernel. Speed is of no concern here; that a reader can l
 
 import math
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.fill_rules import FillRules
@@ -15,6 +17,7 @@ from forge_core.plays.model import Compare, Distance, Group, Play, Rule, Trend
 
 YEAR_MICROSECONDS = 365 * 86_400_000_000
 LONG, SHORT = 1, -1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -465,6 +468,10 @@ class Reference:
     def evaluate_rules(self, i: int) -> Order | None:
         entries = {LONG: self.true(self.play.entry_long, i), SHORT: self.true(self.play.entry_short, i)}
         exits = {LONG: self.true(self.play.exit_long, i), SHORT: self.true(self.play.exit_short, i)}
+        if not self.within_hours(i):
+            entries = {LONG: False, SHORT: False}
+        if self.flat_is_due(i):
+            exits = {LONG: True, SHORT: True}
         both = entries[LONG] and entries[SHORT]
         entries = {side: entries[side] and not both and not exits[side] for side in (LONG, SHORT)}
         if self.carried is not None:
@@ -474,12 +481,60 @@ class Reference:
             return self.order_when_flat(i, entries)
         return self.order_when_holding(i, held.side, held.first_bar, entries, exits)
 
+    def zone(self) -> ZoneInfo:
+        when = self.play.when
+        return ZoneInfo((when and when.timezone) or self.instrument.session.timezone)
+
+    def close_time(self, i: int) -> datetime:
+        return EPOCH + timedelta(microseconds=self.time[i] + self.feed.bar_microseconds)
+
+    def within_hours(self, i: int) -> bool:
+        """Whether the Play's ``when`` lets an entry count at the close of bar ``i``."""
+        when = self.play.when
+        if when is None:
+            return True
+        local = self.close_time(i).astimezone(self.zone())
+        minutes, weekday = local.hour * 60 + local.minute + local.second / 60, local.weekday()
+        if minutes == 0:  # midnight is the end of the day before
+            minutes, weekday = 1440, (weekday - 1) % 7
+        if when.weekdays and weekday not in when.weekdays:
+            return False
+        if when.start <= when.end:
+            return when.start <= minutes <= when.end
+        return minutes >= when.start or minutes <= when.end
+
+    def flat_is_due(self, i: int) -> bool:
+        """Whether no later close, by the timeframe, is at or before ``flat_by``, and no earlier one dealt with it."""
+        if self.play.flat_by is None:
+            return False
+        bar = timedelta(microseconds=self.feed.bar_microseconds)
+        close = self.close_time(i)
+        since = close if i == 0 else min(close, self.close_time(i - 1) + bar)
+        day = since.astimezone(self.zone()).date() - timedelta(days=1)
+        while (moment := self.time_of_day(day)) < close + bar:
+            if moment >= since:
+                return True
+            day += timedelta(days=1)
+        return False
+
+    def time_of_day(self, day: date) -> datetime:
+        """``flat_by`` on a date; a time that daylight saving skips is right after the hour skipped."""
+        hours, minutes = divmod(self.play.flat_by, 60)
+        local = datetime(day.year, day.month, day.day, hours, minutes, tzinfo=self.zone())
+        moment = local.astimezone(UTC)
+        if moment.astimezone(self.zone()).replace(tzinfo=None) == local.replace(tzinfo=None):
+            return moment
+        after = local.replace(fold=1).astimezone(UTC)  # by the offset after the change: before the hour skipped
+        while after.astimezone(self.zone()).utcoffset() != moment.astimezone(self.zone()).utcoffset():
+            after += timedelta(minutes=1)
+        return after
+
     def order_when_holding(self, i: int, side: int, first_bar: int | None, entries: dict, exits: dict) -> Order | None:
         if entries[-side]:
             only_closes = not self.allowed(-side) or self.play.risk.cooldown > 0
             return Order(0 if only_closes else -side, "reversal")
         if exits[side]:
-            return Order(0, "exit")
+            return Order(0, "flat_by" if self.flat_is_due(i) else "exit")
         limit = self.play.risk.max_bars
         if limit is not None and first_bar is not None and i - first_bar + 1 >= limit:
             return Order(0, "max_bars")

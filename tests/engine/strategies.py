@@ -16,8 +16,8 @@ from forge_core.features.reference import FeatureRef, price_field
 from forge_core.features.registry import make_reference
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
-from forge_core.market.reference.instruments import Instrument
-from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Size, Trend
+from forge_core.market.reference.instruments import Instrument, Session
+from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Size, Trend, When
 from tests.engine.hand_bars import HOUR, T0, hand_feed, hand_play
 
 KINDS = ("future", "perpetual", "spot", "future", "index")
@@ -70,7 +70,8 @@ def instruments(
     if kind == "perpetual":
         fields |= {"max_leverage": draw(pick(1.0, 5.0, 20.0)), "maintenance_margin_rate": draw(pick(0.0, 0.01, 0.04))}
         fields |= {"multiplier": draw(pick(1.0, 10.0)), "liquidation_fee_rate": draw(pick(0.0, 0.005))}
-    return Instrument(symbol="SIM" + kind.upper(), kind=kind, **fields)
+    session = Session(timezone=draw(pick("UTC", "America/Chicago")))
+    return Instrument(symbol="SIM" + kind.upper(), kind=kind, session=session, **fields)
 
 
 def costs() -> st.SearchStrategy[Costs]:
@@ -193,6 +194,14 @@ def rows_of(prices: np.ndarray, tick: float, signals: list[str]) -> list[tuple]:
     return [(*(float(p) * tick for p in bar), letters) for bar, letters in zip(prices, signals, strict=True)]
 
 
+def whens() -> st.SearchStrategy[When]:
+    """Any hours, some of them over midnight, on any weekdays, in zones with and without daylight saving."""
+    times = pick((0, 1440), (0, 600), (540, 960), (570, 1440), (1200, 300), (1440, 60), (60, 0))
+    days = pick((), (0,), (0, 1, 2, 3, 4), (4, 6), (5, 6))
+    zones = pick(None, "America/New_York", "Asia/Kolkata", "UTC")
+    return st.builds(lambda time, zone, day: When(*time, zone, day), times, zones, days)
+
+
 def random_signals(rng: np.random.Generator, bars: int, entry_share: float, exit_share: float) -> list[str]:
     shares = {"L": entry_share, "S": entry_share, "l": exit_share, "s": exit_share}
     hits = {letter: rng.random(bars) < share for letter, share in shares.items()}
@@ -211,11 +220,12 @@ def hand_cases(
     entries: tuple[float, ...] = (0.3, 0.1, 0.7),
     rolls: tuple[float, ...] = (0.0, 0.1, 0.5),
     payments: tuple[float, ...] = (0.6,),
+    by_clock: bool = False,
 ) -> Case:
     """Random bars with random signals written on them, and whatever else the contract knows.
 
     ``entries``, ``rolls`` and ``payments`` are shares of bars: with an entry signal of either side; of futures, that
-    roll; of perpetuals, that pay funding.
+    roll; of perpetuals, that pay funding. ``by_clock`` adds ``when`` and ``flat_by``.
     """
     traded = draw(instruments() if instrument is None else instrument)
     walk = draw(walks((8, 40, 120, 120)) if walk is None else walk)
@@ -253,6 +263,8 @@ def hand_cases(
         )
     play = hand_play(draw(risks() if risk is None else risk), sides=draw(pick("both", "both", "long", "short")))
     play = replace(play, warmup_bars=draw(pick(0, 0, 5)))
+    if by_clock:
+        play = replace(play, when=draw(st.none() | whens()), flat_by=draw(pick(None, 0, 30, 150, 720, 1139, 1320)))
     return Case(
         play=play,
         feed=feed,

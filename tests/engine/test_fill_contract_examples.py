@@ -101,6 +101,7 @@ def backtest(example: Example) -> forge_core.BacktestResult:
         },
         "exit": {"long": {"all": ["volume >= 3"]}, "short": {"all": ["volume >= 3"]}},
         "risk": settings["risk"],
+        **{key: settings[key] for key in ("when", "flat_by") if key in settings},
     }
     return forge_core.backtest(
         play,

@@ -165,6 +165,7 @@ STRATEGIES = {
         rolls=(0.0, 0.003),
         payments=(0.0, 0.01),
     ),
+    "hours": hand_cases(by_clock=True, entries=(0.3, 0.7)),
     "around_zero": hand_cases(
         instrument=instruments(("future",)).map(negative_allowed),
         walk=walks((40, 120), levels=(3, 20), steps=(2, 5)),

@@ -254,7 +254,7 @@ def test_shapes_that_do_not_fit_the_feed_are_refused(result):
 def test_reasons_and_codes_agree():
     assert EXIT_REASONS[STOP] == "stop"
     assert EXIT_REASONS[END_OF_DATA] == "end_of_data"
-    assert len(set(EXIT_REASONS)) == 10
+    assert len(set(EXIT_REASONS)) == 11
 
 
 def _trace(figure, name: str):

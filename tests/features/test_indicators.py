@@ -14,7 +14,7 @@ from forge_core.features.registry import all_features, get_feature
 from tests.features.sample_bars import choices, hostile, same, ticks, walk
 
 OWN = {"rsi_sma", "ichimoku"}
-FEATURES = [definition for definition in all_features() if definition.kind != "price"]
+FEATURES = [definition for definition in all_features() if definition.kind in ("indicator", "structure")]
 INDICATORS = [definition for definition in FEATURES if definition.kind == "indicator"]
 FROM_TALIB = [definition for definition in INDICATORS if definition.name not in OWN]
 GROUPS = talib.get_function_groups()

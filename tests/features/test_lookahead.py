@@ -26,7 +26,10 @@ def first_difference(definition: FeatureDefinition, params: Params, bars: Bars, 
     return ""
 
 
-@pytest.mark.parametrize("definition", all_features(), ids=lambda definition: definition.name)
+OF_PRICES = [definition for definition in all_features() if definition.kind != "calendar"]
+
+
+@pytest.mark.parametrize("definition", OF_PRICES, ids=lambda definition: definition.name)
 def test_no_value_depends_on_later_bars(definition):
     noise = {name: 3.0 * column for name, column in walk(seed=9).items()}
     for params in choices(definition):

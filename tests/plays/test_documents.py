@@ -11,6 +11,7 @@ from forge_core.features.registry import all_features
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.json_schema import play_json_schema
 from forge_core.plays.parser import load_play, parse_play, play_to_dict, play_to_yaml
+from forge_core.plays.schema import FEATURE_KINDS
 from tests.plays.example import refusal, with_rule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,5 +112,5 @@ def test_the_schema_tells_an_editor_what_is_wrong(change, complaint):
 
 def test_the_schema_knows_every_feature():
     feature = play_json_schema()["$defs"]["FeatureShape"]
-    known = {name for kind in ("indicator", "structure", "price") for name in feature["properties"][kind]["enum"]}
+    known = {name for kind in FEATURE_KINDS for name in feature["properties"][kind]["enum"]}
     assert known == {definition.name for definition in all_features()}

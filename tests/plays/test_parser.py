@@ -165,8 +165,16 @@ def test_the_description_is_for_the_file_s_reader(tmp_path):
             "example.yaml:6: features.rsi: rsi is not of kind structure; write indicator: rsi",
         ),
         ("indicator: rsi", "indicatr: rsi", "(did you mean 'indicator'?)"),
-        ("indicator: rsi, ", "", "example.yaml:6: features.rsi: one of indicator, structure, price is required"),
-        ("indicator: rsi", "indicator: rsi, price: close", "exactly one of indicator, structure, price is expected"),
+        (
+            "indicator: rsi, ",
+            "",
+            "example.yaml:6: features.rsi: one of indicator, structure, price, calendar is required",
+        ),
+        (
+            "indicator: rsi",
+            "indicator: rsi, price: close",
+            "exactly one of indicator, structure, price, calendar is expected",
+        ),
         (
             "rsi, timeperiod: 14",
             "rsi, timeperod: 14",

@@ -11,6 +11,7 @@ EXIT_REASONS = (
     "roll",
     "ruin",
     "end_of_data",
+    "flat_by",
 )
 
 # Codes are positions in EXIT_REASONS; plain integers, so that numba sees constants.
@@ -25,4 +26,5 @@ EXIT_REASONS = (
     ROLL,
     RUIN,
     END_OF_DATA,
-) = range(10)
+    FLAT_BY,  # an exit by rule in the kernel, recorded by `engine.simulate`
+) = range(11)

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from forge_core.engine.signals.bytecode import GROUPS, Bytecode, Rule, bytecode_of
 from forge_core.engine.signals.comparison import RULE, fill_bitmaps
 from forge_core.engine.signals.evaluator import PROGRAM, combine_rules
+from forge_core.engine.signals.hours import Marks, entry_hours, flat_closes
 from forge_core.errors import PlayError
 from forge_core.features.column import Column, read_only
 from forge_core.features.reference import FeatureRef
 from forge_core.feeds.feed import Feed
 from forge_core.plays.model import Play
 from forge_core.simd.bitset512 import BLOCK
+from forge_core.simd.lanes64 import LANES
 from forge_core.simd.memory import address
 
 Bitmap = NDArray[np.uint64]
@@ -25,13 +27,15 @@ _RULE = struct.Struct("qdq")  # the fields of RULE before the columns
 class Program:
     """A linked Play: ``record`` is one ``PROGRAM``, ``first_signal`` the first bar at which rules count.
 
-    ``bitmaps`` and ``columns`` keep the memory at its addresses alive.
+    ``bitmaps`` and ``columns`` keep the memory at its addresses alive. ``flat`` marks the closes at which ``flat_by``
+    closes positions, which the exit groups include.
     """
 
     record: NDArray[np.void]
     first_signal: int
     bitmaps: Bitmap
     columns: list[Column]
+    flat: Marks | None
 
 
 def link_play(play: Play, feed: Feed) -> Program:
@@ -44,6 +48,7 @@ def link_play(play: Play, feed: Feed) -> Program:
         )
     bytecode = bytecode_of(play)
     bitmaps = _group_bitmaps(bytecode, feed)
+    flat = _apply_hours(play, feed, bitmaps) if play.when is not None or play.flat_by is not None else None
     atr = [
         None if reference is None else _in_traded_prices(_column(reference, feed), feed) for reference in bytecode.atr
     ]
@@ -60,7 +65,25 @@ def link_play(play: Play, feed: Feed) -> Program:
         trail_atr=trail,
     )
     first_signal = max(feed.start, play.warmup_bars, *map(feed.columns.warmup, bytecode.columns))
-    return Program(record, first_signal, bitmaps, [column for column in atr if column is not None])
+    return Program(record, first_signal, bitmaps, [column for column in atr if column is not None], flat)
+
+
+def _apply_hours(play: Play, feed: Feed, bitmaps: Bitmap) -> Marks | None:
+    """Clear entries outside ``when`` and set exits at ``flat_by`` in place; return the closes of ``flat_by``."""
+    groups = bitmaps.reshape(GROUPS, -1)  # long and short entries, long and short exits
+    hours, flat = entry_hours(play, feed), flat_closes(play, feed)
+    if hours is not None:
+        groups[:2] &= _packed_bits(hours, groups.shape[1])
+    if flat is not None:
+        groups[2:] |= _packed_bits(flat, groups.shape[1])
+    return flat
+
+
+def _packed_bits(marks: Marks, words: int) -> Bitmap:
+    """Return marks as a bitmap of ``words`` words, one bit per bar, 0 beyond the last."""
+    bits = np.zeros(words * LANES, np.bool_)
+    bits[: marks.size] = marks
+    return np.packbits(bits, bitorder="little").view(np.uint64)
 
 
 def _in_traded_prices(atr: Column, feed: Feed) -> Column:

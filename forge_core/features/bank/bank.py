@@ -146,10 +146,10 @@ class Bank(LazyColumns):
     ) -> None:
         self.version = version
         self.folder = bank_folder(home or Home.current(), version.content_hash)
-        self._session = version.instrument.session
+        session = version.instrument.session
         self._adjustment = version.adjustment
-        owner = f"{self.folder} {execution} {self._session.model_dump_json()} {registrations()}"
-        super().__init__(Timeframe.parse(execution), recent, owner)
+        owner = f"{self.folder} {execution} {session.model_dump_json()} {version.instrument.calendar} {registrations()}"
+        super().__init__(Timeframe.parse(execution), session, version.instrument.calendar, recent, owner)
         self._native = {Timeframe.parse(label).microseconds: label for label in version.timeframes}
         self._verified: set[str] = set()
         self._warned = False
@@ -253,11 +253,14 @@ class Bank(LazyColumns):
 
     def _column_entry(self, reference: FeatureRef) -> _Entry:
         used = {self.execution.microseconds, Timeframe.parse(reference.timeframe).microseconds}
+        definition = get_feature(reference.name)
+        by_clock = definition.kind == "calendar"
         return self._entry(
-            session=not used <= self._native.keys(),
+            **({"calendar": self._calendar} if by_clock else {}),
+            session=by_clock or not used <= self._native.keys(),
             execution=self.execution.label,
             feature=reference.canonical,
-            version=feature_version(get_feature(reference.name).name),
+            version=feature_version(definition.name),
         )
 
     def _bars_entry(self, field: str, timeframe: Timeframe, *, session: bool) -> _Entry:

@@ -36,8 +36,12 @@ class LazyColumns(ABC):
     recently used columns; ``owner`` is part of the keys, so that several sources can share one cache.
     """
 
-    def __init__(self, execution: Timeframe, recent: LruArrays, owner: Hashable) -> None:
+    def __init__(
+        self, execution: Timeframe, session: Session, calendar: str, recent: LruArrays, owner: Hashable
+    ) -> None:
         self.execution = execution
+        self._session = session
+        self._calendar = calendar
         self._recent = recent
         self._owner = owner
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
@@ -114,7 +118,7 @@ class LazyColumns(ABC):
 
     def _computed(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
         timeframe = feature_timeframe(reference, self.execution)
-        return compute_columns(reference, self.bars(timeframe), self._index(timeframe))
+        return compute_columns(reference, self.bars(timeframe), self._index(timeframe), self._session, self._calendar)
 
     def _index(self, timeframe: Timeframe) -> Integers | None:
         if timeframe.microseconds == self.execution.microseconds:
@@ -151,12 +155,12 @@ class MemoryColumns(LazyColumns):
         session: Session,
         higher: Mapping[str, pd.DataFrame],
         recent: LruArrays,
+        calendar: str = "",
         coarser: Callable[[Timeframe], pd.DataFrame] | None = None,
     ) -> None:
-        super().__init__(execution, recent, owner=object())
+        super().__init__(execution, session, calendar, recent, owner=object())
         self._coarser = coarser
         self._frame = bars
-        self._session = session
         self._bars[execution.microseconds] = BarArrays.of(bars, execution)
         for label, frame in higher.items():
             timeframe = Timeframe.parse(label)

@@ -1,4 +1,7 @@
-"""Trading days of exchanges, from the library exchange_calendars."""
+"""Trading days and sessions of exchanges, from the library exchange_calendars."""
+
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,20 +18,33 @@ def trading_days(instrument: Instrument, first: int, last: int) -> Integers:
 
     Raises ConfigError for a calendar that exchange_calendars does not have, or a period before its first session.
     """
+    start, end = (pd.Timestamp(day, unit="D") for day in (first, last))
+    where = f"instruments.yaml: {instrument.symbol}: calendar {instrument.calendar}"
+    calendar = _load(where, instrument.calendar, start - _MARGIN, end + _MARGIN)
+    days = calendar.sessions.as_unit("us").asi8 // DAY
+    return np.asarray(days[(days >= first) & (days <= last)], np.int64)
+
+
+@lru_cache(maxsize=32)
+def trading_sessions(calendar: str, first_year: int, last_year: int) -> tuple[Integers, Integers]:
+    """Return openings and closes of a calendar's sessions of some years (microseconds, UTC), oldest first.
+
+    Raises ConfigError for a calendar that exchange_calendars does not have, or that has no sessions of these years.
+    """
+    loaded = _load(f"instruments.yaml: calendar {calendar}", calendar, f"{first_year}-01-01", f"{last_year}-12-31")
+    opens, closes = (pd.DatetimeIndex(times).as_unit("us").asi8 for times in (loaded.opens, loaded.closes))
+    return np.asarray(opens, np.int64), np.asarray(closes, np.int64)
+
+
+def _load(where: str, calendar: str, start: object, end: object) -> Any:
+    """Return a calendar of exchange_calendars; raises ConfigError, naming ``where`` it is stated."""
     # takes half a second to import
     from exchange_calendars import get_calendar, get_calendar_names
     from exchange_calendars.errors import CalendarError
 
-    where = f"instruments.yaml: {instrument.symbol}: calendar"
-    if instrument.calendar not in (names := get_calendar_names()):
-        raise ConfigError(f"{where}: {unknown('calendar', instrument.calendar, names)}")
-    start, end = (pd.Timestamp(day, unit="D") for day in (first, last))
+    if calendar not in (names := get_calendar_names()):
+        raise ConfigError(f"{where}: {unknown('calendar', calendar, names)}")
     try:
-        calendar = get_calendar(instrument.calendar, start=start - _MARGIN, end=end + _MARGIN)
+        return get_calendar(calendar, start=start, end=end)
     except (CalendarError, ValueError) as error:
-        raise ConfigError(
-            f"{where} {instrument.calendar} has no sessions from {start:%Y-%m-%d} to {end:%Y-%m-%d} ({error}): "
-            "remove the calendar"
-        ) from error
-    days = calendar.sessions.as_unit("us").asi8 // DAY
-    return np.asarray(days[(days >= first) & (days <= last)], np.int64)
+        raise ConfigError(f"{where} has no sessions from {start} to {end} ({error}): remove the calendar") from error

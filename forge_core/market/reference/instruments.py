@@ -79,7 +79,7 @@ class Instrument(BaseModel):
     positive_prices: bool = True
     session: Session = Session()
     annualization: Annotated[int, Field(gt=0, le=366)] = 365  # daily returns a year
-    calendar: str = Field(default="", max_length=50)  # of exchange_calendars, for the check of daily bars
+    calendar: str = Field(default="", max_length=50)  # of exchange_calendars: check of daily bars, calendar features
 
     @property
     def name_at_source(self) -> str:
