@@ -7,6 +7,7 @@ import pytest
 from arch.bootstrap import SPA, StationaryBootstrap
 
 from forge_core.evidence.statistics.bootstrap import bca_interval, interval, stationary_indexes
+from forge_core.evidence.statistics.hac import hac_t
 from forge_core.evidence.statistics.sharpe import (
     deflated_sharpe,
     expected_best_sharpe,
@@ -127,3 +128,20 @@ def test_a_noisy_strategy_cannot_hide_a_steady_one() -> None:
     found = spa_test(np.column_stack([steady, wild - wild.mean(axis=0)]), repeats=400)
     assert found.upper < 0.01
     assert found.reality_check > 0.5
+
+
+def test_hac_t_of_four_returns_by_hand() -> None:
+    """Lags up to 4 (4 / 100)^(2/9) = 1.96: one, of weight one half."""
+    moved = np.array([0.0, 1.0, -2.0, 1.0])
+    variance = 6.0 + 2.0 * 0.5 * (0.0 - 2.0 - 2.0)
+    assert hac_t(moved + 1.0) == pytest.approx(4.0 / math.sqrt(variance))
+
+
+def test_hac_t_is_that_of_independent_returns_and_smaller_where_they_follow_each_other() -> None:
+    rng = np.random.default_rng(6)
+    single = 0.05 + rng.standard_normal(4_000)
+    plain = sharpe_ratio(single) * math.sqrt(single.size)
+    assert hac_t(single) == pytest.approx(plain, rel=0.05)
+    assert hac_t(np.repeat(single, 4)) == pytest.approx(plain, rel=0.25)  # four times the days, and no more evidence
+    assert sharpe_ratio(np.repeat(single, 4)) * math.sqrt(4 * single.size) == pytest.approx(2 * plain, rel=0.01)
+    assert hac_t([0.01]) == hac_t([0.01, 0.01]) == 0.0
