@@ -183,6 +183,48 @@ def _create_study_datasets(
     connection.execute(f"CREATE VIEW {view.name} AS SELECT * FROM study_dataset_table")
 
 
+def _evidence_files(table: str) -> Callable[[Home], Iterator[tuple[Path, dict[str, Any]]]]:
+    def find(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
+        for path in sorted((home.root / "studies").glob(f"*/evidence/{table}")):
+            yield path, {"study": path.parts[-3]}
+
+    return find
+
+
+def _create_verdicts(connection: duckdb.DuckDBPyConnection, home: Home, view: View, checked: CheckedFiles) -> None:
+    from forge_core.evidence.verdict.document import Evidence  # imports the engine: only for queries of this view
+
+    rows = []
+    for path in sorted((home.root / "studies").glob("*/evidence/verdict.json")):
+        evidence = Evidence.read(read_json(path))
+        if evidence is None:  # of another format: `make prove` writes it again
+            continue
+        luck, walk, held = evidence.luck, evidence.walk_forward, evidence.holdout
+        rows.append(
+            {
+                "study": evidence.study,
+                "manifest": evidence.manifest_hash,
+                "play": evidence.play,
+                "verdict": evidence.verdict,
+                "sentence": evidence.sentence,
+                "score": evidence.score,
+                "luck_p": luck and luck.p,
+                "luck_searches": luck and luck.searches,
+                "luck_as_good": luck and luck.as_good,
+                "walk_forward_sharpe": walk and walk.sharpe,
+                "walk_forward_p": walk and walk.p,
+                "holdout_sharpe": held and held.sharpe,
+                "holdout_p": held and held.p,
+                "holdout_evaluation": held and held.evaluation,
+                "weaknesses": "; ".join(evidence.weaknesses),
+            }
+        )
+    table = pa.Table.from_pylist(rows, schema=_schema(connection, view))
+    connection.register("verdict_rows", table)
+    connection.execute("CREATE TABLE verdict_table AS SELECT * FROM verdict_rows")
+    connection.execute(f"CREATE VIEW {view.name} AS SELECT * FROM verdict_table")
+
+
 def _mass_test_files(home: Home) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted((home.mass_tests / "results").glob("*/*/*.parquet")):
         if not path.name.startswith("."):
@@ -259,6 +301,28 @@ VIEWS: Sequence[View] = (
         "datasets of every study in the ledger, with the version pinned at its start",
         "study VARCHAR, manifest VARCHAR, dataset VARCHAR, version VARCHAR, role VARCHAR",
         _create_study_datasets,
+    ),
+    View(
+        "verdicts",
+        "verdict on the champion of every study that was proven, with what it rests on",
+        "study VARCHAR, manifest VARCHAR, play VARCHAR, verdict VARCHAR, sentence VARCHAR, score DOUBLE, "
+        "luck_p DOUBLE, luck_searches BIGINT, luck_as_good BIGINT, walk_forward_sharpe DOUBLE, walk_forward_p DOUBLE, "
+        "holdout_sharpe DOUBLE, holdout_p DOUBLE, holdout_evaluation BIGINT, weaknesses VARCHAR",
+        _create_verdicts,
+    ),
+    View(
+        "luck_searches",
+        "searches of the luck tests: the score each found in a market without memory",
+        "study VARCHAR, search BIGINT, score DOUBLE, as_good BOOLEAN, play VARCHAR, evaluated BIGINT",
+        _of_files(_evidence_files("luck_test.parquet"), "study"),
+    ),
+    View(
+        "walk_forward_windows",
+        "walk-forward windows: trade dates searched and traded, and what the champion of each earned",
+        "study VARCHAR, window BIGINT, train_first DATE, train_last DATE, test_first DATE, test_last DATE, "
+        "play VARCHAR, train_sharpe DOUBLE, test_sharpe DOUBLE, test_return DOUBLE, trades BIGINT, "
+        "random_test_sharpe DOUBLE",
+        _of_files(_evidence_files("walk_forward.parquet"), "study"),
     ),
     View(
         "mass_tests",

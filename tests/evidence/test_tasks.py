@@ -15,6 +15,7 @@ from forge_core.evidence.verdict.text import read_verdict, verdict_path
 from forge_core.evolution.spec.evidence import EvidenceSpec
 from forge_core.files import read_json, write_json
 from forge_core.paths import Home
+from forge_core.sql.query import run_query
 from tests.evolution.studies import content
 
 
@@ -75,6 +76,19 @@ def test_a_verdict_of_another_format_does_not_count(proved: dict[str, str], prov
     write_json(path, read_json(path) | {"format": 1})
     assert read_verdict("two", proved_home) is None
     path.write_text(kept)
+
+
+def test_sql_shows_the_evidence(proved: dict[str, str], proved_home: Home) -> None:
+    evidence = read_verdict("two", proved_home)
+    assert evidence is not None
+    found = run_query("SELECT * FROM verdicts WHERE study = 'two'", proved_home).to_dict("records")
+    assert [row["sentence"] for row in found] == [evidence.sentence]
+    assert evidence.luck is not None
+    assert (found[0]["luck_p"], found[0]["luck_as_good"]) == (evidence.luck.p, evidence.luck.as_good)
+    scores = run_query("SELECT score FROM luck_searches WHERE study = 'two' ORDER BY search", proved_home)
+    assert tuple(scores["score"].astype(object).where(scores["score"].notna(), None)) == evidence.luck.scores
+    windows = "SELECT \"window\", test_last, trades FROM walk_forward_windows WHERE study = 'two' ORDER BY ALL"
+    assert len(run_query(windows, proved_home)) == 2
 
 
 def test_a_second_proof_does_nothing_and_ends_alike(proved: dict[str, str], proved_home: Home) -> None:
