@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from forge_core.market.bars.model import normalize_bars
 from forge_core.market.datasets.build import build_dataset
@@ -53,10 +54,11 @@ class Workspace:
             "FORGE_HOME": str(folder / "home"),
         }
         self._home = Home(folder / "home")
+        self._catalog: dict[str, object] = {}
         instruments = folder / "project" / "datasets" / "instruments.yaml"
         instruments.parent.mkdir(parents=True)
         instruments.write_text(_INSTRUMENTS.format(symbol=bars.symbol), encoding="utf-8")
-        with self._here(), BarStore(self._home.store) as store:
+        with self.active(), BarStore(self._home.store) as store:
             store.upsert(bars.symbol, TIMEFRAME, bars.frame, source=bars.label)
 
     def dataset(self, *coarser: str, length: int | None = None) -> Dataset:
@@ -70,12 +72,16 @@ class Workspace:
             timeframes=[TIMEFRAME, *coarser],
             regime="full_cycle",
         )
-        with self._here(), BarStore(self._home.store) as store:
+        self._catalog[spec.name] = spec.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+        catalog = Path(self.environment["FORGE_PROJECT"]) / "datasets" / "catalog.yaml"
+        catalog.write_text(yaml.safe_dump({"datasets": self._catalog}), encoding="utf-8")
+        with self.active(), BarStore(self._home.store) as store:
             version = build_dataset(spec, store, self._home)
         return Dataset(spec.name, version.content_hash, len(frame))
 
     @contextmanager
-    def _here(self) -> Iterator[None]:
+    def active(self) -> Iterator[None]:
+        """Make this the project and home of the block."""
         before = {name: os.environ.get(name) for name in self.environment}
         os.environ.update(self.environment)
         try:

@@ -31,6 +31,7 @@ from forge_core import errors
 
 _TASK = struct.Struct("<i")
 _ANSWER = struct.Struct("<ii")  # tasks done since the last answer, bytes of the error that follows
+_PATIENCE = 5  # milliseconds without an answer after which the parent does something else
 _QUEUED = 4_096  # tasks in the pipe at a time, a quarter of what it holds on Linux
 
 
@@ -94,8 +95,8 @@ class ForkedWorkers:
         """The ids of the processes."""
         return [worker.pid for worker in self._workers]
 
-    def run(self, tasks: int) -> None:
-        """Run the tasks 0 to ``tasks - 1`` and wait for all of them.
+    def run(self, tasks: int, meanwhile: Callable[[], None] | None = None) -> None:
+        """Run the tasks 0 to ``tasks - 1`` and wait for all of them; ``meanwhile`` is called again and again.
 
         Raises WorkerDied where a worker was killed, and the error of a task; call ``close`` then.
         """
@@ -104,8 +105,11 @@ class ForkedWorkers:
             self._send(b"".join(_TASK.pack(number) for number in range(begin, end)))
             left = end - begin
             while left:
-                for answers, _ in self._poll.poll():
+                answered = self._poll.poll(None if meanwhile is None else _PATIENCE)
+                for answers, _ in answered:
                     left -= self._read_answer(answers)
+                if not answered and meanwhile is not None:
+                    meanwhile()
 
     def close(self) -> None:
         """End the workers and wait until they are gone; a task in progress is cut off."""

@@ -34,7 +34,8 @@ class IslandReport:
     seconds: dict[str, float]  # by part, and ``total``
     began: float  # seconds since 1970-01-01 UTC
     cpu_seconds: float  # of this process and its workers
-    serial_cpu_seconds: float | None  # of this process alone, which limits what more workers gain; None without workers
+    workers_cpu_seconds: float  # of the workers alone, 0 where this process backtested itself
+    serial_cpu_seconds: float  # of this process's main thread: with workers what limits the gain from more of them
     generation_seconds: dict[str, float]  # by generation
     evaluations_per_second: float
     peak_memory_mb: float
@@ -80,7 +81,8 @@ def evolve_island(
     islands of the same epoch. Raises StudyError when another process evolves this island or an earlier epoch is not
     complete, DataError when a table is damaged, and WorkerDied when a worker was killed.
     """
-    started_at, began, cpu, workers_cpu = time.time(), time.perf_counter(), time.process_time(), ended_children_cpu()
+    started_at, began, cpu, serial = time.time(), time.perf_counter(), time.process_time(), time.thread_time()
+    children_cpu = ended_children_cpu()
     timing = Timing()
     evaluations = children = 0
     first: Memory | None = None
@@ -107,8 +109,8 @@ def evolve_island(
             size = plan.spec.island_sizes[island]
             name = f"island {island} of study {plan.spec.name!r}"
             with (
-                open_assessor(plan.genome, evaluator, workers, size, name=name) as assessor,
-                BackgroundWriter(workers) as writer,
+                BackgroundWriter(workers) as writer,  # its threads start after the workers were forked
+                open_assessor(plan.genome, evaluator, workers, size, meanwhile=writer.settle, name=name) as assessor,
             ):
                 parents = _parents(plan, island, generations[0])
                 started = time.perf_counter()
@@ -128,6 +130,7 @@ def evolve_island(
                     )
                     started = now
     total = time.perf_counter() - began
+    workers_cpu = ended_children_cpu() - children_cpu
     return IslandReport(
         study=plan.spec.name,
         island=island,
@@ -137,8 +140,9 @@ def evolve_island(
         evaluations=evaluations,
         seconds={**asdict(timing), "total": total},
         began=started_at,
-        cpu_seconds=time.process_time() - cpu + ended_children_cpu() - workers_cpu,
-        serial_cpu_seconds=time.process_time() - cpu if workers > 1 else None,
+        cpu_seconds=time.process_time() - cpu + workers_cpu,
+        workers_cpu_seconds=workers_cpu,
+        serial_cpu_seconds=time.thread_time() - serial,
         generation_seconds=took,
         evaluations_per_second=evaluations / total if evaluations else 0.0,
         peak_memory_mb=peak_memory_mb(),

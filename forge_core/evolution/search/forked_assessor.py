@@ -1,6 +1,6 @@
 """Assessment of genomes in forked processes: genes to them and results back through shared memory."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
@@ -54,14 +54,21 @@ class SharedHashes:
 
 
 def open_assessor(
-    genome: Genome, evaluator: Evaluator, workers: int, size: int, *, documents: bool = True, name: str
+    genome: Genome,
+    evaluator: Evaluator,
+    workers: int,
+    size: int,
+    *,
+    documents: bool = True,
+    meanwhile: Callable[[], None] | None = None,
+    name: str,
 ) -> AbstractContextManager[Assessor]:
     """Return the assessor of batches of ``size`` genomes: in ``workers`` processes, or in this one if that is 1.
 
     Where processes cannot be forked, ``workers`` are threads, which share one interpreter: only kernels run at once.
     """
     if workers > 1 and can_fork():
-        return ForkedAssessor(genome, evaluator, workers, size, documents=documents, name=name)
+        return ForkedAssessor(genome, evaluator, workers, size, documents=documents, meanwhile=meanwhile, name=name)
     return nullcontext(LocalAssessor(genome, evaluator.evaluate, documents=documents, threads=workers))
 
 
@@ -69,12 +76,21 @@ class ForkedAssessor:
     """Assesses genomes in ``workers`` processes that are forked on entry; use it as a context manager.
 
     ``size`` is the number of genomes of a batch. A worker decodes a genome, skips a Play that the island knows, and
-    backtests it; this process only copies the results.
+    backtests it; this process only copies the results, and calls ``meanwhile`` while it waits for them.
     """
 
     def __init__(
-        self, genome: Genome, evaluator: Evaluator, workers: int, size: int, *, documents: bool = True, name: str
+        self,
+        genome: Genome,
+        evaluator: Evaluator,
+        workers: int,
+        size: int,
+        *,
+        documents: bool = True,
+        meanwhile: Callable[[], None] | None = None,
+        name: str,
     ) -> None:
+        self._meanwhile = meanwhile
         self._genome = genome
         self._evaluator = evaluator
         self._documents = documents
@@ -124,7 +140,7 @@ class ForkedAssessor:
             part = genomes[begin : begin + self._size]
             self._batch[0] = _salt(island)
             self._genes[: len(part)] = part
-            self._workers.run(len(part))
+            self._workers.run(len(part), self._meanwhile)
             found += self._collect(island, part, known)
         return found
 

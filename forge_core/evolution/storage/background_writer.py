@@ -14,7 +14,7 @@ class BackgroundWriter:
     """Runs jobs in up to four threads, one for every two of ``workers``; a context manager.
 
     The action that belongs to a job runs in the caller's thread, in the order of submission, once that job and all
-    before it are done. The first error of a job is raised by ``submit`` or at the end of the block.
+    before it are done: in ``settle``, ``submit`` or at the end of the block, which also raise the error of a job.
     """
 
     def __init__(self, workers: int) -> None:
@@ -36,9 +36,15 @@ class BackgroundWriter:
 
     def submit(self, job: Callable[[], None], then: Callable[[], None]) -> None:
         """Start ``job``, and run the actions of the jobs that are done; waits where too many are not."""
-        while self._running and (self._running[0][0].done() or len(self._running) > _AHEAD * self._threads):
+        while len(self._running) > _AHEAD * self._threads:
             self._finish()
+        self.settle()
         self._running.append((self._pool.submit(job), then))
+
+    def settle(self) -> None:
+        """Run the actions of the jobs that are done, without waiting."""
+        while self._running and self._running[0][0].done():
+            self._finish()
 
     def _finish(self) -> None:
         """Wait for the oldest job and run its action."""
