@@ -98,6 +98,27 @@ def test_a_second_proof_does_nothing_and_ends_alike(proved: dict[str, str], prov
     assert content(Bench(each).folder) == proved
 
 
+def test_the_last_searches_take_the_cores_that_are_left_over(
+    proved: dict[str, str], proved_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = subject(proved_home)
+    bench = Bench(each)
+    for task in (Task("luck", 1), Task("window", 1), Task("drawn_window", 2)):
+        bench.path(task).unlink()
+    monkeypatch.setenv("FORGE_WORKERS", "4")
+    real, seen = Bench.run, []
+
+    def run(self: Bench, task: Task, workers: int = 1) -> object:
+        seen.append((len(self.pending()), workers))
+        return real(self, task, workers)
+
+    monkeypatch.setattr(Bench, "run", run)
+    assert work(each) == 3
+    assert seen == [(3, 1), (2, 2), (1, 4)]
+    conclude(each)
+    assert content(bench.folder) == proved
+
+
 def test_rows_done_in_any_order_give_the_same(proved: dict[str, str], proved_home: Home) -> None:
     each = subject(proved_home)
     bench = Bench(each)

@@ -41,10 +41,10 @@ def luck_market(markets: Mapping[str, Market], study_seed: int, number: int) -> 
     return mirrored_markets(markets, luck_seeds(study_seed, number)[0])
 
 
-def luck_search(experiment: Experiment, markets: Mapping[str, Market], number: int, threads: int = 1) -> Found:
+def luck_search(experiment: Experiment, markets: Mapping[str, Market], number: int, workers: int = 1) -> Found:
     """Run luck search ``number`` (from 1): a function of the search, the real markets and the number alone."""
     coins, seed = luck_seeds(experiment.search.seed, number)
-    return experiment.seeded(seed).run(mirrored_markets(markets, coins), threads)
+    return experiment.seeded(seed).run(mirrored_markets(markets, coins), workers)
 
 
 def luck_result(score: float, scores: Sequence[float | None], planned: int) -> LuckResult | None:

@@ -20,6 +20,7 @@ from forge_core.evidence.searches.rows import Row, SearchRow, WindowRow, read_ro
 from forge_core.evidence.searches.subject import Subject
 from forge_core.evidence.searches.walk_forward import Window, WindowResult, make_windows, run_window
 from forge_core.files import read_json, write_json
+from forge_core.parallelism import workers_per_task
 
 Kind = Literal["luck", "window", "drawn", "drawn_window"]
 Log = Callable[[str], None]
@@ -101,20 +102,20 @@ class Bench:
         decided = self.luck() is not None
         return [task for task in self.tasks if not (task.kind == "luck" and decided) and self.row(task) is None]
 
-    def run(self, task: Task, threads: int = 1) -> Row:
+    def run(self, task: Task, workers: int = 1) -> Row:
         """Run a task and write its row."""
-        row = self._compute(task, threads)
+        row = self._compute(task, workers)
         write_json(self.path(task), row_document(row, self.subject.plan.hash))
         return row
 
-    def _compute(self, task: Task, threads: int) -> Row:
+    def _compute(self, task: Task, workers: int) -> Row:
         subject = self.subject
         experiment = subject.experiment
         if task.kind in ("luck", "drawn"):
             if task.kind == "luck":
-                found = luck_search(experiment, subject.markets, task.number, threads)
+                found = luck_search(experiment, subject.markets, task.number, workers)
             else:
-                found = experiment.draw(subject.markets, threads)
+                found = experiment.draw(subject.markets, workers)
             champion = found.champion
             if champion is None:
                 return SearchRow(score=found.score, play=None, objectives=(), evaluated=found.evaluated)
@@ -126,7 +127,7 @@ class Bench:
             )
         window = self.windows[task.number - 1]
         draw = task.kind == "drawn_window"
-        return _window_row(run_window(experiment, subject.markets, window, threads=threads, draw=draw), window)
+        return _window_row(run_window(experiment, subject.markets, window, workers=workers, draw=draw), window)
 
 
 def _window_row(result: WindowResult, window: Window) -> WindowRow:
@@ -141,21 +142,22 @@ def _window_row(result: WindowResult, window: Window) -> WindowRow:
     )
 
 
-def work(subject: Subject, *, log: Log | None = None, workers: int = 1, threads: int = 1) -> int:
+def work(subject: Subject, *, log: Log | None = None, workers: int = 1) -> int:
     """Do tasks until none is left or all are taken by others; return how many were done here.
 
-    ``workers``: how many processes do the same, for the time that is left.
+    ``workers``: how many processes do the same, for the time that is left. With fewer searches left than there are
+    cores, a search backtests in as many processes as are left over.
     """
     bench, seconds = Bench(subject), []
     while True:
-        for task in bench.pending():
+        for task in (pending := bench.pending()):
             with _taken(bench, task) as ours:
                 if not ours or bench.row(task) is not None:
                     continue
                 if task.kind == "luck" and bench.luck() is not None:
                     break
                 started = time.perf_counter()
-                row = bench.run(task, threads)
+                row = bench.run(task, workers_per_task(len(pending)))
                 seconds.append(time.perf_counter() - started)
                 if log:
                     log(_progress(bench, task, row, seconds, workers))

@@ -93,7 +93,7 @@ def train_markets(markets: Mapping[str, Market], period: Period) -> tuple[dict[s
 
 
 def run_window(
-    experiment: Experiment, markets: Mapping[str, Market], window: Window, *, threads: int = 1, draw: bool = False
+    experiment: Experiment, markets: Mapping[str, Market], window: Window, *, workers: int = 1, draw: bool = False
 ) -> WindowResult:
     """Search the train days of ``window`` and trade its champion on the test days.
 
@@ -101,7 +101,7 @@ def run_window(
     """
     train, share = train_markets(markets, window.train)
     each = experiment.shortened(share)
-    found = (each.draw if draw else each.run)(train, threads)
+    found = (each.draw if draw else each.run)(train, workers)
     champion = found.champion
     play = None if champion is None else experiment.search.genome.decode(champion.genes)
     days, returns, trades = trade_period(experiment, play, markets, window.test)

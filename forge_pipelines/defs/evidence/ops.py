@@ -74,14 +74,14 @@ def run_searches(context: dg.OpExecutionContext, task: dict, home: HomeResource)
     retry_policy=RETRY,
 )
 def judge_champion(
-    context: dg.OpExecutionContext, study: str, done: list, home: HomeResource, workers: WorkersResource
+    context: dg.OpExecutionContext, study: str, done: list, home: HomeResource
 ) -> Iterator[dg.Output[None]]:
     """Put the evidence together: tables, probes, verdict; and record it."""
     outputs = []
     with step():
         lock_study(study, context.run_id, context.instance, home.open())
         subject = Subject.of(study, home.open())
-        work(subject, log=context.log.info, threads=workers.number())  # whatever a killed worker left
+        work(subject, log=context.log.info)  # whatever a killed worker left
         evidence = conclude(subject)
         materializations = [_materialization(name, subject, evidence) for name in ASSETS]
         if context.has_assets_def:
