@@ -8,9 +8,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
-
-_NORMAL = stats.norm()
+from scipy.special import ndtr, ndtri
 
 
 def sharpe_ratio(returns: ArrayLike) -> float:
@@ -31,9 +29,7 @@ def expected_maximum(count: int) -> float:
     if count <= 1:
         return 0.0
     # the upper tail's quantile keeps its digits where 1 - 1/N would lose them
-    return float(
-        (1.0 - np.euler_gamma) * _NORMAL.isf(1.0 / count) + np.euler_gamma * _NORMAL.isf(1.0 / (count * math.e))
-    )
+    return float(-(1.0 - np.euler_gamma) * ndtri(1.0 / count) - np.euler_gamma * ndtri(1.0 / (count * math.e)))
 
 
 def luck_line(trials: int, days: int) -> float:
@@ -62,7 +58,7 @@ def probabilistic_sharpe(
     if observations < 2:
         return 0.5
     factor = max(deviation_factor(sharpe, skew, kurtosis), 1e-12)
-    return float(_NORMAL.cdf((sharpe - benchmark) * math.sqrt(observations - 1) / math.sqrt(factor)))
+    return float(ndtr((sharpe - benchmark) * math.sqrt(observations - 1) / math.sqrt(factor)))
 
 
 def expected_best_sharpe(trials: int, variance: float) -> float:
@@ -91,7 +87,7 @@ def minimum_track_record(
     """
     if sharpe <= benchmark:
         return math.inf
-    return 1.0 + deviation_factor(sharpe, skew, kurtosis) * (_NORMAL.ppf(confidence) / (sharpe - benchmark)) ** 2
+    return 1.0 + deviation_factor(sharpe, skew, kurtosis) * (ndtri(confidence) / (sharpe - benchmark)) ** 2
 
 
 def sharpe_p_value(returns: ArrayLike, benchmark: float = 0.0) -> float:
@@ -103,5 +99,12 @@ def sharpe_p_value(returns: ArrayLike, benchmark: float = 0.0) -> float:
     ratio = sharpe_ratio(values)
     if values.size < 3 or ratio == 0.0:
         return 1.0
-    skew, kurtosis = float(stats.skew(values)), float(stats.kurtosis(values, fisher=False))
+    skew, kurtosis = skew_and_kurtosis(values)
     return 1.0 - probabilistic_sharpe(ratio, values.size, skew=skew, kurtosis=kurtosis, benchmark=benchmark)
+
+
+def skew_and_kurtosis(returns: ArrayLike) -> tuple[float, float]:
+    """Return the skewness and Pearson's kurtosis of ``returns``."""
+    from scipy import stats  # half a second that a run without evidence does not need
+
+    return float(stats.skew(returns)), float(stats.kurtosis(returns, fisher=False))

@@ -1,7 +1,6 @@
 """Luck line and usual statistics of a champion on its train datasets."""
 
 import numpy as np
-from scipy import stats
 
 from forge_core.evidence.searches.subject import Subject
 from forge_core.evidence.searches.trials import trading_trials
@@ -11,6 +10,7 @@ from forge_core.evidence.statistics.sharpe import (
     minimum_track_record,
     probabilistic_sharpe,
     sharpe_ratio,
+    skew_and_kurtosis,
 )
 from forge_core.evidence.verdict.document import ChampionStatistics, LuckLine
 
@@ -41,7 +41,7 @@ def champion_statistics(subject: Subject, lines: list[LuckLine]) -> list[Champio
         ratio, days = sharpe_ratio(returns), returns.size
         if ratio == 0.0:
             continue
-        moments = {"skew": float(stats.skew(returns)), "kurtosis": float(stats.kurtosis(returns, fisher=False))}
+        moments = dict(zip(("skew", "kurtosis"), skew_and_kurtosis(returns), strict=True))
         record = minimum_track_record(ratio, **moments)
         deflated = deflated_sharpe(ratio, days, trials=line.trials, variance=1 / (days - 1), **moments)
         rows.append(

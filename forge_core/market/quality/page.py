@@ -6,10 +6,6 @@ import io
 from collections.abc import Sequence
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from forge_core.market.quality.checks import QualityReport, worst_first
 from forge_core.market.quality.gap_causes import Reason
@@ -88,6 +84,11 @@ def quality_page(reports: Sequence[QualityReport]) -> str:
 
 def coverage_png(reports: Sequence[QualityReport]) -> bytes:
     """Return a PNG of a bar per series from its first to its last row, gaps colored by their reason."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     figure = Figure(figsize=(_WIDTH, 1.0 + _ROW * max(len(reports), 1)), dpi=110)
     axes = figure.add_subplot()
     if reports:
@@ -127,6 +128,8 @@ def coverage_png(reports: Sequence[QualityReport]) -> bytes:
 
 
 def _number(moment: pd.Timestamp) -> float:
+    from matplotlib.dates import date2num
+
     return float(date2num(moment.tz_convert("UTC").tz_localize(None).to_pydatetime()))
 
 
