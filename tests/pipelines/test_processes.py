@@ -1,6 +1,10 @@
 """Runs and their processes: killed ones are reported, wherever Dagster is started there is one history."""
 
+import contextlib
 import socket
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 import pytest
@@ -55,6 +59,25 @@ def test_history_is_in_the_project_wherever_a_command_is_started(tmp_path, monke
     assert resolve(".dagster") == str(REPOSITORY / ".dagster")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     assert resolve(".dagster") == str(tmp_path / "home" / ".dagster")
+
+
+def test_processes_that_open_a_new_instance_at_once_leave_it_usable(tmp_path, monkeypatch):
+    (tmp_path / "dagster.yaml").write_text((REPOSITORY / "dagster.yaml").read_text())
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    together = threading.Barrier(8)
+
+    def open_instance() -> int:
+        together.wait()
+        with dg.DagsterInstance.get() as instance:
+            return instance.get_runs_count()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [opened.result() for opened in [pool.submit(open_instance) for _ in range(8)]] == [0] * 8
+    databases = list((tmp_path / ".dagster").rglob("*.db"))
+    assert len(databases) >= 3
+    for path in databases:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            assert database.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,), path
 
 
 def test_the_instance_of_the_project_keeps_everything_in_one_folder(tmp_path, monkeypatch):
