@@ -11,6 +11,7 @@ from forge_core.cli import (
     extensions,
     features,
     imports,
+    judging,
     plays,
     refresh,
     roll_dates,
@@ -40,6 +41,7 @@ app.add_typer(sweeps.app, name="sweep")
 app.add_typer(roll_dates.app, name="roll-dates")
 app.add_typer(extensions.app, name="extensions")
 app.add_typer(cache.app, name="cache")
+app.command("portfolio")(judging.portfolio)
 app.command("sql")(sql.sql)
 app.command("indicators")(features.list_features)
 

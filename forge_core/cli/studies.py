@@ -303,6 +303,42 @@ def report(
     say(f"report: {write_study_report(name, html)}")
 
 
+@app.command("compare")
+@reports_errors
+def compare(
+    names: Annotated[list[str], typer.Argument(metavar="STUDY", help="Names of complete studies.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Plays of each front, best first.")] = 50,
+    csv: Annotated[Path | None, typer.Option(help="Write study, Play and cluster of every Play to this file.")] = None,
+) -> None:
+    """Compare studies: objectives, holdout, correlation of the champions' daily returns, clusters of their fronts.
+
+    Example: `forge study compare quickstart mine`
+    """
+    from forge_core.files import write_text
+    from forge_core.judging.compare import compare_studies
+
+    found = compare_studies(names, limit=limit)
+    table = found.studies.T.astype(object)
+    table = table.where(table.notna(), None)
+    show_table(
+        ("", *table.columns), [(str(name), *row) for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    )
+    if len(found.champions) > 1:
+        say("\ncorrelation of the champions' daily returns on train")
+        shown = found.champions.round(2).astype(object).where(found.champions.notna(), None)
+        rows = [(str(name), *row) for name, row in zip(shown.index, shown.to_numpy(), strict=True)]
+        show_table(("", *map(str, shown.columns)), rows)
+    clusters = found.clusters.groupby(["cluster", "study"]).size().unstack(fill_value=0)  # noqa: PD010
+    say(f"\n{len(found.clusters)} Plays of the fronts in {len(clusters)} clusters that trade alike")
+    show_table(
+        ("cluster", *map(str, clusters.columns)),
+        [(int(label), *map(int, row)) for label, row in zip(clusters.index, clusters.to_numpy(), strict=True)],
+    )
+    if csv is not None:
+        write_text(csv, found.clusters.to_csv(index=False))
+        say(f"clusters: {csv}")
+
+
 @app.command("reset")
 @reports_errors
 def reset(

@@ -83,8 +83,7 @@ def _champion(plan: StudyPlan, champion: Champion) -> list[str]:
     results: dict[str, BacktestResult] = {}
     for _, name in datasets:
         feed = plan.open_feed(name)
-        terms = {"costs": spec.costs, "cash": spec.cash, "policy": spec.policy, "fills": spec.fills, "source": name}
-        results[name] = backtest(play, feed, **terms)  # type: ignore[arg-type]
+        results[name] = backtest(play, feed, source=name, **spec.terms)
     parts = [
         html.heading(f"Champion {champion.play}"),
         html.paragraph(f"Chosen on the train datasets alone ({spec.champion}); objectives "
