@@ -8,6 +8,7 @@ from forge_core.cli import (
     cache,
     data,
     datasets,
+    exports,  # noqa: F401  # registers its command
     extensions,
     features,
     imports,

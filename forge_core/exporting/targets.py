@@ -1,0 +1,9 @@
+"""The targets of ``forge play export`` by name."""
+
+from collections.abc import Callable, Mapping
+
+from forge_core.exporting.python_file import python_file
+from forge_core.market.reference.instruments import Instrument
+from forge_core.plays.model import Play
+
+TARGETS: Mapping[str, Callable[[Play, Instrument], str]] = {"python": python_file}
