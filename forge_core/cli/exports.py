@@ -14,6 +14,8 @@ class Target(StrEnum):
     """A program that a Play can be exported to."""
 
     python = "python"
+    pine = "pine"
+    freqtrade = "freqtrade"
 
 
 @app.command("export")

@@ -303,4 +303,5 @@ def _distance(distance: Distance | None) -> str:
 
 
 def _timedelta(label: str) -> str:
-    return label.replace("m", "min") if label.endswith("m") else label.replace("w", "W")
+    units = {"m": "min", "h": "h", "d": "D", "w": "W"}
+    return label[:-1] + units[label[-1]]
