@@ -9,20 +9,24 @@ from numpy.typing import NDArray
 
 from forge_core.errors import DataError
 from forge_core.features.column import ColumnSource
+from forge_core.features.reference import PRICE_FIELDS
 from forge_core.feeds.bitmap_cache import BitmapCache
 from forge_core.market.reference.instruments import Instrument
 from forge_core.simd.bitset512 import BLOCK
 from forge_core.simd.lanes64 import LANES
-from forge_core.simd.memory import PicklesFieldsOnly, RecordLayout, address
+from forge_core.simd.memory import PicklesFieldsOnly, RecordLayout, address, address_of, line_aligned
 
 FUNDING_INTERVAL = 8 * 3_600_000_000  # microseconds between two timestamps, usually eight hours
 
-# Addresses of a feed's columns for the kernel (0: no rolls, no funding), and the numbers of bars and of trade dates
+# One bar: 64 bytes, one cache line, so that an event reads one line and not one of each column
+BAR = RecordLayout(
+    time=int, open=float, high=float, low=float, close=float, volume=float, funding=float, rolls=int
+).dtype
+# Addresses of a feed's bars and columns for the kernel (``events``: 0 without rolls and funding), and the numbers of
+# bars and of trade dates
 BARS = RecordLayout(
-    **dict.fromkeys(("time", "open", "high", "low", "close", "volume", "extremes"), int),
-    **dict.fromkeys(("day_index", "day_end", "day_close", "rolls", "funding", "events"), int),
-    size=int,
-    days=int,
+    **dict.fromkeys(("rows", "time", "open", "high", "low", "close", "extremes", "events"), int),
+    **dict.fromkeys(("day_index", "day_end", "day_close", "pays_funding", "size", "days"), int),
 )
 NO_BARS = BARS.pack(**dict.fromkeys(BARS.names, 0))
 WORD_EXTREMES = 4  # numbers per word of bars in `Feed.extremes`
@@ -106,21 +110,31 @@ class Feed(PicklesFieldsOnly):
         return np.packbits(eventful, bitorder="little").view("<u8").astype(np.uint64)
 
     @cached_property
+    def rows(self) -> NDArray[np.void]:
+        """The bars as records of ``BAR``, aligned to cache lines."""
+        numbers = len(BAR.names or ())
+        rows = line_aligned(self.time.size * numbers, np.int64).view(BAR)
+        for name in ("time", *PRICE_FIELDS):
+            rows[name] = getattr(self, name)
+        rows["funding"] = 0.0 if self.funding is None else self.funding
+        rows["rolls"] = 0 if self.rolls is None else self.rolls
+        return rows
+
+    @cached_property
     def bars(self) -> NDArray[np.void]:
-        """Addresses of the bars' columns for the kernel, one record of ``BARS``."""
+        """Addresses of the bars and their columns for the kernel, one record of ``BARS``."""
         return BARS.pack(
+            rows=address_of(self.rows),
             time=address(self.time, np.int64),
             open=address(self.open, np.float64),
             high=address(self.high, np.float64),
             low=address(self.low, np.float64),
             close=address(self.close, np.float64),
-            volume=address(self.volume, np.float64),
             extremes=address(self.extremes, np.float64),
             day_index=address(self.day_index, np.int32),
             day_end=address(self.day_end, np.int32),
             day_close=address(self.day_close, np.float64),
-            rolls=0 if self.rolls is None else address(self.rolls, np.bool_),
-            funding=0 if self.funding is None else address(self.funding, np.float64),
+            pays_funding=self.funding is not None,
             events=0 if self.rolls is None and self.funding is None else address(self.events, np.uint64),
             size=self.time.size,
             days=self.days,

@@ -110,12 +110,6 @@ def uint16_at(number, size):
 
 
 @compiled
-def uint8_at(number, size):
-    """Return the ``size`` uint8 values at an address."""
-    return carray(_pointer(number), (size,), np.uint8)
-
-
-@compiled
 def records_at(number, count, dtype):
     """Return the ``count`` records of a structured ``dtype`` at an address."""
     return carray(_pointer(number), (count,), dtype)

@@ -85,7 +85,7 @@ def month_feed(feed: Feed, start: int, end: int) -> Feed:
     def head(values: NDArray[Any]) -> NDArray[Any]:
         return values[:end]
 
-    return replace(
+    month = replace(
         feed,
         time=head(feed.time),
         open=head(feed.open),
@@ -100,3 +100,5 @@ def month_feed(feed: Feed, start: int, end: int) -> Feed:
         funding=None if feed.funding is None else head(feed.funding),
         price_scale=None if feed.price_scale is None else head(feed.price_scale),
     )
+    vars(month)["rows"] = head(feed.rows)  # computed once per series
+    return month

@@ -8,7 +8,7 @@ import numpy as np
 
 from forge_core.engine.kernel import exit_reasons
 from forge_core.engine.kernel import params as p
-from forge_core.engine.kernel.bars import bars_at, day_of, time_at, value_at
+from forge_core.engine.kernel.bars import bar_at, bars_at, day_of
 from forge_core.engine.kernel.entries import fill_at_open
 from forge_core.engine.kernel.fast_forward import advance_position, next_entry
 from forge_core.engine.kernel.fills import slipped
@@ -23,7 +23,7 @@ from forge_core.engine.kernel.state import NO_ORDER, output_at, state_at
 from forge_core.engine.signals.evaluator import program_at
 from forge_core.metrics.accumulators import ACCUMULATORS, accumulators_at
 from forge_core.simd.compiled import compiled
-from forge_core.simd.memory import float64_at, int32_at, int64_at, uint8_at
+from forge_core.simd.memory import float64_at, int32_at, int64_at
 
 _DAY_MICROSECONDS = 86_400e6
 _ACCUMULATORS = len(ACCUMULATORS.names or ())
@@ -39,18 +39,17 @@ def run_backtest(params, program, bars, finer, state, output):
     """
     params, program, bars, finer = params_at(params), program_at(program), bars_at(bars), bars_at(finer)
     state, output = state_at(state), output_at(output)
-    rolls = uint8_at(bars.rolls, bars.size if bars.rolls != 0 else 0)
-    rolls_at_open = bars.rolls != 0 and params.roll_mode == p.PREV_OPEN
-    rolls_at_close = bars.rolls != 0 and params.roll_mode == p.PREV_CLOSE
+    rolls_at_open = bars.events != 0 and params.roll_mode == p.PREV_OPEN
+    rolls_at_close = bars.events != 0 and params.roll_mode == p.PREV_CLOSE
     start, size = params.start, params.end
     _start(state, params, bars, output)
     i = start
     while i < size:
-        if rolls_at_close and rolls[i] and state.side != 0:
+        if rolls_at_close and state.side != 0 and bar_at(bars, i).rolls:
             roll_at_close(state, params, bars, output, i)
         if _is_ruined_at_open(state, params, bars, output, i):
             break
-        if rolls_at_open and i + 1 < size and rolls[i + 1]:
+        if rolls_at_open and i + 1 < size and bar_at(bars, i + 1).rolls:
             roll_at_open(state, params, bars, output, i)
         else:
             fill_at_open(state, params, program, bars, output, i)
@@ -123,13 +122,13 @@ def _is_ruined_at_open(state, params, bars, output, i):
     """Return whether equity at the open of bar ``i`` is at or below zero, and close the position there."""
     equity = state.balance
     if state.side != 0:
-        equity += state.exposure * (value_at(bars.open, bars, i) - state.entry)
+        equity += state.exposure * (bar_at(bars, i).open - state.entry)
     if equity > 0.0 or (state.side != 0 and params.maintenance != 0.0):
         return False
     if state.side != 0:
-        price = slipped(value_at(bars.open, bars, i), -state.side, params)
+        price = slipped(bar_at(bars, i).open, -state.side, params)
         reason = exit_reasons.RUIN
-        close_position(state, params, output, price, 0.0, time_at(bars, i), i - state.entry_bar, reason)
+        close_position(state, params, output, price, 0.0, bar_at(bars, i).time, i - state.entry_bar, reason)
     state.ruined = 1
     return True
 
@@ -164,7 +163,7 @@ def _finish(state, params, bars, output, i):
             marks[day] = before
         before = marks[day]
     if size - 1 > state.peak_bar:
-        state.longest = max(state.longest, time_at(bars, size - 1) - time_at(bars, state.peak_bar))
+        state.longest = max(state.longest, bar_at(bars, size - 1).time - bar_at(bars, state.peak_bar).time)
     sums = accumulators_at(output.accumulators)
     sums.exposed = state.exposed
     sums.bars = size - params.start

@@ -1,11 +1,12 @@
 """Access to the bars of a feed by the addresses in its record (``feeds.feed.BARS``)."""
 
-from forge_core.feeds.feed import BARS
+from forge_core.feeds.feed import BAR, BARS
 from forge_core.simd.compiled import compiled
-from forge_core.simd.lanes64 import VALUE_BYTES, prefetch
-from forge_core.simd.memory import float64_at, int32_at, int64_at, records_at
+from forge_core.simd.lanes64 import prefetch
+from forge_core.simd.memory import int32_at, records_at
 
 _BARS = BARS.dtype
+_ROW_BYTES = BAR.itemsize
 
 
 @compiled
@@ -15,15 +16,9 @@ def bars_at(number):
 
 
 @compiled
-def value_at(column, bars, i):
-    """Return the value of a float64 ``column`` of ``bars`` at bar ``i``."""
-    return float64_at(column, bars.size)[i]
-
-
-@compiled
-def time_at(bars, i):
-    """Return the open time of bar ``i``, microseconds UTC."""
-    return int64_at(bars.time, bars.size)[i]
+def bar_at(bars, i):
+    """Return bar ``i``."""
+    return records_at(bars.rows, bars.size, BAR)[i]
 
 
 @compiled
@@ -37,11 +32,5 @@ def day_of(bars, day, i):
 
 @compiled
 def fetch_bar(bars, i):
-    """Prefetch bar ``i``: its columns are far apart, and each would cost a cache miss."""
-    offset = i * VALUE_BYTES
-    prefetch(bars.open + offset)
-    prefetch(bars.high + offset)
-    prefetch(bars.low + offset)
-    prefetch(bars.close + offset)
-    prefetch(bars.time + offset)
-    prefetch(bars.volume + offset)
+    """Prefetch bar ``i``."""
+    prefetch(bars.rows + i * _ROW_BYTES)

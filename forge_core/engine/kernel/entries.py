@@ -4,7 +4,7 @@ import numpy as np
 
 from forge_core.engine.kernel import exit_reasons
 from forge_core.engine.kernel import params as p
-from forge_core.engine.kernel.bars import time_at, value_at
+from forge_core.engine.kernel.bars import bar_at
 from forge_core.engine.kernel.fills import commission, position_size, slipped, unit_margin
 from forge_core.engine.kernel.ledger import close_position
 from forge_core.engine.kernel.levels import distance, liquidation_price, margin_call_price, to_tick, trailing_level
@@ -31,7 +31,7 @@ def fill_at_open(state, params, program, bars, output, i):
 @compiled
 def _close_at_open(state, params, bars, output, i):
     """Close the position at the open of bar ``i``; beyond the liquidation price it is liquidated there."""
-    side, open_ = state.side, value_at(bars.open, bars, i)
+    side, open_ = state.side, bar_at(bars, i).open
     if params.maintenance > 0.0 and side * (open_ - state.liquidation) <= 0.0:
         price = max(open_, state.bankruptcy) if side > 0 else min(open_, state.bankruptcy)
         fee = state.quantity * params.multiplier * abs(price) * params.liquidation_fee
@@ -39,20 +39,20 @@ def _close_at_open(state, params, bars, output, i):
     else:
         price = slipped(open_, -side, params)
         fee = 0.0
-    close_position(state, params, output, price, fee, time_at(bars, i), i - state.entry_bar, state.order_reason)
+    close_position(state, params, output, price, fee, bar_at(bars, i).time, i - state.entry_bar, state.order_reason)
     state.last_exit = i
 
 
 @compiled
 def _open_position(state, params, program, bars, output, i, side):
     """Open a position of ``side`` at the open of bar ``i``, or reject the order."""
-    price = slipped(value_at(bars.open, bars, i), side, params)
+    price = slipped(bar_at(bars, i).open, side, params)
     is_new = state.pending == 0 or state.carried != 0  # and not reopened after a roll
     has_levels, stop_distance = True, 0.0
     if is_new:
         has_levels, stop_distance = _set_levels(state, params, program, bars, i, side, price)
     else:
-        shift = value_at(bars.open, bars, i) - state.left_at
+        shift = bar_at(bars, i).open - state.left_at
         state.stop += shift
         state.target += shift
         state.extreme += shift
@@ -77,7 +77,7 @@ def _open_position(state, params, program, bars, output, i, side):
         state.side = side
         state.entry = price
         state.entry_bar = i
-        state.entry_time = time_at(bars, i)
+        state.entry_time = bar_at(bars, i).time
         state.switch = 0 if is_new else 1
         state.exposure = side * state.quantity * params.multiplier
         margin_price = unit_margin(price, params) / params.multiplier
@@ -117,7 +117,7 @@ def _new_quantity(state, params, bars, i, price, stop_distance):
     """Return the quantity of a new position, 0 if there is none; count it if the bar's volume cuts it."""
     capacity = np.inf
     if params.volume_share < np.inf:
-        capacity = params.volume_share * value_at(bars.volume, bars, i)
+        capacity = params.volume_share * bar_at(bars, i).volume
     quantity, cut = position_size(state.balance, price, stop_distance, capacity, params)
     state.capped += cut
     return quantity

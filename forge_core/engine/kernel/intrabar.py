@@ -4,7 +4,7 @@ import numpy as np
 
 from forge_core.engine.kernel import exit_reasons
 from forge_core.engine.kernel import params as p
-from forge_core.engine.kernel.bars import time_at, value_at
+from forge_core.engine.kernel.bars import bar_at
 from forge_core.engine.kernel.fills import slipped
 from forge_core.engine.kernel.ledger import close_position
 from forge_core.engine.kernel.levels import trailing_level
@@ -16,7 +16,7 @@ from forge_core.simd.memory import float64_at, int64_at
 def fill_inside_bar(state, params, bars, finer, output, i):
     """Close the position if bar ``i`` touches a level; otherwise move the trailing stop."""
     side = state.side
-    high, low = value_at(bars.high, bars, i), value_at(bars.low, bars, i)
+    high, low = bar_at(bars, i).high, bar_at(bars, i).low
     if side > 0:
         adverse = max(state.stop, state.trailing, state.liquidation)
         hits_adverse = low <= adverse
@@ -26,7 +26,7 @@ def fill_inside_bar(state, params, bars, finer, output, i):
         hits_adverse = high >= adverse
         hits_target = low <= state.reach
     if hits_adverse or hits_target:
-        open_ = value_at(bars.open, bars, i)
+        open_ = bar_at(bars, i).open
         if side * (open_ - adverse) <= 0.0:
             fires, price = True, open_
         elif side * (open_ - state.reach) >= 0.0:
@@ -42,7 +42,7 @@ def fill_inside_bar(state, params, bars, finer, output, i):
         reason = exit_reasons.TAKE_PROFIT
         if fires:
             price, fee, reason = _adverse_fill(state, params, price, adverse)
-        close_position(state, params, output, price, fee, time_at(bars, i), i - state.entry_bar + 1, reason)
+        close_position(state, params, output, price, fee, bar_at(bars, i).time, i - state.entry_bar + 1, reason)
         state.last_exit = i
     elif params.trail_kind != p.NO_DISTANCE:
         best = high if side > 0 else low
@@ -81,15 +81,15 @@ def _settle_ambiguous(state, params, bars, finer, i, adverse):
     """
     side, target, reach = state.side, state.target, state.reach
     if params.policy == p.OHLC_PATH:
-        rises = value_at(bars.close, bars, i) >= value_at(bars.open, bars, i)
+        rises = bar_at(bars, i).close >= bar_at(bars, i).open
         return (True, adverse) if rises == (side > 0) else (False, target)
     if params.policy == p.REPLAY:
-        begin = time_at(bars, i)
+        begin = bar_at(bars, i).time
         time = int64_at(finer.time, finer.size)
         high, low = float64_at(finer.high, finer.size), float64_at(finer.low, finer.size)
         k = np.searchsorted(time, begin)
         while k < finer.size and time[k] < begin + params.bar_microseconds:
-            first = value_at(finer.open, finer, k)
+            first = bar_at(finer, k).open
             best = high[k] if side > 0 else low[k]
             worst = low[k] if side > 0 else high[k]
             if side * (first - adverse) <= 0.0:

@@ -1,7 +1,7 @@
 """Step 4 of the contract: financing, marked equity, drawdown and ruin at the close."""
 
 from forge_core.engine.kernel import exit_reasons
-from forge_core.engine.kernel.bars import day_of, time_at, value_at
+from forge_core.engine.kernel.bars import bar_at, day_of
 from forge_core.engine.kernel.fills import slipped
 from forge_core.engine.kernel.ledger import close_position
 from forge_core.engine.kernel.levels import margin_call_price
@@ -15,7 +15,7 @@ def mark_close(state, params, bars, output, i):
     equity = state.balance
     ended = False
     if state.side != 0:
-        close = value_at(bars.close, bars, i)
+        close = bar_at(bars, i).close
         state.exposed += 1
         if output.equity_curve != 0:
             _widen_excursions(state, bars, i)
@@ -25,14 +25,14 @@ def mark_close(state, params, bars, output, i):
             ended = True
             reason = exit_reasons.END_OF_DATA if i == params.end - 1 else exit_reasons.RUIN
             price = slipped(close, -state.side, params)
-            exit_time = time_at(bars, i) + params.bar_microseconds
+            exit_time = bar_at(bars, i).time + params.bar_microseconds
             close_position(state, params, output, price, 0.0, exit_time, i - state.entry_bar + 1, reason)
             equity = state.balance
     if equity <= 0.0 or (ended and i < params.end - 1):
         state.ruined = 1
     if equity >= state.peak:
         if i - 1 > state.peak_bar:
-            state.longest = max(state.longest, time_at(bars, i - 1) - time_at(bars, state.peak_bar))
+            state.longest = max(state.longest, bar_at(bars, i - 1).time - bar_at(bars, state.peak_bar).time)
         state.peak = equity
         state.peak_bar = i
     else:
@@ -46,8 +46,8 @@ def mark_close(state, params, bars, output, i):
 @compiled
 def _widen_excursions(state, bars, i):
     """Extend the worst and the best price of the trade to the range of bar ``i``."""
-    rise = value_at(bars.high, bars, i) - state.entry
-    fall = value_at(bars.low, bars, i) - state.entry
+    rise = bar_at(bars, i).high - state.entry
+    fall = bar_at(bars, i).low - state.entry
     state.best = max(state.best, rise if state.side > 0 else -fall)
     state.worst = min(state.worst, fall if state.side > 0 else -rise)
 
@@ -57,16 +57,16 @@ def _charge_financing(state, params, bars, i, close):
     """Charge borrow and funding of bar ``i``; they move the price of a margin call."""
     borrow = params.borrow_per_microsecond
     if state.side < 0 and borrow > 0.0:
-        bar, time = params.bar_microseconds, time_at(bars, i)
-        since = time if i == state.entry_bar else time_at(bars, i - 1) + bar
+        bar, time = params.bar_microseconds, bar_at(bars, i).time
+        since = time if i == state.entry_bar else bar_at(bars, i - 1).time + bar
         charge = borrow * state.quantity * params.multiplier * abs(close) * (time + bar - since)
         state.balance -= charge
         state.financing += charge
-    if bars.funding != 0:
-        rate = value_at(bars.funding, bars, i)
+    if bars.pays_funding:
+        rate = bar_at(bars, i).funding
         if rate != 0.0:
             charge = state.exposure * close * rate
             state.balance -= charge
             state.financing += charge
-    if params.watches_equity and (borrow > 0.0 or bars.funding != 0):
+    if params.watches_equity and (borrow > 0.0 or bars.pays_funding):
         state.liquidation = margin_call_price(state, params)

@@ -1,7 +1,7 @@
 """Step 1 of the contract: contract rolls of dated futures."""
 
 from forge_core.engine.kernel import exit_reasons
-from forge_core.engine.kernel.bars import time_at, value_at
+from forge_core.engine.kernel.bars import bar_at
 from forge_core.engine.kernel.fills import slipped
 from forge_core.engine.kernel.ledger import close_position
 from forge_core.engine.kernel.state import CLOSE_ORDER, NO_ORDER
@@ -11,8 +11,8 @@ from forge_core.simd.compiled import compiled
 @compiled
 def roll_at_close(state, params, bars, output, i):
     """Leave the old contract at the close of the bar before bar ``i``, which rolls."""
-    exit_time = time_at(bars, i - 1) + params.bar_microseconds
-    _leave_contract(state, params, output, value_at(bars.close, bars, i - 1), exit_time, i - state.entry_bar)
+    exit_time = bar_at(bars, i - 1).time + params.bar_microseconds
+    _leave_contract(state, params, output, bar_at(bars, i - 1).close, exit_time, i - state.entry_bar)
     state.last_exit = i - 1
 
 
@@ -22,7 +22,7 @@ def roll_at_open(state, params, bars, output, i):
     order = state.order
     if state.side != 0:
         side = state.side
-        _leave_contract(state, params, output, value_at(bars.open, bars, i), time_at(bars, i), i - state.entry_bar)
+        _leave_contract(state, params, output, bar_at(bars, i).open, bar_at(bars, i).time, i - state.entry_bar)
         if order == CLOSE_ORDER or order == -side:
             state.pending = 0
         state.last_exit = i

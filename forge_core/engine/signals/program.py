@@ -104,17 +104,22 @@ def _group_bitmaps(bytecode: Bytecode, feed: Feed) -> Bitmap:
 
 def _compare_rules(rules: list[tuple[Rule, int]], feed: Feed) -> None:
     """Fill the bitmaps of ``rules`` at their addresses."""
-    kept, packed = [], []  # the columns are alive until all are compared
-    for rule, bitmap in rules:
-        left = right = _column(rule.left, feed)
-        number = 0.0
-        if isinstance(rule.right, FeatureRef):
-            right = _column(rule.right, feed)
+    columns: dict[FeatureRef, Column] = {}  # alive until all rules are compared
+
+    def packed(reference: FeatureRef) -> bytes:
+        column = columns.get(reference)
+        if column is None:
+            column = columns[reference] = _column(reference, feed)
+        return column.packed
+
+    parts = []
+    for (comparison, left, right), bitmap in rules:
+        first = packed(left)
+        if isinstance(right, FeatureRef):
+            parts += [_RULE.pack(comparison, 0.0, bitmap), first, packed(right)]
         else:
-            number = rule.right
-        kept += [left, right]
-        packed += [_RULE.pack(rule.comparison, number, bitmap), left.packed, right.packed]
-    records = np.frombuffer(b"".join(packed), np.uint8)
+            parts += [_RULE.pack(comparison, right, bitmap), first, first]
+    records = np.frombuffer(b"".join(parts), np.uint8)
     fill_bitmaps(address(records, np.uint8), records.size // RULE.itemsize, len(feed))
 
 
