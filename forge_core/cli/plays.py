@@ -179,6 +179,39 @@ def report(
     say(f"report: {result.to_html(html or Path(f'{play.stem}_{dataset}.html'))}")
 
 
+@app.command("simplify")
+@reports_errors
+def simplify_play(
+    path: PlayFile,
+    datasets: Annotated[
+        list[str], typer.Option("--dataset", "-d", help="Dataset on which trades must not change; may be repeated.")
+    ],
+    cash: Annotated[float, typer.Option(help="Starting equity, in quote currency.")] = 100_000.0,
+    out: Annotated[Path | None, typer.Option(help="File to write the Play to [default: print it].")] = None,
+) -> None:
+    """Remove the rules, exits, levels and features of a Play that change no trade on the datasets.
+
+    Example: `forge play simplify studies/plays/rsi_reversion.yaml --dataset SP500_FULL_CYCLE`
+    """
+    from forge_core.engine.fill_rules import STRICT
+    from forge_core.evolution.run.simplify import simplify
+    from forge_core.files import write_text
+    from forge_core.judging.inputs import dataset_feed
+    from forge_core.plays.parser import load_play, play_to_yaml
+
+    play = load_play(path)
+    feeds = {name: dataset_feed(name, play.timeframe) for name in datasets}
+    found = simplify(play, feeds, {"costs": None, "cash": cash, "policy": "pessimistic", "fills": STRICT})
+    text = play_to_yaml(found.play)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)
+    for part in found.removed:
+        typer.echo(f"removed: {part}", err=True)
+    typer.echo(f"{len(found.removed)} parts removed, {len(found.trades)} trades unchanged", err=True)
+
+
 def _document(path: str, name: str, result: "BacktestResult") -> dict[str, Any]:
     first, last = result.equity.index[0], result.equity.index[-1]
     return {

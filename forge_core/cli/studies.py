@@ -226,15 +226,18 @@ def forward(name: StudyName) -> None:
 def front(
     name: StudyName,
     limit: Annotated[int, typer.Option("--limit", "-n", help="The number of Plays to show, best first.")] = 10,
+    twins: Annotated[bool, typer.Option("--twins", help="List near-twins too.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the whole front as CSV instead.")] = False,
 ) -> None:
     """Show the Pareto front of a study: the Plays that no other Play dominates.
+
+    Of Plays that share 90 % of their trades on train one is listed, with the number of the others.
 
     Example: `forge study front quickstart --limit 5`
     """
     from forge_core.evolution.steps import read_front
 
-    table = read_front(name)
+    table = read_front(name, fold=not twins and not csv)
     if csv:
         typer.echo(table.to_csv(index=False), nl=False)
         return

@@ -28,6 +28,11 @@ def genome_of(preset: int | str, sides: str = "both") -> Genome:
     return Genome(build_space(SpaceSpec(**base), timeframe="15m", sides=sides, available=TIMEFRAMES))
 
 
+def genome_of_daily(level: int) -> Genome:
+    spec = SpaceSpec(level=level, timeframes=["1d", "1w"])
+    return Genome(build_space(spec, timeframe="1d", sides="both", available=["1d", "1w"]))
+
+
 def random_values(genome: Genome, seed: int) -> tuple[int, ...]:
     sizes = [gene.size for gene in genome.genes]
     return tuple(int(v) for v in np.random.default_rng(seed).integers(0, sizes))

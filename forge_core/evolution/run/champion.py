@@ -11,9 +11,12 @@ from forge_core.evolution.nsga.front import losses, nondominated
 from forge_core.evolution.run.evaluations import buy_and_hold, dataset_figures, evaluate_on_holdout
 from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.run.reports import Champion, ChampionReport
+from forge_core.evolution.run.simplify import Simplified, near_twins, simplify_all
 from forge_core.evolution.search.generation import Individual
 from forge_core.evolution.search.loop import choose_champion as choose_of
 from forge_core.files import write_json, write_table, write_text
+from forge_core.parallelism import worker_count
+from forge_core.plays.canonical import play_hash
 from forge_core.plays.model import Play
 from forge_core.plays.writer import play_to_yaml
 
@@ -65,8 +68,22 @@ def choose_champion(plan: StudyPlan, front: list[Individual]) -> Individual:
     return choose_of(front, plan.objectives.terms, plan.spec.champion)
 
 
-def write_front(plan: StudyPlan, front: list[Individual]) -> None:
-    """Write ``pareto_front.parquet``: identity, objectives, metrics by dataset, the Play as YAML, and the genes."""
+def simplify_front(plan: StudyPlan, front: list[Individual]) -> list[Simplified]:
+    """Return each Play of the front as it is shown: without the parts that change no trade on train."""
+    feeds = {name: plan.open_feed(name) for name in plan.spec.train}
+    plays = [_play(plan, individual, individual.play) for individual in front]
+    return simplify_all(plays, feeds, plan.spec.terms, worker_count())
+
+
+def write_front(plan: StudyPlan, front: list[Individual], shown: list[Simplified] | None = None) -> int:
+    """Write ``pareto_front.parquet`` and return the number of Plays that are no near-twins of others.
+
+    Columns: identity, objectives, metrics by dataset, the simplified Play as YAML and the number of parts left out, the
+    Play that a near-twin is shown with, and the genes. ``play`` is the hash of the Play as it was evaluated.
+    """
+    shown = simplify_front(plan, front) if shown is None else shown
+    champion = _position(front, choose_champion(plan, front)) if front else 0
+    leaders = near_twins([each.trades for each in shown], champion)
     rows: dict[str, list[Any]] = {
         "play": [individual.play for individual in front],
         "id": [individual.id for individual in front],
@@ -80,36 +97,52 @@ def write_front(plan: StudyPlan, front: list[Individual]) -> None:
     )
     for k, name in enumerate(plan.tables.metrics):
         rows[name] = [None if np.isnan(value) else float(value) for value in metrics[:, k]]
-    rows["yaml"] = [play_to_yaml(_play(plan, individual, individual.play)) for individual in front]
+    rows["yaml"] = [play_to_yaml(each.play) for each in shown]
+    rows["parts_removed"] = [len(each.removed) for each in shown]
+    rows["twin_of"] = [None if leader == k else front[leader].play for k, leader in enumerate(leaders)]
     rows["genes"] = [individual.genes for individual in front]
     types = _TYPES | {"genes": plan.tables.schema.field("genes").type}
     fields = [pa.field(name, types.get(name, pa.float64())) for name in rows]
     schema = pa.schema(fields, metadata=plan.tables.schema.metadata)
     write_table(plan.folder.pareto_front, pa.Table.from_pydict(rows, schema=schema))
+    return len(set(leaders))
 
 
-_TYPES = {"play": pa.string(), "id": pa.string(), "born": pa.int32(), "island": pa.int32(), "yaml": pa.string()}
+_TYPES = {
+    "play": pa.string(),
+    "id": pa.string(),
+    "born": pa.int32(),
+    "island": pa.int32(),
+    "yaml": pa.string(),
+    "parts_removed": pa.int32(),
+    "twin_of": pa.string(),
+}
 
 
 def finish(plan: StudyPlan) -> ChampionReport:
     """Write the front and the champion, evaluate it on the holdout; return the content of ``champion.json``.
 
-    The champion is fixed (``champion.yaml`` is written) before any holdout feed is opened, and each evaluation is
-    in the ledger before its backtest. A study without any feasible Play has an empty front and no champion.
+    The champion is shown, and evaluated on the holdout, without the parts that change no trade on train. It is fixed
+    (``champion.yaml`` is written) before any holdout feed is opened, and each evaluation is in the ledger before its
+    backtest. A study without any feasible Play has an empty front and no champion.
     """
     front = find_front(plan)
-    write_front(plan, front)
-    champion = _write_champion(plan, choose_champion(plan, front)) if front else None
+    shown = simplify_front(plan, front)
+    distinct = write_front(plan, front, shown)
+    champion = None
+    if front:
+        chosen = choose_champion(plan, front)
+        champion = _write_champion(plan, chosen, shown[_position(front, chosen)])
     if champion is None:
         plan.folder.champion_play.unlink(missing_ok=True)
     reason = None if champion else NO_FRONT
-    report = ChampionReport(plan.spec.name, plan.hash, len(front), plan.spec.champion, champion, reason)
+    report = ChampionReport(plan.spec.name, plan.hash, len(front), plan.spec.champion, champion, reason, distinct)
     write_json(plan.folder.champion, report.document())
     return report
 
 
-def _write_champion(plan: StudyPlan, champion: Individual) -> Champion:
-    play = _play(plan, champion, f"{plan.spec.name[:80]}_champion")
+def _write_champion(plan: StudyPlan, champion: Individual, shown: Simplified) -> Champion:
+    play = replace(shown.play, name=f"{plan.spec.name[:80]}_champion")
     text = play_to_yaml(play)
     write_text(plan.folder.champion_play, text)
     return Champion(
@@ -122,8 +155,14 @@ def _write_champion(plan: StudyPlan, champion: Individual) -> Champion:
             name: dataset_figures(champion.evaluation.metrics[i], buy_and_hold(plan.open_feed(name)))
             for i, name in enumerate(plan.spec.train)
         },
-        holdout={name: evaluate_on_holdout(plan, name, {champion.play: play})[0] for name in plan.spec.holdout},
+        holdout={name: evaluate_on_holdout(plan, name, {play_hash(play): play})[0] for name in plan.spec.holdout},
+        shown=play_hash(play),
+        removed=shown.removed,
     )
+
+
+def _position(front: list[Individual], chosen: Individual) -> int:
+    return next(place for place, individual in enumerate(front) if individual is chosen)
 
 
 def _play(plan: StudyPlan, individual: Individual, name: str) -> Play:

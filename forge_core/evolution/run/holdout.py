@@ -14,6 +14,7 @@ from forge_core.evolution.storage.ledger import count_holdout_evaluations
 from forge_core.evolution.storage.paths import StudyFolder
 from forge_core.files import read_checked, read_json, read_table, replacing, write_text
 from forge_core.paths import Home
+from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import parse_play
 
 _SHOWN = ("total_return", "sharpe", "max_drawdown", "total_trades", "exposure")
@@ -34,7 +35,8 @@ def evaluate_front_on_holdout(name: str, home: Home | None = None, limit: int | 
         raise StudyError(f"study {name!r} has no holdout dataset: add `holdout:` to its file and give it a new name")
     rows = []
     chosen = front.head(limit if limit is not None else len(front)).to_dict("records")
-    plays = {entry["play"]: parse_play(entry["yaml"]) for entry in chosen}
+    shown = [parse_play(entry["yaml"]) for entry in chosen]
+    plays = {play_hash(play): play for play in shown}
     for dataset in plan.spec.holdout:
         for entry, figures in zip(chosen, evaluate_on_holdout(plan, dataset, plays), strict=True):
             rows.append(

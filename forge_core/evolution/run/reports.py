@@ -55,7 +55,11 @@ class DatasetFigures:
 
 @dataclass(frozen=True)
 class Champion:
-    """The champion of a study: its Play (also as YAML), objectives, genes, and figures by dataset."""
+    """The champion of a study: hash of the Play as it was evolved, objectives, genes, and figures by dataset.
+
+    ``yaml`` is the Play as it is shown and evaluated on the holdout, without the parts ``removed`` that change no trade
+    on train; ``shown`` is its hash.
+    """
 
     play: str
     id: str
@@ -64,11 +68,16 @@ class Champion:
     genes: Mapping[str, int]
     train: Mapping[str, DatasetFigures]
     holdout: Mapping[str, DatasetFigures]
+    shown: str = ""
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ChampionReport:
-    """Content of ``champion.json``; ``champion`` is None where no Play met every constraint, for the ``reason``."""
+    """Content of ``champion.json``; ``champion`` is None where no Play met every constraint, for the ``reason``.
+
+    ``distinct`` counts the Plays of the front without near-twins.
+    """
 
     study: str
     manifest_hash: str
@@ -76,6 +85,7 @@ class ChampionReport:
     chosen_by: str
     champion: Champion | None
     reason: str | None = None
+    distinct: int | None = None
 
     @property
     def play(self) -> str | None:
@@ -94,6 +104,7 @@ class ChampionReport:
             "manifest_hash": self.manifest_hash,
             "front_size": self.front_size,
             "chosen_by": self.chosen_by,
+            "distinct": self.distinct,
         }
         if self.champion is None:
             return document | {"play": None, "reason": self.reason}
@@ -116,6 +127,8 @@ class ChampionReport:
                 **{key: document[key] for key in ("play", "id", "yaml", "objectives", "genes")},
                 train=train,
                 holdout=holdout,
+                shown=document.get("shown", ""),
+                removed=tuple(document.get("removed", ())),
             )
         return cls(
             document["study"],
@@ -124,6 +137,7 @@ class ChampionReport:
             document["chosen_by"],
             champion,
             document.get("reason"),
+            document.get("distinct"),
         )
 
 

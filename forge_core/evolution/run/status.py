@@ -78,8 +78,11 @@ def status_text(name: str, home: Home | None = None) -> str:
     if report.champion is None:
         return "\n".join([*lines, f"no champion: {report.reason}"])
     champion, folder = report.champion, StudyFolder.of(name, home)
-    lines.append(f"champion {champion.play} ({report.chosen_by} of {report.front_size} on the front)")
+    twins = "" if report.distinct is None else f", {report.distinct} without near-twins"
+    lines.append(f"champion {champion.play} ({report.chosen_by} of {report.front_size} on the front{twins})")
     lines.append(f"  {folder.champion_play}")
+    if champion.removed:
+        lines.append(f"  without {len(champion.removed)} parts that change no trade on train")
     spec = read_manifest(folder)["study"]  # type: ignore[index]
     width = max(len(dataset) for dataset in (*champion.train, *champion.holdout))
     lines.append(" " * (width + 10) + "".join(f"{metric:>14}" for metric in (*_SHOWN, _HELD)))
@@ -96,8 +99,10 @@ def status_text(name: str, home: Home | None = None) -> str:
     return "\n".join(lines)
 
 
-def read_front(name: str, home: Home | None = None) -> pd.DataFrame:
+def read_front(name: str, home: Home | None = None, *, fold: bool = False) -> pd.DataFrame:
     """Return the Pareto front as a readable table: Play, objectives, return and trades by train dataset; best first.
+
+    ``fold``: near-twins are not listed; column ``twins`` counts those of each Play.
 
     All metrics, genes and Plays are in the study's ``pareto_front.parquet``. Raises StudyError if it does not exist.
     """
@@ -110,7 +115,11 @@ def read_front(name: str, home: Home | None = None) -> pd.DataFrame:
     objectives = [column for column in front if column.startswith("objective.")]
     shown = [column for column in front if column.endswith((".total_return", ".total_trades"))]
     shown = [column for column in shown if column not in objectives]
-    return front[["play", *objectives, *shown]].rename(columns={c: c.removeprefix("objective.") for c in objectives})
+    first = ["play"]
+    if fold and "twin_of" in front:
+        front["twins"] = front["play"].map(front["twin_of"].value_counts()).fillna(0).astype(int)
+        front, first = front[front["twin_of"].isna()].reset_index(drop=True), ["play", "twins"]
+    return front[[*first, *objectives, *shown]].rename(columns={c: c.removeprefix("objective.") for c in objectives})
 
 
 def reset_study(name: str, home: Home | None = None) -> Path:

@@ -1,5 +1,6 @@
 """Pages of generations, fronts and champions: what a person reads of a study in the UI."""
 
+from collections import Counter
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -8,6 +9,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from forge_core.engine.backtest import backtest
 from forge_core.evolution.nsga.front import losses
@@ -92,15 +94,18 @@ def _describe_front(study: StudyPlan, front: pa.Table, report: FrontReport | Cha
     objectives = study.tables.objectives
     names = [name.removeprefix("objective.") for name in objectives]
     shown = [*objectives, *(f"{d}.{metric}" for d in study.spec.train for metric in ("total_return", "total_trades"))]
+    listed = front.filter(pc.is_null(front["twin_of"]))
+    twins = Counter(front["twin_of"].to_pylist())
     rows = [
-        (row["play"], *(figure(row[name]) for name in shown))
-        for row in front.slice(0, _FRONT_SHOWN).select(["play", *shown]).to_pylist()
+        (row["play"], str(twins[row["play"]]), *(figure(row[name]) for name in shown))
+        for row in listed.slice(0, _FRONT_SHOWN).select(["play", *shown]).to_pylist()
     ]
     metadata: Metadata = {
         "dagster/row_count": front.num_rows,
+        "without_near_twins": listed.num_rows,
         "dagster/uri": dg.MetadataValue.path(str(study.folder.pareto_front)),
         "champion": str(report.play),
-        "front": markdown_table(("Play", *(name.removeprefix("objective.") for name in shown)), rows),
+        "front": markdown_table(("Play", "near-twins", *(name.removeprefix("objective.") for name in shown)), rows),
     }
     if front.num_rows and len(objectives) > 1:
         metadata |= _front_pictures(study, front, names, str(report.play))
