@@ -23,7 +23,7 @@ from forge_core.evolution.storage.ledger import Ledger, count_holdout_evaluation
 from forge_core.files import read_json, write_json
 from forge_core.paths import Home
 from forge_core.plays.canonical import play_hash
-from forge_core.plays.parser import load_play
+from forge_core.plays.parser import load_play, parse_play
 
 from .studies import small_spec
 
@@ -91,9 +91,10 @@ def test_export(study: Home, forge, tmp_path) -> None:
     read = pd.read_csv(tmp_path / "out" / "pareto_front.csv")
     assert list(read["objective.sharpe"]) == list(front["objective.sharpe"])
     plays = sorted((tmp_path / "out" / "plays").iterdir())
-    assert [play_hash(load_play(path)) for path in plays] == list(front.play)
+    assert [path.stem.partition("_")[2] for path in plays] == list(front.play)
+    assert [load_play(path) for path in plays] == [parse_play(text) for text in front.yaml]
     report = json.loads((study.study("commands") / "champion.json").read_text())
-    assert play_hash(load_play(tmp_path / "out" / "champion.yaml")) == report["play"]
+    assert play_hash(load_play(tmp_path / "out" / "champion.yaml")) == report["shown"]
     for part in ("train", "holdout"):
         for dataset, figures in report[part].items():
             trades = pd.read_csv(tmp_path / "out" / f"champion_trades_{dataset}.csv")

@@ -112,7 +112,7 @@ class ChampionReport:
             part: {name: figures.document() for name, figures in getattr(self.champion, part).items()}
             for part in ("train", "holdout")
         }
-        return document | vars(self.champion) | figures
+        return document | vars(self.champion) | {"removed": list(self.champion.removed)} | figures
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
