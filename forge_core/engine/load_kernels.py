@@ -1,6 +1,7 @@
 """Loading of every kernel before processes are forked."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from forge_core.engine.windows import simulate_windows
 from forge_core.features.bank.npy_file import NpyArray, write_array
 from forge_core.features.quantized import quantize
 from forge_core.features.registry import make_reference, searchable
+from forge_core.features.transforms import TRANSFORMS
 from forge_core.feeds.build import feed_from_bars
 from forge_core.plays.model import Compare, Distance, Group, Play, Risk
 
@@ -29,6 +31,8 @@ def load_kernels() -> None:
             reference = make_reference(definition.name, {}, timeframe=timeframe)
             feed.columns.column(reference)
     fast, slow = (make_reference("ema", {"timeperiod": bars}, timeframe="1h") for bars in (5, 20))
+    for step in (step for transform in TRANSFORMS.values() for step in transform.steps):
+        feed.columns.column(replace(fast, transform=step))
     feed.columns.column(fast.streak())
     entry = Group(1, (Compare(fast, ">", slow),))
     play = Play("wave", "1h", entry_long=entry, risk=Risk(stop=Distance("atr", 2.0)))

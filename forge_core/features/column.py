@@ -14,11 +14,11 @@ from forge_core.features.alignment import first_visible, take_aligned
 from forge_core.features.quantized import Quantized
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
+from forge_core.features.transforms import apply_transform, transform_bars
 from forge_core.market.reference.clock import clock_column
 from forge_core.market.reference.instruments import Session
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
-from forge_core.simd.compiled import compiled
 from forge_core.simd.memory import PicklesFieldsOnly, RecordLayout, address
 
 Floats = NDArray[np.float64]
@@ -137,7 +137,8 @@ def compute_columns(
 ) -> dict[FeatureRef, Floats]:
     """Compute all outputs of the feature of ``reference``, each a read-only float64 column of the execution bars.
 
-    One call of an indicator computes all its outputs, so all are returned; a streak is returned alone. ``bars`` are
+    One call of an indicator computes all its outputs, so all are returned; a transformed column is returned
+    alone. ``bars`` are
     those of the reference's own timeframe, ``index`` is the ``aligned_index`` to the execution bars, None if they are
     the same. ``session`` and ``calendar`` are the instrument's, for calendar
     features. Raises PlayError for an unknown feature, parameter
@@ -154,8 +155,9 @@ def compute_columns(
     else:  # no bar has closed yet, and a kernel may read bar 0
         computed = {output.name: np.empty(0) for output in definition.outputs}
     native = {output: read_only(values) for output, values in computed.items()}
-    if reference.transform == "streak":
-        columns = {reference: read_only(streak(native[reference.output]))}
+    if reference.transform:
+        scale, close = definition.output(reference.output).scale, bars.fields["close"]
+        columns = {reference: read_only(apply_transform(native[reference.output], close, scale, reference.transform))}
     else:
         columns = {replace(reference, output=output): values for output, values in native.items()}
     if index is None:
@@ -166,33 +168,11 @@ def compute_columns(
 def first_value(reference: FeatureRef, bars: BarArrays, execution: BarArrays) -> int:
     """Return the first execution bar after the column's warm-up, ``len(execution)`` if there is none.
 
-    That is the bar at which one native bar more than the feature's lookback has closed. A streak has the warm-up of its
-    column: where it has no value yet, ``rising n`` is false.
+    That is the bar at which one native bar more than the lookback of the feature and its transform has closed. A streak
+    has the warm-up of its column: where it has no value yet, ``rising n`` is false.
     """
-    before = get_feature(reference.name).lookback(dict(reference.params))
+    before = get_feature(reference.name).lookback(dict(reference.params)) + transform_bars(reference.transform)
     if before >= len(bars):
         return len(execution)
     closes = int(bars.time[before]) + bars.timeframe.microseconds
     return first_visible(execution.time, execution.timeframe.microseconds, closes)
-
-
-@compiled
-def streak(values: Floats) -> Floats:
-    """Return the signed run length of consecutive rises (positive) or falls (negative) of ``values``, float64.
-
-    0 where a value equals its predecessor, NaN where either of the two is NaN.
-    """
-    run = np.empty(values.size, np.float64)
-    if values.size:
-        run[0] = np.nan
-    for i in range(1, values.size):
-        step = values[i] - values[i - 1]
-        if np.isnan(step):
-            run[i] = np.nan
-        elif step > 0:
-            run[i] = run[i - 1] + 1.0 if run[i - 1] > 0 else 1.0
-        elif step < 0:
-            run[i] = run[i - 1] - 1.0 if run[i - 1] < 0 else -1.0
-        else:
-            run[i] = 0.0
-    return run

@@ -27,8 +27,9 @@ def column_order(left: FeatureRef, right: FeatureRef) -> ColumnOrder | None:
 
     Only columns of one timeframe are ordered. The order follows from any chain of declared relations.
     """
-    if left.timeframe != right.timeframe or left.transform or right.transform:
+    if left.timeframe != right.timeframe or left.transform or right.transform or left.symbol != right.symbol:
         return None
+    left, right = replace(left, symbol=""), replace(right, symbol="")  # relations hold for the bars of every symbol
     low, high = _never_above(left, right), _never_above(right, left)
     if low and high:
         return "equal"
@@ -41,7 +42,7 @@ def column_order(left: FeatureRef, right: FeatureRef) -> ColumnOrder | None:
 
 def difference_of(left: FeatureRef, right: FeatureRef) -> tuple[FeatureRef, FeatureRef] | None:
     """Return (minuend, subtrahend) if one column is the difference of the other and a third, else None."""
-    if (left.name, left.params, left.timeframe) != (right.name, right.params, right.timeframe):
+    if replace(left, output=right.output) != right or left.transform:
         return None
     for each in get_feature(left.name).relations.differences:
         terms = {each.minuend, each.subtrahend}

@@ -13,6 +13,8 @@ from forge_core.features.catalogue.structures import STRUCTURES
 from forge_core.features.catalogue.talib.indicators import INDICATORS
 from forge_core.features.definition import FeatureDefinition, Output, Parameter
 from forge_core.features.reference import FeatureRef
+from forge_core.features.scale import Scale
+from forge_core.features.transforms import transformed_scale
 from forge_core.market.reference.timeframes import Timeframe
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Parameter",
     "all_features",
     "builtin_features",
+    "column_scale",
     "extension_part",
     "get_feature",
     "is_builtin",
@@ -74,12 +77,27 @@ def searchable() -> tuple[FeatureDefinition, ...]:
     return tuple(definition for definition in _BUILTIN.values() if definition.search)
 
 
-def make_reference(name: str, params: Mapping[str, object], *, output: str | None = None, timeframe: str) -> FeatureRef:
+def make_reference(
+    name: str,
+    params: Mapping[str, object],
+    *,
+    output: str | None = None,
+    timeframe: str,
+    transform: str = "",
+    symbol: str = "",
+) -> FeatureRef:
     """Return the fully resolved reference of one column, with defaults filled in.
 
-    Raises PlayError for an unknown feature, parameter or output or an impossible value, ConfigError for a malformed
-    ``timeframe``.
+    Raises PlayError for an unknown feature, parameter, output or transform or an impossible value, ConfigError for a
+    malformed ``timeframe``.
     """
     definition = get_feature(name)
     column = definition.output(output).name
-    return FeatureRef(name, definition.resolve(params), column, Timeframe.parse(timeframe).label)
+    transformed_scale(definition.output(column).scale, transform)
+    label = Timeframe.parse(timeframe).label
+    return FeatureRef(name, definition.resolve(params), column, label, transform, symbol)
+
+
+def column_scale(reference: FeatureRef) -> Scale:
+    """Return the scale of a column, after its transform."""
+    return transformed_scale(get_feature(reference.name).output(reference.output).scale, reference.transform)

@@ -4,6 +4,7 @@ from functools import partial
 
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
+from forge_core.features.transforms import steps_of
 from forge_core.plays.model import Distance, Group, Play, Risk, Rule
 from forge_core.plays.rules import number_text, rule_text
 from forge_core.plays.schema import WEEKDAYS
@@ -51,9 +52,19 @@ def describe_rule(rule: Rule, timeframe: str, *, nested: bool = False) -> str:
 def describe_column(reference: FeatureRef, timeframe: str) -> str:
     """Return a column as text: ``ema(48)@1h``, ``bbands(20).upperband``, ``close``.
 
-    Trailing parameters at their defaults are omitted, except the first parameter.
+    Trailing parameters at their defaults are omitted, except the first parameter. A transform is written around the
+    column: ``zscore(rsi(14), 100)``.
     """
+    text = _column(reference, timeframe)
+    for step, window in steps_of(reference.transform):
+        text = f"{step}({text}, {window})" if window else f"{step}({text})"
+    return text
+
+
+def _column(reference: FeatureRef, timeframe: str) -> str:
+    """Return a column as text, before its transform."""
     at = "" if reference.timeframe == timeframe else f"@{reference.timeframe}"
+    at += f"@{reference.symbol}" if reference.symbol else ""
     if reference.name in PRICE_FIELDS:
         return f"{reference.name}{at}"
     definition = get_feature(reference.name)

@@ -48,7 +48,7 @@ def _feature_rules() -> list[dict[str, Any]]:
     return [
         {
             "if": {"properties": {kind: {"enum": names}}, "required": [kind]},
-            "then": {"properties": keys, "propertyNames": {"enum": [kind, "timeframe", *keys]}},
+            "then": {"properties": keys, "propertyNames": {"enum": [kind, "timeframe", "transform", *keys]}},
         }
         for kind, keys, names in groups.values()
     ]

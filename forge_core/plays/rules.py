@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from forge_core.errors import PlayError, unknown
@@ -70,7 +70,7 @@ class Scope:
             if not dot:
                 return reference
             column = get_feature(reference.name).output(output).name
-            return FeatureRef(reference.name, reference.params, column, reference.timeframe)
+            return replace(reference, output=column)
         if name in PRICE_FIELDS:
             if dot:
                 raise PlayError(f"{name} is a bar field and has no output {output!r}; write {name}")

@@ -18,6 +18,7 @@ from typing_extensions import TypeAliasType
 
 from forge_core.errors import suggest
 from forge_core.features.reference import PRICE_FIELDS
+from forge_core.features.transforms import MAX_WINDOW, TRANSFORMS
 from forge_core.market.reference.instruments import Session
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import safe_name
@@ -110,6 +111,23 @@ def _one_of(*names: str) -> dict[str, Any]:
     return {"oneOf": [{"required": [name]} for name in names]}
 
 
+class WindowShape(_Shape):
+    """A transform over a window of bars: exactly one of zscore, percentile_rank, slope, lag."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("zscore", "percentile_rank", "slope", "lag"))
+
+    zscore: Whole | None = _optional("Standard deviations from the mean of the window.", 100, ge=2, le=MAX_WINDOW)
+    percentile_rank: Whole | None = _optional("Rank in the window, 0 to 100.", 100, ge=2, le=MAX_WINDOW)
+    slope: Whole | None = _optional("Slope of the regression line, per bar.", 20, ge=2, le=MAX_WINDOW)
+    lag: Whole | None = _optional("The value this many bars ago.", 5, ge=1, le=MAX_WINDOW)
+
+    @property
+    def step(self) -> str:
+        """The transform as a step of ``features.transforms``."""
+        name = self._exactly_one("zscore", "percentile_rank", "slope", "lag")
+        return f"{name}:{getattr(self, name)}"
+
+
 class FeatureShape(_Shape):
     """One feature: its kind and name, its parameters (under the indicator's own names), and the column it denotes."""
 
@@ -122,6 +140,25 @@ class FeatureShape(_Shape):
     calendar: str | None = _optional("Date or time of the bar's close: hour, weekday, minutes_since_open ...", "hour")
     timeframe: str | None = _optional("The bars it is computed from; the Play's own if left out.", "1h")
     output: str | None = _optional("The column its name denotes, if it has several.", "upperband")
+
+    transform: WindowShape | Literal["distance"] | None = _optional(
+        "A transform of the column: distance (percent from the close), or one over a window.", {"zscore": 100}
+    )
+
+    @field_validator("transform", mode="before")
+    @classmethod
+    def _known_transform(cls, value: Any) -> Any:
+        name = value if isinstance(value, str) else next(iter(value), "") if isinstance(value, dict) else ""
+        if value == "distance" or (isinstance(value, dict) and len(value) == 1 and name in WindowShape.model_fields):
+            return value
+        if isinstance(value, str) and name in WindowShape.model_fields:
+            raise ValueError(f"{name} needs a window: write {{{name}: 20}}")
+        if name == "distance":
+            raise ValueError("distance takes no window: write transform: distance")
+        raise ValueError(
+            f"one transform is expected: distance, or {{zscore: 100}} (zscore, percentile_rank, slope, lag)"
+            f"{suggest(str(name), TRANSFORMS)}"
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -161,6 +198,11 @@ class FeatureShape(_Shape):
     def what(self) -> str:
         """The name of the indicator, structure, bar field or calendar feature."""
         return str(getattr(self, self.kind))
+
+    @property
+    def step(self) -> str:
+        """The transform as a step of ``features.transforms``, empty without one."""
+        return self.transform.step if isinstance(self.transform, WindowShape) else self.transform or ""
 
     @property
     def parameters(self) -> dict[str, int | float]:

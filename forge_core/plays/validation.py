@@ -10,8 +10,9 @@ from forge_core.configuration import validate_model
 from forge_core.errors import ConfigError, PlayError
 from forge_core.features.order import column_order, difference_of
 from forge_core.features.reference import FeatureRef
-from forge_core.features.registry import get_feature, make_reference
+from forge_core.features.registry import column_scale, get_feature, make_reference
 from forge_core.features.scale import Scale
+from forge_core.features.transforms import STREAK
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.plays.constant import constant_result
 from forge_core.plays.describe import describe_column, describe_rule
@@ -89,12 +90,17 @@ def _features(play: Play) -> Iterator[_Issue]:
 
 def _column(reference: FeatureRef, timeframe: Timeframe) -> Iterator[str]:
     """Yield the reasons why a column cannot be computed for bars of ``timeframe``."""
-    if reference.transform:
+    if STREAK in reference.transform.split("|"):
         yield f"{reference}: a rule cannot name a streak; use rising or falling on the column"
         return
     try:
         resolved = make_reference(
-            reference.name, dict(reference.params), output=reference.output, timeframe=reference.timeframe
+            reference.name,
+            dict(reference.params),
+            output=reference.output,
+            timeframe=reference.timeframe,
+            transform=reference.transform,
+            symbol=reference.symbol,
         )
     except (PlayError, ConfigError) as error:
         yield str(error)
@@ -136,14 +142,14 @@ def _group(group: Group, place: Place, timeframe: str, depth: int) -> Iterator[_
 
 def _comparison(rule: Compare, timeframe: str) -> str | None:
     """Return why a comparison is meaningless (scales that differ, always or never true), or None if it is not."""
-    scale = _scale(rule.left)
+    scale = column_scale(rule.left)
     left = describe_column(rule.left, timeframe)
     if not isinstance(rule.right, FeatureRef):
         return _against_number(left, scale, rule.operator, rule.right)
     right = describe_column(rule.right, timeframe)
     if rule.left == rule.right:
         return f"{left} is compared with itself"
-    other = _scale(rule.right)
+    other = column_scale(rule.right)
     if scale.kind == other.kind == "unbounded" and rule.left.name != rule.right.name:
         return f"{left} and {right} have no common scale: compare {rule.left.name} with {rule.left.name} or a number"
     if not scale.comparable(other):
@@ -175,10 +181,6 @@ def _by_order(left: FeatureRef, operator: Comparison, right: FeatureRef, timefra
     )
 
 
-def _scale(reference: FeatureRef) -> Scale:
-    return get_feature(reference.name).output(reference.output).scale
-
-
 def _noun(scale: Scale) -> str:
     return {
         "price": "a price",
@@ -186,6 +188,8 @@ def _noun(scale: Scale) -> str:
         "bounded": f"bounded by {scale.low or 0:g} and {scale.high or 0:g}",
         "centred": "a swing about zero",
         "unbounded": "on a scale of its own",
+        "percent": "in percent of the close",
+        "zscore": "a z-score",
     }[scale.kind]
 
 

@@ -1,18 +1,21 @@
 """Writer of Plays as plain data and as YAML."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef, Number
 from forge_core.features.registry import get_feature
+from forge_core.features.transforms import steps_of
 from forge_core.plays.model import Distance, Group, Play, Risk, Rule, Size, When
 from forge_core.plays.rules import columns, rule_text
 from forge_core.plays.schema import WEEKDAYS
 
-_Base = tuple[str, tuple[tuple[str, Number], ...], str]  # a feature without its output
+_Base = tuple[str, tuple[tuple[str, Number], ...], str, str, str]  # a feature without its output
 
 
 def play_to_dict(play: Play) -> dict[str, Any]:
@@ -108,7 +111,7 @@ class _Names:
             name = self._free_name(base, short_names)
             self._names[base] = name
             default = get_feature(reference.name).default_output
-            self.declared[name] = FeatureRef(reference.name, reference.params, default, reference.timeframe)
+            self.declared[name] = replace(reference, output=default)
             self._exact[self.declared[name]] = name
 
     def __call__(self, reference: FeatureRef) -> str:
@@ -119,7 +122,8 @@ class _Names:
         return f"{self._names[_base(reference)]}.{reference.output}"
 
     def _is_bar_field(self, reference: FeatureRef) -> bool:
-        return reference.name in PRICE_FIELDS and reference.timeframe == self.timeframe
+        plain = not reference.transform and not reference.symbol
+        return plain and reference.name in PRICE_FIELDS and reference.timeframe == self.timeframe
 
     def _free_name(self, base: _Base, short_names: Mapping[str, int]) -> str:
         """Return an unused name: the indicator and its first parameter, or all of them where that is ambiguous."""
@@ -133,13 +137,15 @@ class _Names:
         return name
 
     def _made_name(self, base: _Base, parameters: int) -> str:
-        feature, params, timeframe = base
+        feature, params, timeframe, transform, symbol = base
         parts = [feature, *(_word(value) for _, value in params[:parameters])]
-        return "_".join(parts if timeframe == self.timeframe else [*parts, timeframe])
+        parts += [timeframe] if timeframe != self.timeframe else []
+        parts += [re.sub(r"\W+", "_", each) for each in (transform, symbol) if each]
+        return "_".join(parts)
 
 
 def _base(reference: FeatureRef) -> _Base:
-    return reference.name, reference.params, reference.timeframe
+    return reference.name, reference.params, reference.timeframe, reference.transform, reference.symbol
 
 
 def _word(value: Number) -> str:
@@ -151,8 +157,12 @@ def _feature(reference: FeatureRef, timeframe: str) -> dict[str, Any]:
     result: dict[str, Any] = {definition.kind: reference.name, **dict(reference.params)}
     if reference.timeframe != timeframe:
         result["timeframe"] = reference.timeframe
+    if reference.symbol:
+        result["symbol"] = reference.symbol
     if reference.output != definition.default_output:
         result["output"] = reference.output
+    for step, window in steps_of(reference.transform):
+        result["transform"] = {step: window} if window else step
     return result
 
 

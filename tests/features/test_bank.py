@@ -28,9 +28,10 @@ from forge_core.features.bank import bank as bank_module
 from forge_core.features.bank import lazy_columns
 from forge_core.features.bank.bank import Bank, bank_contents, bank_stats, prune_bank
 from forge_core.features.bank.lru import LruArrays
-from forge_core.features.column import compute_columns, streak
+from forge_core.features.column import compute_columns
 from forge_core.features.reference import price_field
 from forge_core.features.registry import get_feature, make_reference
+from forge_core.features.transforms import streak
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
 from forge_core.source_hash import source_hash
@@ -641,7 +642,7 @@ def test_a_resampled_timeframe_follows_the_session(version, home, tmp_path):
 _AFTER_LOADING = """
 from forge_core.engine.load_kernels import load_kernels
 from forge_core.features.alignment import aligned_index, take_aligned
-from forge_core.features.column import streak
+from forge_core.features.transforms import streak
 from forge_core.feeds.build import open_feed
 from forge_core.features.registry import make_reference
 from forge_core.market.datasets.build import open_version

@@ -29,7 +29,7 @@ NEUTRAL = (  # comments, docstrings, layout, what no number of a column depends 
 ZONES = ("features/catalogue/structures/zones.py", "prices[bar] <= width", "prices[bar] < width")
 RANGE = ("features/catalogue/undefined.py", 'bars["low"], params["timeperiod"])', 'bars["low"], 2)')
 PIVOTS = ("features/catalogue/structures/pivots.py", "other <= top", "other < top")
-STREAK = ("features/column.py", "run[i] = 0.0", "run[i] = 1.0")
+STREAK = ("features/transforms.py", "run[i] = 0.0", "run[i] = 1.0")
 ADJUSTMENT = ("market/futures/adjustment.py", "_ON_THE_GRID = 1e-6", "_ON_THE_GRID = 1e-5")
 RESAMPLING = ("market/reference/sessions.py", "_SATURDAY, _SUNDAY = 5, 6", "_SATURDAY, _SUNDAY = 4, 5")
 

@@ -243,7 +243,7 @@ def test_the_period_of_an_atr_distance_is_that_of_the_indicator():
         (built(Compare(EMA.streak(), ">", 3.0)), "a rule cannot name a streak; use rising or falling"),
         (
             built(Compare(FeatureRef("emma", (), "real", "15m"), ">", 3.0)),
-            "unknown feature 'emma' (did you mean 'ema'?)",
+            "unknown feature 'emma' (did you mean 'ema'",
         ),
         (built(Compare(FeatureRef("ema", (), "real", "15m"), ">", 3.0)), "not fully resolved"),
         (built(Compare(FeatureRef("ema", (("timeperiod", 12.0),), "real", "15m"), ">", 3.0)), "not fully resolved"),

@@ -6,6 +6,7 @@ and a Play that would never enter, or have no way out, is given one. So every ge
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -182,7 +183,7 @@ class Genome:
             return _not_constant(self._close, operator, left)
         if kind == "sibling":
             sibling = column.siblings[place * len(column.siblings) // share]
-            return _not_constant(left, operator, FeatureRef(left.name, left.params, sibling, left.timeframe))
+            return _not_constant(left, operator, replace(left, output=sibling))
         partners = column.partners[index]
         partner = partners[place * len(partners) // share]
         return _not_constant(left, operator, _reference(column, partner, left.timeframe))
@@ -207,7 +208,7 @@ def _not_constant(left: FeatureRef, operator: Comparison, right: FeatureRef) -> 
 
 def _reference(column: Column, choice: int, timeframe: str) -> FeatureRef:
     params: tuple[tuple[str, Number], ...] = column.choices[choice]
-    return FeatureRef(column.definition.name, params, column.output.name, timeframe)
+    return FeatureRef(column.definition.name, params, column.output.name, timeframe, column.transform)
 
 
 def _distances(grid: DistanceGrid) -> list[list[Distance]]:

@@ -1,9 +1,10 @@
 """Mirror images of rules: the short counterpart of a long rule."""
 
+from dataclasses import replace
 from functools import cache
 
 from forge_core.features.reference import FeatureRef
-from forge_core.features.registry import get_feature
+from forge_core.features.registry import column_scale, get_feature
 from forge_core.features.scale import Scale
 from forge_core.plays.model import Compare, Comparison, Group, Rule, Trend
 
@@ -75,16 +76,16 @@ def mirror_reference(reference: FeatureRef) -> FeatureRef:
         value = params.get(_PARAMETERS.get(name, name), value)
         whole = _COMPLEMENTS.get((reference.name, name))
         mirrored.append((name, value if whole is None else whole - value))
-    return FeatureRef(
-        _FEATURES.get(reference.name, reference.name),
-        tuple(mirrored),
-        _OUTPUTS.get(reference.output, reference.output),
-        reference.timeframe,
+    return replace(
+        reference,
+        name=_FEATURES.get(reference.name, reference.name),
+        params=tuple(mirrored),
+        output=_OUTPUTS.get(reference.output, reference.output),
     )
 
 
 def _scale(reference: FeatureRef) -> Scale:
-    return get_feature(reference.name).output(reference.output).scale
+    return column_scale(reference)
 
 
 @cache
@@ -92,7 +93,7 @@ def _turns(reference: FeatureRef) -> bool:
     """Whether high and low are swapped in the mirror image of the column."""
     if reference.name in _UNDIRECTED or not get_feature(reference.name).directed:
         return False
-    scale = _scale(reference)
+    scale = get_feature(reference.name).output(reference.output).scale  # a transform keeps the direction
     if scale.kind == "bounded":
         return _signed(scale) or mirror_reference(reference) == reference
     return scale.kind in ("price", "centred")

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from forge_core.errors import ConfigError
@@ -20,7 +20,8 @@ from forge_core.evolution.spec.space import (
 )
 from forge_core.features.definition import FeatureDefinition, Output
 from forge_core.features.reference import FeatureRef, price_field
-from forge_core.features.registry import get_feature, searchable
+from forge_core.features.registry import builtin_features, get_feature, searchable
+from forge_core.features.transforms import TRANSFORMS, transformed_scale
 from forge_core.files import canonical_json
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.plays.constant import worth_comparing
@@ -30,7 +31,7 @@ _SOME_TIMEFRAME = "1d"  # relations of columns of one timeframe do not depend on
 
 @dataclass(frozen=True)
 class Column:
-    """One output of one feature with its parameter choices and possible operands.
+    """One output of one feature, maybe transformed, with its parameter choices and possible operands.
 
     ``siblings`` are the names of other outputs of the feature on the same scale; ``constants`` the numbers worth
     comparing with; ``partners`` are, by parameter choice, the other choices. No comparison with one of these has one
@@ -45,6 +46,7 @@ class Column:
     siblings: tuple[str, ...]
     partners: tuple[tuple[int, ...], ...]
     beside_close: bool  # whether a comparison with the close says something
+    transform: str = ""  # ``output`` has its scale and constants
 
     @cached_property
     def constants_above(self) -> tuple[float, ...]:
@@ -103,7 +105,11 @@ class SearchSpace:
     def fingerprint(self) -> str:
         """Text of all choices, which identifies the space in the manifest."""
         columns = [
-            [[c.definition.name, c.output.name, c.choices, c.constants, c.siblings, c.partners] for c in slot.columns]
+            [
+                [c.definition.name, c.output.name, c.choices, c.constants, c.siblings, c.partners]
+                + ([c.transform] if c.transform else [])
+                for c in slot.columns
+            ]
             for slot in self.slots
         ]
         # the slots of one kind share their columns: each list is written once
@@ -181,27 +187,47 @@ def _columns(kind: SlotKind, given: Mapping[str, Grids] | None, spec: SpaceSpec)
         features = {name: {} for name in names or [d.name for d in searchable() if d.kind == kind]}
     trends = any(operator in TRENDS for operator in spec.operators)
     comparisons = any(operator not in TRENDS for operator in spec.operators)
+    if kind == "indicator" and spec.calendar:
+        features |= {d.name: {} for d in builtin_features() if d.kind == "calendar"}
     columns = []
     for name, grids in features.items():
         definition = get_feature(name)
         choices = parameter_choices(definition, grids, spec.combinations or vocabulary.combinations)
         for output in definition.outputs:
-            column = _column(definition, output, choices)
-            if trends or (comparisons and column.comparisons):
-                columns.append(column)
+            for transform in ("", *_transforms(definition, output, spec)):
+                column = _column(definition, output, choices, transform)
+                if trends or (comparisons and column.comparisons):
+                    columns.append(column)
     if not columns:
         raise ConfigError(f"the space has {kind} slots but no {kind} that its operators can read")
     return tuple(columns)
 
 
-def _column(definition: FeatureDefinition, output: Output, choices: Choices) -> Column:
+def _transforms(definition: FeatureDefinition, output: Output, spec: SpaceSpec) -> tuple[str, ...]:
+    """Return the steps that the space asks for and that the column has."""
+    if definition.kind == "calendar":
+        return ()
+    wanted = [TRANSFORMS[name] for name in spec.transforms if name != "distance" or output.scale.kind == "price"]
+    return tuple(step for transform in wanted for step in transform.steps)
+
+
+def _transformed(output: Output, transform: str) -> Output:
+    """Return an output with the scale and the constants that its transform gives it."""
+    if not transform:
+        return output
+    constants = TRANSFORMS[transform.partition(":")[0]].thresholds or output.thresholds
+    return replace(output, scale=transformed_scale(output.scale, transform), thresholds=constants)
+
+
+def _column(definition: FeatureDefinition, plain: Output, choices: Choices, transform: str) -> Column:
     """Return a column with the operands worth comparing it with."""
+    output = _transformed(plain, transform)
 
     def read(choice: int, name: str = output.name) -> FeatureRef:
-        return FeatureRef(definition.name, choices[choice], name, _SOME_TIMEFRAME)
+        return FeatureRef(definition.name, choices[choice], name, _SOME_TIMEFRAME, transform)
 
     numbers = range(len(choices))
-    others = [each for each in definition.outputs if each is not output and each.scale.comparable(output.scale)]
+    others = [each for each in definition.outputs if each is not plain and each.scale.comparable(plain.scale)]
     close = price_field("close", _SOME_TIMEFRAME)
     return Column(
         definition,
@@ -211,4 +237,5 @@ def _column(definition: FeatureDefinition, output: Output, choices: Choices) -> 
         siblings=tuple(o.name for o in others if all(worth_comparing(read(n), read(n, o.name)) for n in numbers)),
         partners=tuple(tuple(m for m in numbers if m != n and worth_comparing(read(n), read(m))) for n in numbers),
         beside_close=all(worth_comparing(close, read(number)) for number in numbers),
+        transform=transform,
     )

@@ -1,21 +1,32 @@
 """The ``space`` of a study file: complexity levels, multi-timeframe presets, and explicit settings."""
 
 import itertools
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from forge_core.configuration import Fault, InKeyOrder, raise_faults
 from forge_core.errors import unknown
 from forge_core.features.definition import FeatureDefinition
 from forge_core.features.reference import Number
 from forge_core.features.registry import get_feature
+from forge_core.features.transforms import TRANSFORMS
 from forge_core.market.reference.timeframes import Timeframe
 
 Operator = Literal[">", "<", "crosses_above", "crosses_below", "rising", "falling"]
 Sides = Literal["both", "long", "short"]
 SlotKind = Literal["indicator", "structure"]
+
+_ON_REQUEST = ("calendar", "transforms")
 
 TRENDS = ("rising", "falling")
 
@@ -83,7 +94,14 @@ def _timeframe(label: str) -> str:
     return Timeframe.parse(label).label
 
 
+def _known_transform(name: str) -> str:
+    if name not in TRANSFORMS:
+        raise ValueError(unknown("transform", name, TRANSFORMS))
+    return name
+
+
 FeatureName = Annotated[str, AfterValidator(_known_feature)]
+TransformName = Annotated[str, AfterValidator(_known_transform)]
 TimeframeLabel = Annotated[str, AfterValidator(_timeframe)]
 Grids = dict[str, list[int | float]]  # of a feature's parameters
 FeatureList = Annotated[dict[FeatureName, Grids], InKeyOrder]
@@ -123,7 +141,8 @@ class SpaceSpec(_Spec):
 
     ``indicators`` and ``structures`` are lists of names, or mappings of name to own parameter grids (by default those
     of the preset's vocabulary). ``combinations`` is the maximum number of parameter choices of one feature, evenly
-    spread over its grids.
+    spread over its grids. ``calendar`` adds calendar features to the indicator slots, ``transforms`` adds the
+    transformed columns of every feature.
     """
 
     level: Annotated[int, Field(ge=1, le=10)] | None = None
@@ -138,6 +157,13 @@ class SpaceSpec(_Spec):
     )
     combinations: Annotated[int, Field(ge=1, le=1000)] | None = None
     risk: RiskSpace = RiskSpace()
+    calendar: bool = False
+    transforms: list[TransformName] = []
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what the space does not ask for: the document of a study without it stays the same."""
+        return {key: value for key, value in dump(self).items() if key not in _ON_REQUEST or value}
 
     @model_validator(mode="before")
     @classmethod
@@ -162,6 +188,8 @@ class SpaceSpec(_Spec):
             )
         if self.timeframes is not None and len(set(self.timeframes)) != len(self.timeframes):
             faults.append((("timeframes",), "duplicate timeframe", self.timeframes))
+        if len(set(self.transforms)) != len(self.transforms):
+            faults.append((("transforms",), "duplicate transform", self.transforms))
         for key, kind, features in (
             ("indicators", "indicator", self.indicators),
             ("structures", "structure", self.structures),

@@ -137,7 +137,7 @@ class LazyColumns(ABC):
 
     def _lock(self, reference: FeatureRef) -> threading.Lock:
         """Return the lock of an indicator call, one of a fixed number; sharing a lock can delay but not deadlock."""
-        call = (reference.name, reference.params, reference.timeframe, reference.transform)
+        call = (reference.name, reference.params, reference.timeframe, reference.transform, reference.symbol)
         return self._locks[hash(call) % _LOCKS]
 
 
