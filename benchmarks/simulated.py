@@ -20,7 +20,7 @@ def fair_bars(length: int, rng: np.random.Generator, *, drift: float = 0.0, edge
     """Return martingale days with clustered volatility.
 
     ``drift``: basis points that every day rises; ``edge``: those that days after RSI(14) < 40 rise, while all others
-    fall by a third of it: who holds loses, who knows the rule earns.
+    fall by a third of it: holding loses, the rule earns.
     """
     days = _bars_within(clustered_volatility(length, rng), rng)
     rises = np.full(length, drift * _BASIS_POINT)

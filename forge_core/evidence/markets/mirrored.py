@@ -1,8 +1,8 @@
 """Markets without memory: the real bars with each bar's direction turned by a coin.
 
 H0 of the luck test: the direction of a bar is a fair coin given everything before it. Volatility and its clustering,
-the session's pattern, drift, volume, gaps, costs and funding stay as they were; what an earlier bar tells of the
-direction of a later one is gone.
+the session's pattern, drift, volume, gaps, costs and funding are kept; what earlier bars say about the
+direction of later ones is removed.
 
 A bar is its gap from the last close, and high, low and close since its open (log prices; price differences where an
 instrument may trade below zero). After the mean step was taken out, a coin turns (gap, high, low, close) into (-gap,

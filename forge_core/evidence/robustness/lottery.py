@@ -2,7 +2,7 @@
 
 Each draw keeps the champion's sides and holding times (in another order) and spreads the trades at random over the
 period without overlap. A trade earns the move from the open of its entry bar to the open of its exit bar, less the
-costs of both; the champion itself is measured alike, so that only times differ. (Chen and Navet, Failure of
+costs of both; the champion is measured the same way, so that only times differ. (Chen and Navet, Failure of
 Genetic-Programming Induced Trading Strategies: Distinguishing between Efficient Markets and Inefficient Algorithms,
 2007.) Stops and targets are in it by the holding times they led to.
 """

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 FORMAT = 1
-"""Of the rows; raised whenever one would come out otherwise, so that older rows are computed again."""
+"""Format of the rows. Raise it with every change of their values, so that older rows are computed again."""
 
 
 class _Row(BaseModel):

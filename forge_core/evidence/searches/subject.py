@@ -35,7 +35,7 @@ class Subject:
 
     @classmethod
     def of(cls, study: str, home: Home | None = None) -> "Subject":
-        """Open a complete study; ``evidence`` is what its file says now, or the defaults where it has no file.
+        """Open a complete study; ``evidence`` is that of its file now, or the defaults without a file.
 
         Raises StudyError for a study that is not complete, or whose numbers today's engine or libraries would not
         reproduce: luck searches by another engine are no comparison.
@@ -52,7 +52,7 @@ class Subject:
 
     @property
     def spec(self) -> StudySpec:
-        """The study as it was begun."""
+        """The study as its manifest has it."""
         return self.plan.spec
 
     @cached_property
@@ -76,7 +76,7 @@ class Subject:
         return {name: self.market(name) for name in self.spec.train}
 
     def market(self, dataset: str) -> Market:
-        """Read the bars of one of the study's datasets, in the version the study was begun with."""
+        """Read the bars of one of the study's datasets, in the version of the study's manifest."""
         pinned = self.plan.manifest["datasets"][dataset]["hash"]
         return Market.of(open_version(dataset, pinned, self.plan.home), self.spec.timeframe)
 

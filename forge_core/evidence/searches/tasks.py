@@ -1,7 +1,7 @@
-"""The searches that evidence takes, each written as it ends: killed at any moment and run again, the same rows.
+"""Searches of evidence as tasks: each row is written when its search ends, and a killed run resumes with the same rows.
 
-Any number of processes may work at once. A task is taken by the lock of its file, which the system releases when a
-process ends, however it ends; a row depends on the study and the task's number alone.
+Any number of processes may run tasks at the same time. A process holds the lock of a task's file, which the operating
+system releases when the process ends. A row depends on the study and the task's number only.
 """
 
 import time
@@ -98,7 +98,7 @@ class Bench:
         return scores
 
     def pending(self) -> list[Task]:
-        """Return the tasks that are still to be done, none of the luck test once that is decided."""
+        """Return the missing tasks; no luck searches once that test is decided."""
         decided = self.luck() is not None
         return [task for task in self.tasks if not (task.kind == "luck" and decided) and self.row(task) is None]
 
@@ -143,10 +143,10 @@ def _window_row(result: WindowResult, window: Window) -> WindowRow:
 
 
 def work(subject: Subject, *, log: Log | None = None, workers: int = 1) -> int:
-    """Do tasks until none is left or all are taken by others; return how many were done here.
+    """Run tasks until none is left or the rest are locked by other processes; return the number that were run here.
 
-    ``workers``: how many processes do the same, for the time that is left. With fewer searches left than there are
-    cores, a search backtests in as many processes as are left over.
+    ``workers``: number of processes that run tasks, for the estimate of the time left. With fewer searches left than
+    cores, a search backtests in the processes left over.
     """
     bench, seconds = Bench(subject), []
     while True:
@@ -168,7 +168,7 @@ def work(subject: Subject, *, log: Log | None = None, workers: int = 1) -> int:
 
 @contextmanager
 def _taken(bench: Bench, task: Task) -> Iterator[bool]:
-    """Hold a task's lock for the block; yields whether it could be had."""
+    """Hold a task's lock for the block; yield False if another process holds it."""
     path = bench.path(task)
     lock = FileLock(path.with_name(f".{path.stem}.lock"))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ def probabilistic_sharpe(
     """Return the probability that the true Sharpe ratio lies above ``benchmark``.
 
     ``Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - skew SR + (kurtosis - 1) SR^2 / 4))`` (Bailey and Lopez de Prado, The Sharpe
-    Ratio Efficient Frontier, Journal of Risk 15(2), 2012). It knows nothing of how the strategy was chosen.
+    Ratio Efficient Frontier, Journal of Risk 15(2), 2012). It does not correct for how the strategy was chosen.
     """
     if observations < 2:
         return 0.5

@@ -26,7 +26,7 @@ from forge_core.sweeps.pending import is_complete
 from forge_core.sweeps.plan import SweepPlan
 
 FORMAT = 1
-"""Of the rows; raised whenever one would come out otherwise, so that older rows are computed again."""
+"""Format of the rows. Raise it with every change of their values, so that older rows are computed again."""
 
 Log = Callable[[str], None]
 

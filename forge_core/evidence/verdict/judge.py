@@ -47,7 +47,7 @@ class Verdict:
 def judge(luck: LuckResult | None, out_of_sample: OutOfSample | None, weaknesses: Sequence[str]) -> Verdict:
     """Return the verdict: luck decides first, then what was earned out of sample, then the probes."""
     if luck is None:
-        return Verdict("untested", "Untested: no luck test was run, so nothing tells this champion from luck.")
+        return Verdict("untested", "Untested: no luck test was run, so this may be luck.")
     markets = f"{luck.searches} market{'s' * (luck.searches != 1)} without memory"
     if luck.p > LEVEL:
         times = "once" if luck.as_good == 1 else f"{luck.as_good} times"
