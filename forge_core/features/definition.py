@@ -18,6 +18,8 @@ from forge_core.features.scale import Scale
 Floats = NDArray[np.float64]
 Bars = Mapping[str, Floats]  # open, high, low, close, volume, one value per bar
 Params = dict[str, Any]  # every parameter, checked: int where a whole number is expected, else float
+_RESOLVED = 4_096  # parameter sets remembered per feature
+
 Kind = Literal["indicator", "structure", "price", "calendar"]
 
 
@@ -84,6 +86,24 @@ class FeatureDefinition:
         Raises PlayError for an unknown parameter, for a value that is not a number, not whole where it must be, out of
         range or NaN, and for periods that are not ascending where they must be.
         """
+        key = tuple((name, type(value), value) for name, value in params.items())
+        try:
+            found = self._resolved.get(key)
+        except TypeError:  # a value that is not hashable is not a number
+            return self._checked(params)
+        if found is None:
+            found = self._checked(params)
+            if len(self._resolved) >= _RESOLVED:
+                self._resolved.clear()
+            self._resolved[key] = found
+        return found
+
+    @cached_property
+    def _resolved(self) -> dict[object, tuple[tuple[str, Number], ...]]:
+        """Valid parameters seen before: every month of a mass test asks for the same ones."""
+        return {}
+
+    def _checked(self, params: Mapping[str, object]) -> tuple[tuple[str, Number], ...]:
         names = [parameter.name for parameter in self.parameters]
         for name in params:
             if name not in names:

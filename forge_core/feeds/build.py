@@ -104,12 +104,14 @@ def window_feed(
     instrument: Instrument,
     timeframe: str,
     roll_dates: pd.DatetimeIndex,
+    days: Integers | None = None,
     recent: LruArrays | None = None,
 ) -> Feed:
     """Return the feed of bars ``start`` to ``end - 1`` of a dated future's series, adjusted for its contract rolls.
 
     Like a dataset of that period it has up to ``LEAD_IN`` lead-in bars of each timeframe and is anchored at bar
-    ``start``: bars before the lead-in affect no value. Coarser timeframes are resampled. ``recent`` may be shared.
+    ``start``: bars before the lead-in affect no value. Coarser timeframes are resampled. ``days`` are the trade
+    dates of ``bars``, if they are known. ``recent`` may be shared.
     """
     execution = Timeframe.parse(timeframe)
     known = bars.iloc[:end]
@@ -131,9 +133,9 @@ def window_feed(
         coarser=coarser,
     )
     traded = BarArrays.of(window, execution)
-    days = trade_days(window.index, instrument.session)
+    known_days = trade_days(window.index, instrument.session) if days is None else days[first:end]
     scale = adjustment.price_scale(traded.time)
-    return _feed(instrument, traded, days, start - first, columns, scale).with_rolls(roll_dates)
+    return _feed(instrument, traded, known_days, start - first, columns, scale).with_rolls(roll_dates)
 
 
 def _feed(

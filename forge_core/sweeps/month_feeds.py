@@ -8,10 +8,12 @@ import pandas as pd
 
 from forge_core.engine.signals.bytecode import bytecode_of
 from forge_core.features.bank.lru import LruArrays
+from forge_core.features.reference import FeatureRef
 from forge_core.feeds.build import window_feed
 from forge_core.feeds.feed import Feed, Integers
 from forge_core.feeds.joined import join_feeds, offsets_of
 from forge_core.market.reference.instruments import Instrument
+from forge_core.market.reference.sessions import trade_days
 from forge_core.plays.model import Play
 from forge_core.sweeps.months import Months, month_feed
 
@@ -61,14 +63,16 @@ class AdjustedMonths(MonthFeeds):
         self, bars: pd.DataFrame, months: Months, *, instrument: Instrument, interval: str, roll_dates: pd.DatetimeIndex
     ) -> None:
         recent = LruArrays(_MEMORY_BYTES)
+        days = trade_days(bars.index, instrument.session)
         self._feeds = [
             window_feed(
                 bars, int(start), int(end), instrument=instrument, timeframe=interval, roll_dates=roll_dates,
-                recent=recent,
+                days=days, recent=recent,
             )
             for start, end in zip(months.starts, months.ends, strict=True)
         ]  # fmt: skip
         self.feed = join_feeds(self._feeds)
+        self._warmups: dict[FeatureRef, Integers] = {}
         self._offsets = offsets_of(self._feeds)
         self.starts = self._offsets + np.array([feed.start for feed in self._feeds], np.int64)
         self.ends = self._offsets + np.array([len(feed) for feed in self._feeds], np.int64)
@@ -79,6 +83,10 @@ class AdjustedMonths(MonthFeeds):
 
     def first_signals(self, play: Play, months: Integers) -> Integers:
         """Return the bar at which the warm-up of each month is over."""
-        references = bytecode_of(play).columns
-        warm = [max(play.warmup_bars, *map(self._feeds[k].columns.warmup, references)) for k in months.tolist()]
-        return self._offsets[months] + np.array(warm, np.int64)
+        first = np.full(len(self._feeds), play.warmup_bars, np.int64)
+        for reference in bytecode_of(play).columns:
+            if reference not in self._warmups:
+                warmups = [feed.columns.warmup(reference) for feed in self._feeds]
+                self._warmups[reference] = np.array(warmups, np.int64)
+            np.maximum(first, self._warmups[reference], out=first)
+        return self._offsets[months] + first[months]

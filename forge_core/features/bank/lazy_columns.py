@@ -55,15 +55,13 @@ class LazyColumns(ABC):
 
         Raises PlayError for an unknown feature, parameter or output, or a timeframe finer than execution.
         """
+        if self._is_price(reference):
+            return self.bars(self.execution).fields[reference.name]
         return self.quantized_column(reference).data
 
     def quantized_column(self, reference: FeatureRef) -> Column:
         """Return the column with its codes, if it is stored with them; raises as ``column`` does."""
-        if (
-            not reference.params
-            and reference.name in PRICE_FIELDS
-            and reference == price_field(reference.name, self.execution.label)
-        ):
+        if self._is_price(reference):
             return self._price(reference)
         found = self._recent.get((self._owner, reference))
         if found is not None:
@@ -102,6 +100,14 @@ class LazyColumns(ABC):
 
     @abstractmethod
     def _load_bars(self, timeframe: Timeframe) -> BarArrays: ...
+
+    def _is_price(self, reference: FeatureRef) -> bool:
+        """Whether ``reference`` is a field of the execution bars."""
+        return (
+            not reference.params
+            and reference.name in PRICE_FIELDS
+            and reference == price_field(reference.name, self.execution.label)
+        )
 
     def _price(self, reference: FeatureRef) -> Column:
         """Return a field of the execution bars; its codes are computed once and kept in memory."""
