@@ -148,8 +148,7 @@ class Nsga2(ABC):
         """
         if size <= 0 or not candidates:
             return []
-        with _quiet():
-            return self._select(candidates, max(size, 2))[:size]
+        return self._select(candidates, max(size, 2))[:size]
 
     @abstractmethod
     def _asker(self, parents: Sequence[Candidate], seed: int) -> Ask: ...
@@ -186,10 +185,11 @@ class PublicNsga2(Nsga2):
         return ask
 
     def _select(self, candidates: Sequence[Candidate], size: int) -> list[int]:
-        sampler = Operators().sampler(size, seed=0)  # what breeds has no part in selection
-        study = self._study(sampler)
-        study.add_trials([self._trial(candidate) for candidate in candidates])
-        return [trial.number for trial in sampler.select_parent(study, 1)]
+        with _quiet():
+            sampler = Operators().sampler(size, seed=0)  # what breeds has no part in selection
+            study = self._study(sampler)
+            study.add_trials([self._trial(candidate) for candidate in candidates])
+            return [trial.number for trial in sampler.select_parent(study, 1)]
 
     def _trial(self, candidate: Candidate) -> FrozenTrial:
         return create_trial(

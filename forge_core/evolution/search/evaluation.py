@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,11 +42,11 @@ class Evaluation:
     objectives: tuple[float, ...]
     violations: tuple[float, ...]
     error: str | None = None
+    violation: float = field(init=False, repr=False, compare=False)
+    """Sum of the constraint violations."""
 
-    @cached_property
-    def violation(self) -> float:
-        """Sum of the constraint violations."""
-        return math.fsum(self.violations)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "violation", math.fsum(self.violations))
 
     @property
     def feasible(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 
@@ -149,6 +150,7 @@ class ForkedAssessor:
         metrics, returns = self._metrics[:count].copy(), self._returns[:count].copy()
         objectives, violations = self._objectives[:count].tolist(), self._violations[:count].tolist()
         status, salt = self._status[:count].tolist(), _salt(island)
+        parts = list(pairwise(self._returned.tolist()))  # of a row of returns, one for each dataset
         found = []
         for row, number in enumerate(self._hashes[:count].tolist()):
             play = f"{number:016x}"
@@ -160,7 +162,7 @@ class ForkedAssessor:
                 continue
             failed = status[row] == _FAILED
             error = self._errors.read(row) if failed else None
-            daily = () if failed else tuple(np.split(returns[row], self._returned[1:-1]))
+            daily = () if failed else tuple(returns[row, begin:end] for begin, end in parts)
             document = self._plays.read(row) if self._documents else ""
             if document is None:
                 document = play_document(self._genome.decode(genomes[row]))
