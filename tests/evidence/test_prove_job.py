@@ -2,7 +2,9 @@
 
 import contextlib
 import random
+import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -20,18 +22,35 @@ STUDY = TINY + "evidence: {luck: 4, windows: 2}\n"
 PROVE = "dagster job execute -j prove"
 
 
-@pytest.fixture
-def make(tmp_path_factory, monkeypatch):
-    """Lay out a project whose study ``tiny`` is complete, for this process to work in."""
+@dataclass
+class Proved:
+    """A project whose study ``tiny`` is complete: what ran before, the luck line, and the first run of ``prove``."""
 
-    def laid_out(study: str = STUDY) -> Workspace:
-        workspace = Workspace.make(Path(tmp_path_factory.mktemp("prove")), study)
-        for name, value in workspace.environment.items():
-            monkeypatch.setenv(name, value)
-        run_study(load_study("tiny"))
-        return workspace
+    workspace: Workspace
+    unproved_text: str
+    result: dg.ExecuteInProcessResult
+    again: dg.ExecuteInProcessResult
+    written: dict[str, str]
 
-    return laid_out
+
+def laid_out(folder: Path, patch: pytest.MonkeyPatch, study: str = STUDY) -> Workspace:
+    """Make a project whose study ``tiny`` is complete, for this process to work in."""
+    workspace = Workspace.make(folder, study)
+    for name, value in workspace.environment.items():
+        patch.setenv(name, value)
+    run_study(load_study("tiny"))
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        workspace = laid_out(Path(tmp_path_factory.mktemp("prove")), patch)
+        text = evidence_text("tiny")
+        assert read_verdict("tiny", Home.current()) is None
+        assert export_evidence("tiny", workspace.root / "none") == []
+        first = prove(instance)
+        yield Proved(workspace, text, first, prove(instance), evidence(workspace))
 
 
 def prove(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -43,32 +62,27 @@ def evidence(workspace: Workspace) -> dict[str, str]:
     return content(workspace.study / "evidence")
 
 
-def test_it_records_the_evidence_and_warns_on_the_champions_page(make) -> None:
-    workspace = make()
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = prove(instance)
-        assert result.success
-        events = {e.asset_key.to_user_string(): e for e in result.get_asset_materialization_events()}
-        assert set(events) == {"luck_test", "walk_forward", "robustness", "verdict"}
-        assert {event.partition for event in events.values()} == {"tiny"}
-        document = read_verdict("tiny")
-        assert document is not None
-        for event in events.values():
-            assert event.materialization.metadata["sentence"].value == document.sentence
-        for name in ("luck_test", "walk_forward", "verdict"):
-            assert any("data:image/png" in str(m.value) for m in events[name].materialization.metadata.values())
-        (check,) = result.get_asset_check_evaluations()
-        assert (check.asset_key.to_user_string(), check.check_name) == ("champion", "verdict")
-        assert not check.passed  # four searches cannot reach 5 %
-        assert check.severity == dg.AssetCheckSeverity.WARN
-        assert document.sentence in check.description
-        written = evidence(workspace)
-        again = prove(instance)
-        assert again.success
-        assert not again.get_asset_materialization_events()  # nothing that is not recorded
-    assert evidence(workspace) == written
+def test_it_records_the_evidence_and_warns_on_the_champions_page(proved) -> None:
+    result = proved.result
+    assert result.success
+    events = {e.asset_key.to_user_string(): e for e in result.get_asset_materialization_events()}
+    assert set(events) == {"luck_test", "walk_forward", "robustness", "verdict"}
+    assert {event.partition for event in events.values()} == {"tiny"}
+    document = read_verdict("tiny")
+    assert document is not None
+    for event in events.values():
+        assert event.materialization.metadata["sentence"].value == document.sentence
+    for name in ("luck_test", "walk_forward", "verdict"):
+        assert any("data:image/png" in str(m.value) for m in events[name].materialization.metadata.values())
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.asset_key.to_user_string(), check.check_name) == ("champion", "verdict")
+    assert not check.passed  # four searches cannot reach 5 %
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert document.sentence in check.description
+    assert proved.again.success
+    assert not proved.again.get_asset_materialization_events()  # nothing that is not recorded
     assert evidence_text("tiny").startswith(document.sentence)
-    exported = {path.name for path in export_evidence("tiny", workspace.root / "out")}
+    exported = {path.name for path in export_evidence("tiny", proved.workspace.root / "out")}
     assert {
         "verdict.txt",
         "verdict.json",
@@ -90,13 +104,9 @@ def test_a_study_that_is_not_complete_is_refused(tmp_path, monkeypatch) -> None:
     assert "make evolve STUDY=tiny" in message
 
 
-def test_without_evidence_the_luck_line_is_shown_and_what_to_run(make) -> None:
-    make()
-    text = evidence_text("tiny")
-    assert "luck line of SP500_BEAR_2008: the best of" in text
-    assert "make prove STUDY=tiny" in text
-    assert read_verdict("tiny", Home.current()) is None
-    assert export_evidence("tiny", Home.current().root / "out") == []
+def test_without_evidence_the_luck_line_is_shown_and_what_to_run(proved) -> None:
+    assert "luck line of SP500_BEAR_2008: the best of" in proved.unproved_text
+    assert "make prove STUDY=tiny" in proved.unproved_text
 
 
 def killed_until_done(workspace: Workspace, kills: int, chance: random.Random) -> int:
@@ -119,19 +129,17 @@ def killed_until_done(workspace: Workspace, kills: int, chance: random.Random) -
     return done
 
 
-def test_killed_and_run_again_it_ends_with_the_same_tables(make) -> None:
-    workspace = make()
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert prove(instance).success
-    expected = evidence(workspace)
+def test_killed_and_run_again_it_ends_with_the_same_tables(proved, tmp_path) -> None:
+    workspace = Workspace.make(tmp_path, STUDY)
+    shutil.copytree(proved.workspace.home, workspace.home)
     (workspace.study / "evidence").rename(workspace.root / "undisturbed")
     assert killed_until_done(workspace, 1, random.Random(5)) == 1
-    assert evidence(workspace) == expected
+    assert evidence(workspace) == proved.written
 
 
 @pytest.mark.long
-def test_killed_twenty_times_it_ends_with_the_same_tables(make) -> None:
-    workspace = make(TINY + "evidence: {luck: 19, windows: 4}\n")
+def test_killed_twenty_times_it_ends_with_the_same_tables(tmp_path, monkeypatch) -> None:
+    workspace = laid_out(tmp_path, monkeypatch, TINY + "evidence: {luck: 19, windows: 4}\n")
     with dg.DagsterInstance.ephemeral() as instance:
         assert prove(instance).success
     expected = evidence(workspace)

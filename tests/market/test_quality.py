@@ -190,7 +190,7 @@ def test_coarser_bars_that_finer_ones_contradict(store):
     assert found(store) == {("BTCUSDT 1h", "contradiction", "warning")}
     (finding,) = check_symbols(store)[1].findings
     assert finding.text == (
-        f"10 of 1000 bars are not what finer bars make (high of 10, close of 10), first at {hours.index[50]}"
+        f"10 of 1000 bars differ from resampled finer bars (high of 10, close of 10), first at {hours.index[50]}"
     )
 
 
@@ -267,7 +267,7 @@ def test_the_commands(home, tmp_path):
     result = runner.invoke(app, ["data", "check", "BTCUSDT", "--html", str(page)])
     assert result.exit_code == 0
     assert "warning: BTCUSDT 1h: 10 bars missing in 1 gap where other series have bars" in result.stdout
-    assert "`forge data fill BTCUSDT 1h --from 15m` makes them of finer bars" in result.stdout
+    assert "`forge data fill BTCUSDT 1h --from 15m` resamples them from finer bars" in result.stdout
     filled = runner.invoke(app, ["data", "fill", "BTCUSDT", "1h", "--from", "15m"])
     assert filled.stdout == "BTCUSDT 1h: 10 of 10 missing bars filled\n"
     assert "missing" not in runner.invoke(app, ["data", "check"]).stdout.split("\n", 1)[1]

@@ -37,16 +37,15 @@ from forge_core.paths import Home
 __all__ = ["LEAD_IN", "DatasetVersion", "build_dataset", "ensure_dataset", "latest_version", "open_version"]
 
 _BUILDING = ".building-"
-_CLOSED_AT_MOST = pd.Timedelta(days=7)  # how long a market may be shut at either end of the period
+_CLOSED_AT_MOST = pd.Timedelta(days=7)  # allowed time without bars at either end of the period
 _NATIVE_SHARE = 0.99  # of the bars that resampling gives, to count as covering the period
 
 
 def ensure_dataset(name: str, home: Home | None = None, log: Callable[[str], None] | None = None) -> DatasetVersion:
-    """Open the latest version of a dataset; where there is none, build it, with bars from the symbol's source if the
-    store lacks them.
+    """Open the latest version of a dataset; build it if there is none, with missing bars from the symbol's source.
 
-    ``log`` is told what is done. Raises ConfigError for an unknown name, and DataError if the bars cannot be had (it
-    says what brings them), are unsound, or the version on disk is damaged.
+    ``log`` gets a line per step. Raises ConfigError for an unknown name, and DataError if bars are not available (with
+    the command that imports them) or invalid, or the version on disk is damaged.
     """
     home = home or Home.current()
     spec = get_dataset_spec(name)
@@ -64,19 +63,19 @@ def ensure_dataset(name: str, home: Home | None = None, log: Callable[[str], Non
 def fetch_missing_bars(
     spec: DatasetSpec, home: Home, *, wait: float = 5.0, log: Callable[[str], None] | None = None
 ) -> ForgeError | None:
-    """Take what the store lacks of a dataset from the import folder and, if it is the timeframe that is traded, from
-    the symbol's source; coarser timeframes can do without.
+    """Import missing bars of a dataset from the import folder, and those of the traded timeframe from the symbol's
+    source; coarser timeframes can be resampled.
 
-    Returns why that failed, if it did: the store may have enough all the same, which ``build_dataset`` sees. ``wait``
-    is how many seconds to wait for another process to let go of the store.
+    Returns the error of a failure instead of raising it: the store may have enough bars, which ``build_dataset``
+    checks. ``wait``: seconds to wait for another process to close the store.
     """
     instrument = get_instrument(spec.symbol)
     with BarStore(home.store, wait=wait) as store:
-        lacking = [label for label in spec.timeframes if not _spans(store.span(spec.symbol, label), spec, label)]
+        missing = [label for label in spec.timeframes if not _spans(store.span(spec.symbol, label), spec, label)]
         unfunded = instrument.kind == "perpetual" and lacks_funding(spec, store)
-    if not lacking and not unfunded:
+    if not missing and not unfunded:
         return None
-    only = None if spec.timeframes[0] in lacking or unfunded else FILES
+    only = None if spec.timeframes[0] in missing or unfunded else FILES
     try:
         refresh_bars(instrument, home, dataset=spec, only=only, wait=wait, log=log)
     except ForgeError as error:
@@ -87,16 +86,16 @@ def fetch_missing_bars(
 def build_dataset(
     spec: DatasetSpec, store: BarStore, home: Home | None = None, failure: ForgeError | None = None
 ) -> DatasetVersion:
-    """DatasetDraft a dataset from the store and export it, whole or not at all, to ``<home>/datasets/<name>/<hash>/``.
+    """Build a dataset from the store and export it atomically to ``<home>/datasets/<name>/<hash>/``.
 
-    If this very content was built before, its folder stays untouched and is returned. Raises as ``cut_dataset`` does.
+    If the same content was built before, its folder is returned unchanged. Raises the errors of ``cut_dataset``.
     """
     home = home or Home.current()
     return _export(cut_dataset(spec, store, home, failure), home)
 
 
 class DatasetDraft(NamedTuple):
-    """A dataset as the store has it now, not yet exported: its manifest, bars by timeframe, and funding rates."""
+    """A dataset from the current store, not yet exported: manifest, bars by timeframe, and funding rates."""
 
     manifest: dict[str, Any]
     bars: dict[str, pd.DataFrame]
@@ -109,16 +108,15 @@ class DatasetDraft(NamedTuple):
 
 
 def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeError | None = None) -> DatasetDraft:
-    """DatasetDraft a dataset from the store.
+    """Return the draft of a dataset from the store.
 
-    Of each timeframe it has the bars that open and close within [start, end) and up to ``LEAD_IN`` bars before. Coarser
-    timeframes are the store's own where these cover the period, else resampled from all execution bars before the end.
-    Bars after the end play no part.
+    Each timeframe has the bars that open and close within [start, end) and up to ``LEAD_IN`` bars before. Coarser
+    timeframes are the store's own if these cover the period, else resampled from all execution bars before the end.
+    Bars after the end are not used.
 
-    Raises DataError if the store does not have the period (but for ``_CLOSED_AT_MOST`` at either end; it then also
-    quotes ``failure``, why bringing them failed), for fewer than ``MIN_ROWS`` execution bars, for a timeframe without
-    any bar in the period, for a perpetual whose funding rates the store lacks, or for a future whose contract rolls
-    nobody has told.
+    Raises DataError if the store does not cover the period (except for ``_CLOSED_AT_MOST`` at either end; the message
+    then quotes ``failure``, the error of the import), for fewer than ``MIN_ROWS`` execution bars, for a timeframe
+    without bars in the period, for a perpetual with missing funding rates, or for a future without roll dates.
     """
     instrument = get_instrument(spec.symbol)
     execution = Timeframe.parse(spec.timeframes[0])
@@ -171,7 +169,7 @@ def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeEr
 
 
 def _rolls(spec: DatasetSpec, bars: dict[str, pd.DataFrame], dates: RollDates) -> dict[str, Any]:
-    """Return the contract rolls of the exported bars as the manifest has them; raises DataError for none known."""
+    """Return the manifest's entry of the contract rolls in the exported bars; raise DataError if none are known."""
     roll_dates = dates.of(spec.symbol)
     first = min(frame.index[0] for frame in bars.values())
     within = roll_dates[(roll_dates > first) & (roll_dates < pd.Timestamp(spec.end))]
@@ -197,7 +195,7 @@ def _cut(bars: pd.DataFrame, timeframe: Timeframe, spec: DatasetSpec) -> tuple[p
 
 
 def _inside(bars: pd.DataFrame, timeframe: Timeframe, spec: DatasetSpec) -> pd.DataFrame:
-    """Return the bars that open and close in the period: what one dataset holds of a moment no later one does."""
+    """Return the bars that open and close in the period, so that consecutive datasets share no moment."""
     last_open = pd.Timestamp(spec.end) - timeframe.timedelta
     return bars[(bars.index >= spec.start) & (bars.index <= last_open)]
 
@@ -215,7 +213,7 @@ def _coarser(
 
 
 def _spans(span: tuple[pd.Timestamp, pd.Timestamp] | None, spec: DatasetSpec, label: str) -> bool:
-    """Whether bars from the first to the last of ``span`` reach over the whole period."""
+    """Whether bars from the first to the last of ``span`` cover the whole period."""
     length = Timeframe.parse(label).timedelta
     return (
         span is not None
@@ -227,7 +225,7 @@ def _spans(span: tuple[pd.Timestamp, pd.Timestamp] | None, spec: DatasetSpec, la
 def _check_covered(
     bars: pd.DataFrame, spec: DatasetSpec, instrument: Instrument, home: Home, failure: ForgeError | None
 ) -> None:
-    """Raise DataError unless the execution bars reach over the whole period."""
+    """Raise DataError unless the execution bars cover the whole period."""
     label = spec.timeframes[0]
     inside = bars[bars.index >= spec.start]
     if inside.empty or not _spans((inside.index[0], inside.index[-1]), spec, label):
@@ -249,12 +247,12 @@ def _describe_gaps(gaps: pd.DataFrame) -> dict[str, Any]:
 
 
 def _export(cut: DatasetDraft, home: Home) -> DatasetVersion:
-    """Write a version into a folder beside its own and rename that, unless the version is there already."""
+    """Write a version into a temporary folder and rename it, unless the version exists already."""
     name, version_hash = cut.manifest["name"], cut.content_hash
     folder = home.dataset(name)
     if not (folder / version_hash).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(f"{_BUILDING}*"):  # of a process that died; no other builds: this one has the store
+        for leftover in folder.glob(f"{_BUILDING}*"):  # of killed processes; others cannot build now
             shutil.rmtree(leftover)
         building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=folder))
         try:

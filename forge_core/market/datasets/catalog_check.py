@@ -1,4 +1,4 @@
-"""Whether what the catalog names can be had: what is built is whole, and the store has the bars of the rest."""
+"""Check of the catalog: built datasets are intact, and the store has the bars of the others."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,16 +14,16 @@ from forge_core.paths import Home
 State = Literal["built", "outdated", "can be built", "no bars", "damaged"]
 
 
-_INSTALLED = "sample"  # the source that needs no network and no files
+_INSTALLED = "sample"  # a source that needs neither network nor files
 
 
 @dataclass(frozen=True)
 class DatasetCheck:
-    """The state of one dataset, the hash of its version if it has one, and what there is to say.
+    """State of one dataset, the hash of its version if it has one, and remarks.
 
-    ``can be built``: the store has the bars, or the sample that is installed with Forge does. ``no bars``: the store
-    has not yet what it needs; building it asks the symbol's source first. ``outdated``: the store has other bars of its
-    period than the version, so a new one would be made.
+    ``can be built``: the store or the installed sample has the bars. ``no bars``: the store does not have them yet;
+    building requests them from the symbol's source first. ``outdated``: the store has other bars of the period, so
+    building makes a new version.
     """
 
     name: str
@@ -33,7 +33,7 @@ class DatasetCheck:
 
 
 def check_dataset(spec: DatasetSpec, store: BarStore, home: Home) -> DatasetCheck:
-    """Read the latest version back, if there is one, and cut the dataset from the store to compare."""
+    """Compare the latest version, if any, with a draft from the store."""
     try:
         version = latest_version(spec.name, home)
         if version is not None:
@@ -64,7 +64,7 @@ def _read_back(version: DatasetVersion) -> None:
 
 
 def _gaps(dataset: DatasetDraft | DatasetVersion) -> str:
-    """Return how many bars of the timeframe that is traded are missing."""
+    """Return the number of missing bars of the execution timeframe as text."""
     entries: dict[str, Any] = dataset.manifest["timeframes"]
     execution = min(entries.values(), key=lambda entry: -entry["rows"])
     gaps = execution["gaps"]

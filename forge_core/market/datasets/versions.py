@@ -25,7 +25,7 @@ _ORDER = "versions.json"  # hashes of one dataset, in the order they were built 
 
 @dataclass(frozen=True)
 class DatasetVersion:
-    """One exported dataset. ``manifest`` says what is in it (rows, lead-in, gaps, sources, per timeframe)."""
+    """One exported dataset; ``manifest`` has rows, lead-in, gaps and sources by timeframe."""
 
     name: str
     content_hash: str
@@ -44,12 +44,12 @@ class DatasetVersion:
 
     @property
     def start(self) -> pd.Timestamp:
-        """Where the period begins; bars before it are lead-in."""
+        """Start of the period; bars before it are lead-in."""
         return pd.Timestamp(self.manifest["start"])
 
     @property
     def end(self) -> pd.Timestamp:
-        """Where the period ends; every bar has closed by then."""
+        """End of the period, by which every bar has closed."""
         return pd.Timestamp(self.manifest["end"])
 
     @property
@@ -70,7 +70,7 @@ class DatasetVersion:
 
     @property
     def adjustment(self) -> RollAdjustment | None:
-        """What takes the gaps between contracts out of the prices that features see; None where nothing does.
+        """Adjustment of feature prices for the gaps between contracts; None if there is none.
 
         Raises DataError for a version that was built without the levels of its contracts.
         """
@@ -85,7 +85,7 @@ class DatasetVersion:
         return RollAdjustment.read(rolls["levels"])
 
     def bars(self, timeframe: str) -> pd.DataFrame:
-        """Read the bars of one timeframe, lead-in included. Raises DataError if the file is damaged or was changed."""
+        """Read the bars of one timeframe, lead-in included. Raises DataError if the file is damaged or changed."""
         entries = self.manifest["timeframes"]
         if timeframe not in entries:
             raise DataError(f"dataset {self.name} has no {timeframe} bars, only {', '.join(self.timeframes)}")
@@ -99,7 +99,7 @@ class DatasetVersion:
         return bars
 
     def funding(self) -> "pd.Series[float] | None":
-        """Read the funding rates of the period, or None if its instrument pays none. Raises DataError as ``bars``."""
+        """Read the funding rates of the period, or None without any. Raises the errors of ``bars``."""
         entry = self.manifest.get("funding")
         if entry is None:
             return None
@@ -114,12 +114,12 @@ class DatasetVersion:
 
 
 def bars_file(timeframe: str) -> str:
-    """Return the name of the file that holds the bars of a timeframe."""
+    """Return the file name of the bars of a timeframe."""
     return f"{timeframe}.parquet"
 
 
 def manifest_hash(manifest: Mapping[str, Any]) -> str:
-    """Return the content hash of a version: its symbol, period and values, not how or when they were written."""
+    """Return the content hash of a version: of symbol, period and values, not of how or when they were written."""
     values = {label: [entry["lead_in_rows"], entry["hash"]] for label, entry in manifest["timeframes"].items()}
     parts = [manifest["symbol"], manifest["start"], manifest["end"], values]
     if "funding" in manifest:
@@ -132,7 +132,7 @@ def manifest_hash(manifest: Mapping[str, Any]) -> str:
 
 
 def open_version(name: str, version_hash: str, home: Home | None = None) -> DatasetVersion:
-    """Open one version. Raises DataError if it is not there, or if its manifest or a bars file is damaged."""
+    """Open one version. Raises DataError if it is missing, or if its manifest or a bars file is damaged."""
     path = (home or Home.current()).dataset(name) / safe_name(version_hash, "dataset hash")
     if not path.is_dir():
         raise DataError(
@@ -160,9 +160,9 @@ def open_version(name: str, version_hash: str, home: Home | None = None) -> Data
 
 
 def latest_version(name: str, home: Home | None = None) -> DatasetVersion | None:
-    """Return the version built last of those that follow the catalog's entry as it is now, or None.
+    """Return the version built last of those that agree with the catalog's current entry, or None.
 
-    Where the catalog has no such name any more, all versions count. Raises DataError if the version is damaged.
+    All versions count if the catalog has no such entry any more. Raises DataError if the version is damaged.
     """
     home = home or Home.current()
     spec = load_catalog().get(name)
@@ -184,7 +184,7 @@ def latest_hash(folder: Path, manifests: Mapping[str, Mapping[str, Any]]) -> str
 
 
 def follows(manifest: Mapping[str, Any], spec: DatasetSpec) -> bool:
-    """Whether a version was built from ``spec`` as far as its bars go, a future's with its contract rolls."""
+    """Whether the bars (and contract rolls) of a version agree with ``spec``."""
     rolls, instrument = manifest.get("rolls"), get_instrument(spec.symbol)
     if (None if rolls is None else rolls["adjust"]) != (spec.adjust if instrument.kind == "future" else None):
         return False
@@ -201,7 +201,7 @@ def follows(manifest: Mapping[str, Any], spec: DatasetSpec) -> bool:
 
 
 def record_version(folder: Path, version_hash: str) -> None:
-    """Note that ``version_hash`` is the version built last of the dataset in ``folder``."""
+    """Record that ``version_hash`` is the version built last of the dataset in ``folder``."""
     order = _order(folder)
     if order[-1:] != [version_hash]:
         write_json(folder / _ORDER, [known for known in order if known != version_hash] + [version_hash])

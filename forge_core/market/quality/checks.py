@@ -1,7 +1,7 @@
-"""How good stored bars are: gaps and why, duplicates, idle and stuck stretches, outliers, contradictions, stale ends.
+"""Quality checks of stored bars: gaps, duplicates, idle and stuck bars, outliers, contradictions, stale ends.
 
-Nothing here changes a bar. What is found is told with what it probably is: real markets have outages, holidays and wild
-bars, and only the user knows his source.
+No check changes a bar. Findings are reported with their probable cause, because real markets have outages, holidays and
+outliers too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,15 +24,15 @@ from forge_core.market.store.bar_store import BarStore
 
 OUTLIER = 25.0  # times the median range of the bars around
 AROUND = 500  # bars that a median range is taken of
-STALE_DAYS = 3.0  # behind the newest bar of the symbol
-IDLE_SHARE = 0.01  # of bars without volume, to be worth a warning
-CONTRADICTING_SHARE = 0.005  # of bars that differ from the finer ones
+STALE_DAYS = 3.0  # before the newest bar of the symbol
+IDLE_SHARE = 0.01  # fraction of bars without volume for a warning
+CONTRADICTING_SHARE = 0.005  # fraction of bars that differ from finer ones for a warning
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class QualityReport:
-    """What was found in the bars of one symbol and timeframe (``funding``: its funding rates)."""
+    """Findings in the bars of one symbol and timeframe (``funding``: its funding rates)."""
 
     symbol: str
     timeframe: str
@@ -44,18 +44,18 @@ class QualityReport:
 
     @property
     def severity(self) -> Severity:
-        """The worst severity of what was found."""
+        """The worst severity of the findings."""
         found = {finding.severity for finding in self.findings}
         return "error" if "error" in found else "warning" if "warning" in found else "info"
 
     @property
     def missing(self) -> int:
-        """How many bars are missing in gaps."""
+        """Number of bars missing in gaps."""
         return sum(gap.missing for gap in self.gaps)
 
 
 def check_symbols(store: BarStore, symbols: Sequence[str] | None = None) -> list[QualityReport]:
-    """Return a report per symbol and timeframe of the store, finest first; of all symbols unless some are named.
+    """Return a report per symbol and timeframe of the store, finest first, for ``symbols`` or all.
 
     Raises DataError for a symbol that has no bars in the store.
     """
@@ -102,7 +102,7 @@ def _check_symbol(symbol: str, store: BarStore, coverage: pd.DataFrame) -> Itera
 def _reference_series(
     symbol: str, timeframe: Timeframe, instrument: Instrument, coverage: pd.DataFrame
 ) -> Iterator[ReferenceSeries]:
-    """Yield the series that can tell whether the market traded: the symbol's own, and others of its exchange."""
+    """Yield the series that show whether the market traded: other timeframes, and other symbols of its exchange."""
     rows: list[dict[str, Any]] = coverage.to_dict("records")  # type: ignore[assignment]  # keys are column names
     for row in rows:
         label, own = Timeframe.parse(row["timeframe"]), row["symbol"] == symbol
@@ -119,7 +119,7 @@ def _reference_series(
 def _namesakes(
     instrument: Instrument, timeframe: str, store: BarStore, coverage: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Return the bars of other symbols that the source calls by the same name: a perpetual and its spot market."""
+    """Return the bars of other symbols with the same name at the source: a perpetual and its spot market."""
     same = coverage[(coverage["timeframe"] == timeframe) & (coverage["symbol"] != instrument.symbol)]
     names = [str(s) for s in same["symbol"] if get_instrument(str(s)).name_at_source == instrument.name_at_source]
     return {symbol: store.read(symbol, timeframe) for symbol in names}
@@ -129,9 +129,7 @@ def _unsound(bars: pd.DataFrame, symbol: str, timeframe: Timeframe, instrument: 
     repeated = bars.index.duplicated()
     if repeated.any():
         first = bars.index[int(repeated.argmax())]
-        text = (
-            f"{int(repeated.sum())} bars stand twice, first at {first}; move the store away and import the bars again"
-        )
+        text = f"{int(repeated.sum())} duplicate bars, first at {first}: move the store away and import the bars again"
         yield Finding(kind="duplicates", severity="error", count=int(repeated.sum()), first=first, text=text)
     try:
         validate_bars(bars[~repeated], symbol=symbol, timeframe=timeframe, instrument=instrument)
@@ -161,7 +159,7 @@ def _gaps(gaps: Sequence[Gap], symbol: str, timeframe: Timeframe) -> Iterator[Fi
         text = f"{_counted(bars, 'bar')} {where}, the longest {longest}"
         finer = [gap.finer for gap in found if gap.finer]
         if finer:
-            text += f"; `forge data fill {symbol} {timeframe} --from {finer[0]}` makes them of finer bars"
+            text += f"; `forge data fill {symbol} {timeframe} --from {finer[0]}` resamples them from finer bars"
         yield Finding(kind="gaps", severity=severity, count=len(found), text=text, first=found[0].start)
 
 
@@ -184,7 +182,7 @@ def _idle(bars: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _stuck(bars: pd.DataFrame) -> Iterator[Finding]:
-    """Yield bars that repeat the one before in every value: a feed that hangs."""
+    """Yield bars that are identical to the one before: a stuck feed."""
     values = bars.to_numpy()
     same = np.concatenate(([False], (values[1:] == values[:-1]).all(axis=1) & (values[1:, 4] > 0)))
     if same.any():
@@ -194,7 +192,7 @@ def _stuck(bars: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _outliers(bars: pd.DataFrame) -> Iterator[Finding]:
-    """Yield bars that are ``OUTLIER`` times as wide (or as far from the close before) as the median of those around."""
+    """Yield bars whose range or step from the close before is ``OUTLIER`` times the median range around them."""
     score = outlier_scores(bars)
     wide = np.flatnonzero(score > OUTLIER)
     if wide.size:
@@ -206,10 +204,10 @@ def _outliers(bars: pd.DataFrame) -> Iterator[Finding]:
 
 
 def outlier_scores(bars: pd.DataFrame) -> NDArray[np.float64]:
-    """Return for each bar its range, or its step from the close before if that is more, over the median range around.
+    """Return for each bar its range, or its step from the close before if larger, over the median range around.
 
-    The median is that of the block of ``AROUND`` bars that holds it: it hardly moves with the bars it judges (a Hampel
-    identifier, with the range in place of the deviation).
+    The median is that of the bar's block of ``AROUND`` bars, so it is robust against outliers (a Hampel identifier with
+    the range as deviation).
     """
     high, low, opened, close = (bars[name].to_numpy() for name in ("high", "low", "open", "close"))
     ranges = high - low
@@ -225,7 +223,7 @@ def outlier_scores(bars: pd.DataFrame) -> NDArray[np.float64]:
 def _contradictions(
     finer: Sequence[pd.DataFrame], bars: pd.DataFrame, timeframe: Timeframe, instrument: Instrument
 ) -> Iterator[Finding]:
-    """Yield where bars are not those that finer bars of the symbol make; of several, those with the most in common."""
+    """Yield bars that differ from resampled finer bars of the symbol, of the timeframe with the most bars in common."""
     common = max((_whole(one, timeframe, instrument, bars.index) for one in finer), key=len, default=pd.DataFrame())
     if common.empty:
         return
@@ -239,13 +237,13 @@ def _contradictions(
     share = differ.drop(columns=official).any(axis=1).mean()
     first = common.index[int(rows.argmax())]
     fields = ", ".join(f"{name} of {int(differ[name].sum())}" for name in BAR_COLUMNS if differ[name].any())
-    text = f"{int(rows.sum())} of {len(common)} bars are not what finer bars make ({fields}), first at {first}"
+    text = f"{int(rows.sum())} of {len(common)} bars differ from resampled finer bars ({fields}), first at {first}"
     severity: Severity = "warning" if share > CONTRADICTING_SHARE else "info"
     yield Finding(kind="contradiction", severity=severity, count=int(rows.sum()), text=text, first=first)
 
 
 def _whole(finer: pd.DataFrame, timeframe: Timeframe, instrument: Instrument, index: pd.Index) -> pd.DataFrame:
-    """Return the bars of ``timeframe`` at times of ``index`` that finer bars make where none of these is missing."""
+    """Return the resampled bars of ``timeframe`` at times of ``index`` with complete finer bars."""
     try:
         made = resample_bars(finer, timeframe, session=instrument.session)
     except DataError:
@@ -257,7 +255,7 @@ def _whole(finer: pd.DataFrame, timeframe: Timeframe, instrument: Instrument, in
 
 
 def _bars_in_buckets(finest: pd.DataFrame, begins: pd.Index, timeframe: Timeframe) -> NDArray[np.int64]:
-    """Return how many of the finest bars open in each bucket."""
+    """Return the number of the finest bars in each bucket."""
     times, opens = microseconds(finest.index), microseconds(begins)
     return np.searchsorted(times, opens + timeframe.microseconds) - np.searchsorted(times, opens)
 
@@ -270,7 +268,7 @@ def _stale(last: pd.Timestamp, newest: pd.Timestamp) -> Iterator[Finding]:
 
 
 def _funding(symbol: str, store: BarStore, first: pd.Timestamp, last: pd.Timestamp) -> Iterator[QualityReport]:
-    """Yield what is found in the funding rates of the time that there are bars of."""
+    """Yield the report of the funding rates in the period of the bars."""
     rates = store.funding(symbol)
     holes = funding_holes(rates, first, last)
     findings = []
@@ -297,7 +295,7 @@ def _longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def worst_first(reports: Sequence[QualityReport]) -> Mapping[Severity, list[tuple[QualityReport, Finding]]]:
-    """Return what was found in all reports by its severity, the worst first."""
+    """Return the findings of all reports by severity, the worst first."""
     found: dict[Severity, list[tuple[QualityReport, Finding]]] = {"error": [], "warning": [], "info": []}
     for report in reports:
         for finding in report.findings:

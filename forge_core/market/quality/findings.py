@@ -1,4 +1,4 @@
-"""Findings of a quality check, and those of stretches of bars that checks of single bars do not see."""
+"""Findings of quality checks, including those over several bars."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found: ``count`` bars (or what ``kind`` counts), first at ``first``, said in ``text``."""
+    """One finding: ``count`` bars (or items of ``kind``), first at ``first``, described by ``text``."""
 
     kind: Literal[
         "unsound", "gaps", "duplicates", "idle", "stuck", "outliers", "contradiction", "stale", "funding",
@@ -34,7 +34,7 @@ def suspicious_stretches(
 ) -> Iterator[Finding]:
     """Yield repeated, reversed and stuck stretches, breaks in level, and bars of another market.
 
-    ``others`` are bars of the same timeframe of symbols that the source calls by the same name, by symbol.
+    ``others``: by symbol, bars of the same timeframe of symbols with the same name at the source.
     """
     repeated = [
         (stretch, f"{_spelled(bars, stretch)} are those from {bars.index[source]:%Y-%m-%d %H:%M} again")
@@ -44,7 +44,7 @@ def suspicious_stretches(
     reverse = [(stretch, _spelled(bars, stretch)) for stretch in suspicious.reversed_blocks(bars)]
     yield from _finding("reversed", bars, reverse, "they open where the next bar closed, so they run from new to old")
     stuck = [(stretch, _spelled(bars, stretch)) for stretch in suspicious.stuck_blocks(bars)]
-    yield from _finding("stuck", bars, stuck, "their prices do not move although there is volume: the feed hung")
+    yield from _finding("stuck", bars, stuck, "their prices are constant although there is volume: the feed was stuck")
     level = [
         ((k, k + 1), f"from {bars['close'].iloc[k - 1]:g} to {bars['open'].iloc[k]:g} at {bars.index[k]}")
         for k in suspicious.level_breaks(bars, timeframe).tolist()

@@ -1,4 +1,4 @@
-"""The quality of stored bars as a page: a picture of what is there and what is missing, and what was found."""
+"""HTML page of the quality of stored bars: a picture of coverage and gaps, and the findings."""
 
 import base64
 import html
@@ -13,7 +13,7 @@ from forge_core.market.quality.gap_causes import Reason
 _THERE = "#2b59c3"
 _COLORS: dict[Reason, str] = {"hole": "#c8553d", "unexplained": "#e08e1b", "outage": "#7a5195", "closed": "#c3c9d0"}
 _WIDTH, _ROW = 10.0, 0.28  # inches
-_SEEN = 0.002  # of the picture's width, that even a short gap is drawn with
+_SEEN = 0.002  # minimum width of a gap, as a fraction of the picture's width
 _GAPS_SHOWN = 200
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -33,8 +33,8 @@ img {{ max-width: 100%; }}
 <body>
 <h1>Data quality</h1>
 <p>{summary}</p>
-<img alt="What is stored of each symbol and timeframe, and the gaps in it" src="data:image/png;base64,{picture}">
-<h2>What was found</h2>
+<img alt="Stored bars of each symbol and timeframe, and their gaps" src="data:image/png;base64,{picture}">
+<h2>Findings</h2>
 {findings}
 <h2>Stored</h2>
 {stored}
@@ -46,7 +46,7 @@ img {{ max-width: 100%; }}
 
 
 def quality_page(reports: Sequence[QualityReport]) -> str:
-    """Return the reports as one HTML page that needs nothing else."""
+    """Return the reports as one self-contained HTML page."""
     found = worst_first(reports)
     listed = [(severity, report, finding) for severity, pairs in found.items() for report, finding in pairs]
     rows = sum(report.rows for report in reports)
@@ -76,7 +76,7 @@ def quality_page(reports: Sequence[QualityReport]) -> str:
                     for r, gap in gaps[:_GAPS_SHOWN]
                 ],
             )
-            or "<p>None, but for closed sessions.</p>"
+            or "<p>None, except for closed sessions.</p>"
         )
         + (f"<p>... and {len(gaps) - _GAPS_SHOWN} shorter ones.</p>" if len(gaps) > _GAPS_SHOWN else ""),
     )

@@ -1,4 +1,4 @@
-"""Stretches that no check of single bars sees: repeated, reversed or stuck blocks, breaks in level, two markets."""
+"""Checks over several bars: repeated, reversed or stuck blocks, breaks in level, and mixed markets."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Stretch = tuple[int, int]  # first bar, and the bar after the last
 
-WINDOW = 20  # bars that a stretch has at least
+WINDOW = 20  # minimum number of bars of a stretch
 REVERSED = 2.5  # times as far from the close before as from the close after
 LEVEL = 0.05  # step between bars that follow each other within a day; a million real bars reach 0.023
 DAILY_LEVEL = 0.30  # of daily and longer bars; a million real bars reach 0.26
@@ -25,7 +25,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def repeated_blocks(bars: pd.DataFrame) -> Iterator[tuple[Stretch, int]]:
-    """Yield stretches whose values are those of an earlier stretch, and the first bar of that one.
+    """Yield stretches with the values of an earlier stretch, and the first bar of that one.
 
     Compared are hashes of ``WINDOW`` rows at a time; idle and stuck rows do not count.
     """
@@ -51,7 +51,7 @@ def repeated_blocks(bars: pd.DataFrame) -> Iterator[tuple[Stretch, int]]:
 
 
 def reversed_blocks(bars: pd.DataFrame) -> Iterator[Stretch]:
-    """Yield stretches whose bars open where the next one closed: they run from new to old."""
+    """Yield stretches whose bars open at the close of the next one, that is, run from new to old."""
     opens, closes = bars["open"].to_numpy(), bars["close"].to_numpy()
     if opens.size <= WINDOW:
         return
@@ -73,7 +73,7 @@ def stuck_blocks(bars: pd.DataFrame) -> Iterator[Stretch]:
 
 
 def level_breaks(bars: pd.DataFrame, timeframe: Timeframe) -> NDArray[np.int64]:
-    """Return the bars that open far from the close of the bar right before, further than real markets do."""
+    """Return the bars that open further from the close of the bar before than in real markets."""
     opens, closes = bars["open"].to_numpy(), bars["close"].to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.abs(np.log(opens[1:] / closes[:-1]))
@@ -83,7 +83,7 @@ def level_breaks(bars: pd.DataFrame, timeframe: Timeframe) -> NDArray[np.int64]:
 
 
 def decimal_breaks(bars: pd.DataFrame) -> list[tuple[int, str]]:
-    """Return where the decimals of prices or volumes change for good: another market, or another tick or lot.
+    """Return where the decimals of prices or volumes change permanently: another market, tick or lot.
 
     Each is the first bar of the block of ``_BLOCK`` bars in which they change, and a text.
     """
@@ -101,7 +101,7 @@ def decimal_breaks(bars: pd.DataFrame) -> list[tuple[int, str]]:
 
 
 def rows_of_another(bars: pd.DataFrame, other: pd.DataFrame) -> Iterator[Stretch]:
-    """Yield stretches whose values are those of another symbol at the same times."""
+    """Yield stretches with the values of another symbol at the same times."""
     aligned = other.reindex(bars.index)[list(BAR_COLUMNS)].to_numpy()
     mine = bars[list(BAR_COLUMNS)].to_numpy()
     same = (mine == aligned).all(axis=1) & (mine[:, 4] > 0)
@@ -117,7 +117,7 @@ def stretches(flags: Flags) -> Iterator[Stretch]:
 
 
 def _decimals(values: Floats) -> int:
-    """Return how many decimals more than a few of the values need."""
+    """Return the number of decimals that more than a few of the values need."""
     for decimals in range(_DECIMALS):
         scale = 10.0**decimals
         longer = np.abs(values * scale - np.rint(values * scale)) > 1e-6 * np.maximum(1.0, np.abs(values) * 1e-6)

@@ -1,4 +1,4 @@
-"""The store: one DuckDB file of raw bars. One process at a time holds it, for as short as it can."""
+"""The store: one DuckDB file of raw bars, open in one process at a time."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -35,18 +35,18 @@ CREATE TABLE IF NOT EXISTS ingested_files ( -- the files that a source's bars ca
 )
 """
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "256MB",  # of DuckDB's own working memory; it spills to disk beyond
+    "memory_limit": "256MB",  # DuckDB's memory limit; beyond it DuckDB spills to disk
     "threads": 2,
 }
 _RETRY = 0.1  # seconds
-_FULL = ("No space left", "File too large", "Disk quota", "not enough space")  # what the system says of a full disk
+_FULL = ("No space left", "File too large", "Disk quota", "not enough space")  # system messages of a full disk
 
 
 class BarStore:
-    """The bars of all symbols in one DuckDB file, opened for the length of a ``with`` block.
+    """The bars of all symbols in one DuckDB file, open within a ``with`` block.
 
-    DuckDB lets one process hold a file. If another does, opening waits up to ``wait`` seconds and then raises
-    DataError; a file that is no database, or is damaged, raises DataError too.
+    DuckDB allows one process per file. If another process has it open, opening waits up to ``wait`` seconds and then
+    raises DataError; so does a file that is damaged or not a database.
     """
 
     def __init__(self, path: Path, *, wait: float = 5.0) -> None:
@@ -89,14 +89,14 @@ class BarStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file, so that another process can have it."""
+        """Close the file, so that another process can open it."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make the upserts of the block one: all of them are stored, or none."""
+        """Run the upserts of the block in one transaction: all are stored, or none."""
         with self._connected() as connection:
             if self._in_transaction:
                 yield
@@ -107,7 +107,7 @@ class BarStore:
                 yield
                 connection.commit()
             except BaseException:
-                with suppress(duckdb.Error):  # an error that made DuckDB give up has ended the transaction already
+                with suppress(duckdb.Error):  # DuckDB has ended the transaction already after some errors
                     connection.rollback()
                 raise
             finally:
@@ -116,11 +116,11 @@ class BarStore:
     def upsert(
         self, symbol: str, timeframe: str, bars: pd.DataFrame, *, source: str, revise: bool = False
     ) -> UpsertReport:
-        """Add the bars that the store lacks, all or none; ``source`` says where they are from.
+        """Add missing bars, all or none; ``source`` is their origin.
 
-        A bar that the store has already stays as it is: it counts as unchanged where the values agree (to 1e-9,
-        relative) and as a conflict where they do not. With ``revise`` such bars are replaced instead, and what they
-        were is kept in the table ``revisions``. Raises DataError if the bars are not sound.
+        Stored bars stay as they are: they count as unchanged if the values agree (to 1e-9, relative), else as
+        conflicts. With ``revise`` conflicting bars are replaced, and the former values are kept in the table
+        ``revisions``. Raises DataError for invalid bars.
         """
         label = Timeframe.parse(timeframe).label
         validate_bars(bars, symbol=symbol, timeframe=label, instrument=None)
@@ -136,10 +136,10 @@ class BarStore:
         return self._merge(BARS, key, path, source, revise)
 
     def upsert_funding(self, symbol: str, rates: pd.Series, *, source: str, revise: bool = False) -> UpsertReport:
-        """Add the funding rates that the store lacks, as ``upsert`` does bars.
+        """Add missing funding rates, as ``upsert`` does bars.
 
         ``rates`` are fractions of notional, paid by longs, by the time they are paid (UTC). Raises DataError if the
-        times do not rise or a rate is no finite number.
+        times do not increase or a rate is not finite.
         """
         rates = checked_rates(rates, symbol=symbol)
         times = pd.DatetimeIndex(rates.index).tz_localize(None).to_numpy()
@@ -155,12 +155,12 @@ class BarStore:
         return pd.Series(np.asarray(columns["rate"], dtype=np.float64), index=_index(columns["timestamp"]), name="rate")
 
     def funding_sources(self, symbol: str, start: datetime | None = None, end: datetime | None = None) -> list[str]:
-        """Return where the funding rates paid in [start, end) are from."""
+        """Return the sources of the funding rates paid in [start, end)."""
         where, parameters = _selection({"symbol": symbol}, start, end)
         return self._distinct_sources(f"funding WHERE {where}", parameters)
 
     def revisions(self, symbol: str | None = None) -> pd.DataFrame:
-        """Return the bars that were replaced, oldest first: as they were, and by what and when (UTC)."""
+        """Return replaced bars, oldest first: former values, and source and time (UTC) of the replacement."""
         where, parameters = ("symbol = $symbol", {"symbol": symbol}) if symbol else ("true", {})
         with self._connected() as connection:
             query = f"SELECT * FROM {BARS.revisions} WHERE {where} ORDER BY replaced_at, symbol, timeframe, timestamp"
@@ -175,9 +175,9 @@ class BarStore:
         *,
         limit: int | None = None,
     ) -> pd.DataFrame:
-        """Return the bars that open in [start, end), oldest first; of these the newest ``limit``, if given.
+        """Return the bars that open in [start, end), oldest first; only the newest ``limit``, if given.
 
-        Where the store has none, the table is empty. A ``start`` or ``end`` without a zone is UTC.
+        The table may be empty. A ``start`` or ``end`` without a zone is UTC.
         """
         where, parameters = _selection(_series(symbol, timeframe), start, end)
         newest = f"ORDER BY timestamp DESC LIMIT {int(limit)}" if limit is not None else ""
@@ -190,7 +190,7 @@ class BarStore:
     def sources(
         self, symbol: str, timeframe: str, start: datetime | None = None, end: datetime | None = None
     ) -> list[str]:
-        """Return where the bars that open in [start, end) are from."""
+        """Return the sources of the bars that open in [start, end)."""
         where, parameters = _selection(_series(symbol, timeframe), start, end)
         return self._distinct_sources(f"bars WHERE {where}", parameters)
 
@@ -208,7 +208,7 @@ class BarStore:
         return None if first is None else (pd.Timestamp(first, tz="UTC"), pd.Timestamp(last, tz="UTC"))
 
     def open_times(self, symbol: str, timeframe: str, start: datetime, end: datetime) -> NDArray[np.int64]:
-        """Return the open times in [start, end) of the bars there are, in microseconds, ascending."""
+        """Return the open times of the bars in [start, end), in microseconds, ascending."""
         where, parameters = _selection(_series(symbol, timeframe), start, end)
         query = f"SELECT epoch_us(timestamp) AS time FROM bars WHERE {where} ORDER BY timestamp"
         with self._connected() as connection:
@@ -247,7 +247,7 @@ class BarStore:
 
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Lend the open connection; what DuckDB cannot do with the file becomes a DataError."""
+        """Yield the open connection; convert DuckDB's errors to DataError."""
         if self._connection is None:
             raise DataError(f"{self.path} is not open: use it inside `with BarStore(path) as store:`")
         try:
@@ -311,6 +311,6 @@ def _selection(series: dict[str, str], start: datetime | None, end: datetime | N
 
 
 def _held_elsewhere(error: duckdb.Error) -> bool:
-    """Whether the file could not be opened because another process has it (worded so on POSIX, and on Windows)."""
+    """Whether an error means that another process has the file open (messages of POSIX and Windows)."""
     text = str(error)
     return "Could not set lock" in text or "being used by another process" in text

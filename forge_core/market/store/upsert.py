@@ -1,4 +1,4 @@
-"""Merging bars or funding rates into the store: what is new goes in, what differs is told, or replaced on record."""
+"""Upsert of bars or funding rates: new rows are added, differing ones are reported, or replaced and kept on record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the store: what identifies one series in it, and its values at each timestamp.
+    """A table of the store: the columns that identify a series, and the values at each timestamp.
 
-    It has no index: that of ten million bars takes more memory than the bars. The store alone writes to it, and keeps
-    a timestamp from standing twice in a series by joining what it is incoming with what it has.
+    It has no index, because an index of ten million bars takes more memory than the bars. Only the store writes to it,
+    and prevents duplicate timestamps in a series by a join of incoming with stored rows.
     """
 
     name: str
-    revisions: str  # the table of what was replaced
+    revisions: str  # the table of replaced rows
     keys: tuple[str, ...]
     columns: tuple[str, ...]
 
@@ -45,7 +45,7 @@ FUNDING = Table("funding", "funding_revisions", ("symbol",), ("rate",))
 
 @dataclass(frozen=True)
 class Conflict:
-    """A bar (or rate) that the store has with other values than were incoming, in the order of the table's columns."""
+    """Stored and incoming values of a bar (or rate) that differ, in the order of the table's columns."""
 
     timestamp: pd.Timestamp
     stored: tuple[float, ...]
@@ -54,7 +54,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class UpsertReport:
-    """What became of the bars (or rates) incoming to the store, in rows; ``examples`` holds the first few that differ.
+    """Numbers of incoming bars (or rates) by outcome; ``examples`` are the first conflicts.
 
     ``timeframe`` is ``funding`` for rates. ``conflicts`` differ and were left as stored, ``revised`` were replaced.
     """
@@ -84,10 +84,10 @@ class UpsertReport:
 def merge_incoming(
     connection: duckdb.DuckDBPyConnection, table: Table, key: Mapping[str, str], source: str, *, revise: bool
 ) -> UpsertReport:
-    """Merge the relation ``incoming`` (a timestamp once each, and the values) into the series ``key`` of ``table``.
+    """Merge the relation ``incoming`` (unique timestamps, and values) into the series ``key`` of ``table``.
 
-    Rows that the series lacks are added. Those it has with other values stay, or with ``revise`` are replaced, and what
-    they were is put on record. To be run inside a transaction.
+    Missing rows are added. Rows with other values stay, or with ``revise`` are replaced and recorded as revisions. Must
+    run inside a transaction.
     """
     series = " AND ".join(f"{name} = ${name}" for name in table.keys)
     rows, first, last = connection.execute("SELECT count(*), min(timestamp), max(timestamp) FROM incoming").fetchall()[
@@ -138,7 +138,7 @@ def _replace(
     changed: str,
     series: str,
 ) -> None:
-    """Put on record what is in the rows ``changed``, and give them the incoming values."""
+    """Record the rows ``changed`` as revisions, and set them to the incoming values."""
     values = ", ".join(f"o.{column}" for column in table.columns)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE revising AS SELECT timestamp, {values} {changed}", dict(given))
     connection.execute(
