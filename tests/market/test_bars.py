@@ -122,7 +122,7 @@ def test_times_out_of_order_and_twice_are_found(row, seed):
     times = bars.index.to_numpy().copy()
     times[row] = times[row - 1]
     twice = bars.set_axis(pd.DatetimeIndex(times, tz="UTC"))
-    refused(twice, rf"row {row} \(.*the same time stands in an earlier row")
+    refused(twice, rf"row {row} \(.*duplicate time of an earlier row")
     swapped = bars.iloc[[*range(row - 1), row, row - 1, *range(row + 1, 40)]]
     refused(swapped, rf"row {row} \(.*the row before it is later \({swapped.index[row - 1]}".replace("+", r"\+"))
 
@@ -152,7 +152,7 @@ def test_up_to_a_tenth_of_incomplete_rows_is_left_out_and_more_refused():
         DataError, match=r"ES 1h: row 0 .*11\.0% of the rows have missing values, at most 10% .*\(11 such rows"
     ):
         drop_incomplete(bars, symbol="ES", timeframe="1h")
-    refused(bars, "11.0% of the rows lack one")
+    refused(bars, "11.0% of the rows have missing values")
 
 
 def test_complete_bars_are_kept_as_they_are():

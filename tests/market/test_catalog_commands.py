@@ -132,7 +132,7 @@ def test_changes_that_make_no_sense_leave_the_file_as_it_was(project, change, me
 def test_a_catalog_in_one_line_is_left_alone(project):
     text = "datasets: {A: {symbol: SP500, start: 2000-01-01, end: 2001-01-01, timeframes: [1d], regime: bull}}\n"
     catalog_path().write_text(text)
-    with pytest.raises(ConfigError, match="several datasets stand in one line"):
+    with pytest.raises(ConfigError, match="several datasets in one line"):
         remove_dataset("A")
     assert catalog_path().read_text() == text
 

@@ -138,7 +138,7 @@ FAULTY = {
     "duplicate time": (
         "BTCUSDT_15m.csv",
         csv_with(lambda lines: [*lines[:8], lines[7], *lines[8:]]),
-        r"BTCUSDT 15m: row 7 \(2024-01-01 01:30:00\+00:00\): the same time stands in an earlier row",
+        r"BTCUSDT 15m: row 7 \(2024-01-01 01:30:00\+00:00\): duplicate time of an earlier row",
     ),
     "high below low": (
         "BTCUSDT_15m.csv",

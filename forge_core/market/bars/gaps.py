@@ -32,14 +32,14 @@ def find_gaps(bars: pd.DataFrame, timeframe: Timeframe, session: Session) -> pd.
 
 
 def _missing_times(times: Integers, length: int, session: Session) -> Integers:
-    """Return the expected open times between the first and the last of ``times`` at which there is no bar."""
+    """Return the expected open times without a bar between the first and the last of ``times``."""
     if length > DAY:
         wide = np.flatnonzero(np.diff(times) > length)
         return np.concatenate([times[:0], *(np.arange(times[i] + length, times[i + 1], length) for i in wide)])
     sessions = sessions_between(int(times[0]), int(times[-1]), session)
     holding = np.searchsorted(sessions.opens, times, side="right") - 1
-    rows = np.arange(holding[0], holding[-1] + 1)  # sessions, one a calendar day
-    slots = np.arange(-(-DAY // length) + 1)  # one to spare for a day of 25 hours
+    rows = np.arange(holding[0], holding[-1] + 1)  # sessions, one per calendar day
+    slots = np.arange(-(-DAY // length) + 1)  # one more for a day of 25 hours
     present = np.zeros((rows.size, slots.size), dtype=bool)
     present[holding - rows[0], (times - sessions.opens[holding]) // length] = True
     of_weekday = rows.size >= 7 * _WEEKS_TO_KNOW_A_WEEK

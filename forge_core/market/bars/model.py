@@ -1,4 +1,4 @@
-"""Bars: what a table of OHLCV rows looks like, how foreign tables become one, and what makes one valid.
+"""Bars: the form of a table of OHLCV rows, conversion of other tables, and validation.
 
 Bars are a DataFrame indexed by the bar's open time (DatetimeIndex named ``timestamp``, UTC, microseconds), with the
 float64 columns of ``BAR_COLUMNS``.
@@ -43,7 +43,7 @@ MAX_VALUE = 1e18  # of a price or volume; the largest real volumes, of coins wor
 MAX_NAN_SHARE = 0.10  # of rows with a missing value
 
 _PRICES = BAR_COLUMNS[:4]
-_ALIASES = {  # the first that a table has is taken
+_ALIASES = {  # the first one in a table is used
     "timestamp": ("timestamp", "open_time", "opentime", "datetime", "date", "time", "unix", "ts", "t", "unnamed:_0"),
     "open": ("open", "o"),
     "high": ("high", "h"),
@@ -54,7 +54,7 @@ _ALIASES = {  # the first that a table has is taken
 
 
 class _Subject(NamedTuple):
-    """What errors are about: bars of a symbol and timeframe, and the number of their first row in their file."""
+    """Symbol and timeframe of bars, and the number of their first row in the file, for error messages."""
 
     symbol: str
     timeframe: Timeframe | str
@@ -73,12 +73,12 @@ def empty_bars() -> pd.DataFrame:
 def normalize_bars(
     frame: pd.DataFrame, *, source: str, timezone: str | None = None, first_row: int = 0
 ) -> pd.DataFrame:
-    """Return any table of bars in Forge's form, rows in the order given; values may still be missing (NaN).
+    """Convert any table of bars to Forge's form, rows in the given order; values may still be missing (NaN).
 
-    Columns are known by their usual names in any case (``Date``, ``open_time``, ``o``, ``Volume`` ...); the time may
-    also be the index; other columns are left out. Times without a zone are those of ``timezone``, by default UTC.
-    Raises DataError naming ``source`` and the missing column, or the row (counted from ``first_row``) and value of the
-    first text among numbers or time that is none.
+    Columns are recognized by common names in any case (``Date``, ``open_time``, ``o``, ``Volume`` ...); the time may
+    also be the index; other columns are left out. Times without a zone are in ``timezone``, by default UTC. Raises
+    DataError with ``source`` and the missing column, or the row (counted from ``first_row``) and value of the first
+    invalid number or time.
     """
     labels = bar_columns(frame, source)
     if "timestamp" in labels:
@@ -97,7 +97,7 @@ def normalize_bars(
 
 
 def bar_columns(frame: pd.DataFrame, source: str) -> dict[str, Any]:
-    """Return the label of each column of bars (and of ``timestamp``) that a table has, under whatever usual name."""
+    """Return by field the label of each column of bars (and of ``timestamp``) in a table."""
     known: dict[str, list[Any]] = {}
     for label in frame.columns:
         known.setdefault(_plain(label), []).append(label)
@@ -115,14 +115,14 @@ def bar_columns(frame: pd.DataFrame, source: str) -> dict[str, Any]:
 
 
 def is_time_column(names: Iterable[object]) -> bool:
-    """Whether one of the column ``names`` is a usual name of the time."""
+    """Whether one of the column ``names`` is a common name of the time."""
     return any(_plain(name) in _ALIASES["timestamp"] for name in names)
 
 
 def drop_incomplete(bars: pd.DataFrame, *, symbol: str, timeframe: Timeframe | str) -> tuple[pd.DataFrame, int]:
-    """Return ``bars`` without the rows that lack a value, and how many these were. They become gaps, never filled.
+    """Return ``bars`` without incomplete rows, and the number of these. They become gaps, which are never filled.
 
-    Raises DataError if they are more than ``MAX_NAN_SHARE`` of all.
+    Raises DataError if their fraction exceeds ``MAX_NAN_SHARE``.
     """
     missing = _missing_rows(bars, _Subject(symbol, timeframe))
     return (bars[~missing], int(missing.sum())) if missing.any() else (bars, 0)
@@ -136,13 +136,13 @@ def validate_bars(
     instrument: Instrument | None,
     first_row: int = 0,
 ) -> None:
-    """Raise DataError unless ``bars`` are sound; the message names symbol, timeframe, row (position, time) and value.
+    """Raise DataError unless ``bars`` are valid; the message has symbol, timeframe, row (position, time) and value.
 
     Rows are counted from ``first_row``, for bars that are part of a larger table.
 
-    Sound bars have Forge's form (see the module), at least one row, no missing or infinite value, strictly increasing
+    Valid bars have Forge's form (see the module), at least one row, no missing or infinite value, strictly increasing
     times, ``high`` the highest and ``low`` the lowest price of its row, no negative volume, and prices above zero if
-    the ``instrument`` (where one is given) demands them. Times need not lie on any grid: sessions do not either.
+    the ``instrument`` (where one is given) demands it. Times need not be on a grid, since sessions are not.
     """
     subject = _Subject(symbol, timeframe, first_row)
     _check_form(bars, subject)
@@ -184,7 +184,7 @@ def _listed(frame: pd.DataFrame) -> str:
 def _numbers(
     column: "pd.Series[Any]", name: str, index: pd.DatetimeIndex, source: str, first_row: int
 ) -> NDArray[np.float64]:
-    """Return a column as float64; anything but a number or a missing value is refused."""
+    """Return a column as float64; raise DataError for anything but a number or a missing value."""
     numbers = pd.to_numeric(column, errors="coerce")
     is_number = numbers.notna().to_numpy() & (numbers.dtype.kind in "iuf") & (column.dtype.kind not in "mM")
     wrong = column.notna().to_numpy() & ~is_number
@@ -212,7 +212,7 @@ def _check_form(bars: pd.DataFrame, subject: _Subject) -> None:
 def _missing_rows(bars: pd.DataFrame, subject: _Subject) -> NDArray[np.bool_]:
     missing = bars[list(BAR_COLUMNS)].isna().any(axis=1).to_numpy()
     if missing.sum() > MAX_NAN_SHARE * missing.size:
-        share = f"{missing.mean():.1%} of the rows lack one, up to {MAX_NAN_SHARE:.0%} can be left out"
+        share = f"{missing.mean():.1%} of the rows have missing values, at most {MAX_NAN_SHARE:.0%} are left out"
         _refuse(bars, subject, missing, f"a value is missing (nan); {share}")
     return missing
 
@@ -220,7 +220,7 @@ def _missing_rows(bars: pd.DataFrame, subject: _Subject) -> NDArray[np.bool_]:
 def _check_order(bars: pd.DataFrame, subject: _Subject) -> None:
     duplicate = bars.index.duplicated()
     if duplicate.any():
-        _refuse(bars, subject, duplicate, "the same time stands in an earlier row")
+        _refuse(bars, subject, duplicate, "duplicate time of an earlier row")
     times = pd.DatetimeIndex(bars.index).asi8
     unsorted = np.concatenate(([False], times[1:] < times[:-1]))
     if unsorted.any():

@@ -26,19 +26,19 @@ def resample_bars(bars: pd.DataFrame, timeframe: Timeframe, *, session: Session)
 
     A bucket's timestamp is its open time. Intraday buckets are counted from the session's opening, the last one of a
     session ending with it; a day is a trade date, a week the trade dates Monday to Sunday. Where a bucket's last bar
-    closes later than the timeframe's nominal length after its open time (a day of 25 hours, bars that straddle the
+    closes later than the timeframe's nominal length after its open time (a day of 25 hours, bars that overlap the
     session's end), the bucket is stamped that much later, so that it is never visible before it has closed. A first
     bucket that starts before the bars do, and a last one that ends after them, are incomplete and omitted; a bucket
     with a hole in the middle is kept if it has any bar.
 
-    Raises DataError when the length of the bars cannot be told (fewer than two) or does not divide ``timeframe``.
+    Raises DataError if the length of the bars is unknown (fewer than two) or does not divide ``timeframe``.
     """
     if bars.empty:
         return bars.copy()
     times = microseconds(bars.index)
     step = most_common_step(times)
     if step is None:
-        raise DataError(f"one bar cannot be resampled to {timeframe}: its own length cannot be told from it")
+        raise DataError(f"one bar cannot be resampled to {timeframe}: its length is unknown, give two or more")
     length = timeframe.microseconds
     if length <= step or length % step:
         raise DataError(
@@ -67,7 +67,7 @@ def resample_bars(bars: pd.DataFrame, timeframe: Timeframe, *, session: Session)
 
 
 def _buckets(times: Integers, length: int, session: Session) -> tuple[Integers, Integers]:
-    """Return the open time and the end of the bucket that holds each of ``times``."""
+    """Return the open time and the end of the bucket of each of ``times``."""
     sessions = sessions_between(int(times[0]) - length, int(times[-1]) + length, session)
     holding = np.searchsorted(sessions.opens, times, side="right") - 1
     if length < DAY:

@@ -1,4 +1,4 @@
-"""Bar times as people write them (epoch numbers, ISO text, pandas times), read as UTC microseconds."""
+"""Parsing of bar times (epoch numbers, ISO text, pandas times) to UTC microseconds."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from forge_core.errors import ConfigError, DataError, suggest
 
-# An epoch number tells its unit by its magnitude: each band spans 1973 to 5138 in its own unit.
+# The unit of an epoch number follows from its magnitude: each band is 1973 to 5138 in its own unit.
 _SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW, _NANOSECONDS_BELOW = 1e11, 1e14, 1e17, 9e18
 _FARTHEST_SECONDS = 253_000_000_000  # the year 9987; microseconds of it fit into 64 bits
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -25,11 +25,10 @@ def parse_timestamps(
 ) -> pd.DatetimeIndex:
     """Return ``values`` as a DatetimeIndex named ``timestamp`` in UTC microseconds, in the order given.
 
-    Read are pandas times, ISO 8601 text and dates, with or without a zone (without: wall-clock times of ``timezone``,
-    by default UTC), and epoch numbers, whose unit (s, ms, us, ns) follows from each number's magnitude, so that a file
-    which changes its unit is read right. Raises DataError naming ``source``, the row (counted from ``first_row``) and
-    the value of the first entry that is no time, and for wall-clock times that ``timezone`` does not have, or has twice
-    where the order of the times does not tell which is meant.
+    Accepts pandas times, ISO 8601 text and dates, with or without a zone (without: local times of ``timezone``, by
+    default UTC), and epoch numbers, whose unit (s, ms, us, ns) follows from the magnitude of each number, so that a
+    file may change its unit. Raises DataError with ``source``, the row (counted from ``first_row``) and the value of
+    the first invalid time, and for local times that do not exist in ``timezone`` or remain ambiguous.
     """
     if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
         index = pd.DatetimeIndex(values)
@@ -50,7 +49,7 @@ def parse_timestamps(
 
 
 def check_timezone(name: str) -> str:
-    """Return the name of a time zone if it is one, else raise ConfigError with the nearest."""
+    """Return the name of a time zone; raise ConfigError with the nearest known one if it is unknown."""
     if name not in available_timezones():
         raise ConfigError(
             f"{name!r} is not a time zone{suggest(name, available_timezones())}; write Europe/Warsaw, UTC"
@@ -59,12 +58,12 @@ def check_timezone(name: str) -> str:
 
 
 def _on_clock(index: pd.DatetimeIndex, timezone: str, source: str) -> pd.DatetimeIndex:
-    """Return wall-clock times of a zone in UTC."""
+    """Convert local times of a zone to UTC."""
     if timezone == "UTC":
         return index.tz_localize("UTC")
     try:
         return index.tz_localize(timezone, ambiguous="infer", nonexistent="raise").tz_convert("UTC")
-    except (ValueError, KeyError) as error:  # which times do not exist, or come twice and are there once
+    except (ValueError, KeyError) as error:  # times that do not exist, or ambiguous times that occur once
         raise DataError(
             f"{source}: these times are not all on the clock of {timezone}, where the clock is set forward and back "
             f"({error}); name another --timezone, or leave such rows out"

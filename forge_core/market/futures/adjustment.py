@@ -1,4 +1,4 @@
-"""Prices of a continuous future without the gaps between contracts, on one level for every timeframe.
+"""Adjustment of a continuous future for the gaps between contracts, with one level for all timeframes.
 
 Each contract has one level: a factor where prices are positive, a difference in price points where they may fall below
 zero. Levels are counted from an anchor, the time at which trading starts: the contract of that time keeps its traded
@@ -7,7 +7,7 @@ prices to the last bit, later contracts are brought to its level forwards, those
 - no value depends on a later bar: rolls up to the anchor are past when trading starts, and a roll after it changes the
   bars from the roll on;
 - all timeframes of a symbol agree, because a bar's level depends on its open time alone;
-- bars before the lead-in change nothing, however many there are.
+- bars before the lead-in have no effect.
 
 A ratio leaves every return within a contract and every sign as it was; a difference leaves every move in points.
 """
@@ -38,8 +38,8 @@ _ON_THE_GRID = 1e-6  # of a tick: how far a price may be from a whole number of 
 class RollAdjustment:
     """The level of each contract of one symbol.
 
-    ``times`` are the rolls (microseconds UTC, ascending); ``levels`` has one number a contract, one more than there
-    are rolls: factors (``ratio``) or points (``difference``), 1.0 or 0.0 for the contract of the anchor.
+    ``times``: the rolls (microseconds UTC, ascending). ``levels``: one number per contract, that is, one more than
+    rolls: factors (``ratio``) or points (``difference``), 1.0 or 0.0 for the contract of the anchor.
     """
 
     method: Method
@@ -60,7 +60,7 @@ class RollAdjustment:
 
         A gap is the first open on the new contract against the last close on the old one, in the finest timeframe that
         shows both. Several rolls within one hole of the bars count as one. A roll that no timeframe shows has no gap.
-        Raises DataError where a ratio is asked of a price that is not above zero.
+        Raises DataError for a ratio of prices that are not above zero.
         """
         method = adjustment_method(instrument)
         times = np.unique(microseconds(roll_dates))
@@ -100,7 +100,7 @@ class RollAdjustment:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
-        """Read what ``document`` returned."""
+        """Return the adjustment of a ``document``."""
         times = microseconds(pd.DatetimeIndex(document["times"], tz="UTC").as_unit("us"))
         return cls(document["method"], times, np.array(document["levels"], np.float64), document["tick"])
 
@@ -109,9 +109,9 @@ class RollAdjustment:
     ) -> pd.DataFrame:
         """Return ``bars`` at the level of the anchor's contract; volume stays.
 
-        A bar belongs to the contract of its open time. One that a roll falls into (a week, a day that opens before the
-        new contract's session) holds prices of two: its prices are joined from ``finer``, bars of a finer timeframe
-        as they are traded, where these show both contracts.
+        A bar belongs to the contract of its open time. A bar that contains a roll (a week, a day that opens before the
+        new contract's session) has prices of two contracts: it is resampled from adjusted ``finer`` bars if these show
+        both contracts.
         """
         level = self._levels(microseconds(bars.index))
         prices = {name: self._moved(bars[name].to_numpy(np.float64), level) for name in PRICES}
@@ -130,7 +130,7 @@ class RollAdjustment:
         return self.levels[np.searchsorted(self.times, times, side="right")]
 
     def _moved(self, prices: Floats, level: Floats) -> Floats:
-        """Return ``prices`` at the anchor's level. Differences of whole ticks stay on the grid: ties remain ties."""
+        """Return ``prices`` at the anchor's level; differences of whole ticks stay on the grid, so ties remain ties."""
         if self.method == "ratio":
             return prices * level
         per_point = 1.0 / self.tick
@@ -143,7 +143,7 @@ class RollAdjustment:
     def _join_mixed(
         self, prices: dict[str, Floats], times: Integers, timeframe: Timeframe, finer: pd.DataFrame, step: Timeframe
     ) -> None:
-        """Replace the prices of bars that a roll falls into by those of the ``finer`` bars in them."""
+        """Replace the prices of bars that contain a roll by those of their ``finer`` bars."""
         last = np.searchsorted(times, self.times, side="left") - 1  # the last bar that opens before each roll
         fine = microseconds(finer.index)
         for k, roll in zip(last.tolist(), self.times.tolist(), strict=True):
@@ -162,7 +162,7 @@ class RollAdjustment:
 
 
 def adjustment_method(instrument: Instrument) -> Method:
-    """Return how the gaps of an instrument are taken out: by differences only where its prices may fall below zero."""
+    """Return the adjustment method: by differences only for instruments whose prices may fall below zero."""
     return "ratio" if instrument.positive_prices else "difference"
 
 

@@ -1,7 +1,7 @@
-"""Contract rolls by rule: when a trader who follows the exchange's calendar moves to the next contract.
+"""Contract rolls by rule, from the exchange's calendar.
 
 ``python -m forge_core.market.futures.roll_calendar > datasets/roll_dates.yaml`` writes the project's file; a test
-holds the two together. The rules are those of the contracts themselves, no vendor's dates:
+compares the two. The rules are those of the contracts, not those of a vendor:
 
 - first notice day of grains and metals: the last business day of the month before the delivery month;
 - last trading day of CL: three business days before the 25th of the month before the delivery month (before the
@@ -10,7 +10,7 @@ holds the two together. The rules are those of the contracts themselves, no vend
   of 6E: two business days before the third Wednesday.
 
 The roll is at the open of the trade date five business days before that day, to the next of the months that are
-widely traded. Business days are Monday to Friday but for the holidays of the exchange.
+widely traded. Business days are Monday to Friday except for the holidays of the exchange.
 """
 
 from collections.abc import Callable, Iterator
@@ -91,7 +91,7 @@ _BUSINESS_DAYS = _calendar()
 
 
 def _shifted(day: date, business_days: int, roll: str) -> date:
-    """Return the business day so many after ``day``, which is first moved to one by ``roll``."""
+    """Return the business day ``business_days`` after ``day``, which is first moved to a business day by ``roll``."""
     moved = np.busday_offset(np.datetime64(day), business_days, roll=roll, busdaycal=_BUSINESS_DAYS)  # type: ignore[call-overload]
     return pd.Timestamp(moved).date()
 
@@ -129,7 +129,7 @@ def currency_last_day(year: int, month: int) -> date:
 
 @dataclass(frozen=True)
 class RollRule:
-    """The months in which a contract's widely traded expiries lie, and the day before which one must have left."""
+    """The months of a contract's widely traded expiries, and the day before which a position must be rolled."""
 
     months: tuple[int, ...]
     deadline: Callable[[int, int], date]

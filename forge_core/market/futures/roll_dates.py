@@ -1,15 +1,14 @@
-"""Roll dates: when the continuous series of a dated future passes to the next contract.
+"""Roll dates: the times at which the continuous series of a dated future changes to the next contract.
 
-Two files are read, both in the same form: the project's ``datasets/roll_dates.yaml``, and what was imported into
-``roll_dates.yaml`` of the home folder, which for its symbols replaces the former. The form is a list of times by
-symbol, each with its UTC offset, and ``_symbol_mappings`` for symbols that roll with another (micros with their big
-brothers)::
+Two files of the same form are read: the project's ``datasets/roll_dates.yaml``, and the imported ``roll_dates.yaml`` of
+the home folder, which takes precedence for its symbols. The form is a list of times by symbol, each with its UTC offset,
+and ``_symbol_mappings`` for symbols that roll with another (micros with the full-size contract)::
 
     ZS: ["2024-02-15T01:00:00Z", "2024-04-17T00:00:00Z"]
     _symbol_mappings: {MZS: ZS}
 
-Files as users have them often bear times without an offset. Those say nothing until somebody says what they mean:
-wall-clock times of a zone, or trade dates; ``read_roll_file`` asks, and does not guess.
+Times without an offset are ambiguous: ``read_roll_file`` refuses them unless the caller declares them as wall-clock times
+of a zone or as trade dates.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -38,9 +37,9 @@ _DAY = 86_400_000_000  # microseconds
 
 @dataclass(frozen=True)
 class RollDates:
-    """Switch times by symbol (UTC, ascending, each once), the symbols that roll with another, and where each is from.
+    """Roll times by symbol (UTC, ascending, unique), the symbols that roll with another, and the origin of each.
 
-    An empty list of times says that the series does not jump (it is one contract, or adjusted already).
+    An empty list of times declares a series without jumps (one contract, or adjusted prices).
     """
 
     times: Mapping[str, pd.DatetimeIndex]
@@ -49,11 +48,11 @@ class RollDates:
     left_out: tuple[str, ...] = ()  # symbols of the file that were not read
 
     def root(self, symbol: str) -> str:
-        """Return the symbol whose roll times hold for ``symbol``: itself, or the one it is mapped to."""
+        """Return the symbol whose roll times apply to ``symbol``: itself, or the one it is mapped to."""
         return symbol if symbol in self.times else self.mappings.get(symbol, symbol)
 
     def of(self, symbol: str) -> pd.DatetimeIndex:
-        """Return the roll times of ``symbol``; raises DataError, saying what brings them, where there are none."""
+        """Return the roll times of ``symbol``; raise DataError with the command that imports them if there are none."""
         root = self.root(symbol)
         if root not in self.times:
             raise DataError(
@@ -64,12 +63,12 @@ class RollDates:
         return self.times[root]
 
     def origin(self, symbol: str) -> str:
-        """Return which file the roll times of ``symbol`` are from."""
+        """Return the file of the roll times of ``symbol``."""
         return self.origins.get(self.root(symbol), "")
 
 
 def load_roll_dates(home: Home | None = None) -> RollDates:
-    """Read the project's roll dates and the imported ones; raises ConfigError naming file and line of a fault."""
+    """Read the project's roll dates and the imported ones; raise ConfigError with file and line for a fault."""
     times: dict[str, pd.DatetimeIndex] = {}
     mappings: dict[str, str] = {}
     origins: dict[str, str] = {}
@@ -85,12 +84,12 @@ def load_roll_dates(home: Home | None = None) -> RollDates:
 def read_roll_file(
     path: Path, *, timezone: str | None = None, trade_dates: bool = False, symbols: Collection[str] | None = None
 ) -> RollDates:
-    """Read a file of roll dates, those of ``symbols`` if they are named.
+    """Read a file of roll dates, optionally only those of ``symbols``.
 
-    A time without an offset is refused unless ``timezone`` (a name such as ``Europe/Warsaw``) says whose wall clock it
-    is, or ``trade_dates`` that only its date counts: the first trade date on the new contract, which begins when the
-    instrument's session opens, usually on the evening before. Raises ConfigError naming file, line and value for
-    whatever is no list of times by symbol, and for both ways given at once.
+    Times without an offset need ``timezone`` (their zone, such as ``Europe/Warsaw``) or ``trade_dates`` (only the date
+    counts: the first trade date on the new contract, which begins when the instrument's session opens, usually on the
+    evening before). Raises ConfigError with file, line and value for anything but lists of times by symbol, and if both
+    are given.
     """
     if timezone is not None and trade_dates:
         raise ConfigError("a time without an offset is either of a time zone or a trade date: give one of the two")
@@ -119,11 +118,11 @@ def import_roll_dates(
     symbols: Iterable[str] | None = None,
     home: Home | None = None,
 ) -> RollDates:
-    """Put the roll dates of a file into the home folder, whole or not at all; return what was put there.
+    """Import the roll dates of a file into the home folder, whole or not at all; return the imported ones.
 
-    Taken are ``symbols``, or all that ``datasets/instruments.yaml`` declares; a symbol imported before gets the new
-    dates. Times are stored in UTC. Raises ConfigError as ``read_roll_file`` does, and for a wanted symbol that the
-    file lacks.
+    Imports ``symbols``, or all that ``datasets/instruments.yaml`` declares; dates imported before are replaced. Times
+    are stored in UTC. Raises the errors of ``read_roll_file``, and ConfigError for a requested symbol that is not in the
+    file.
     """
     target = (home or Home.current()).roll_dates
     wanted = list(load_instruments()) if symbols is None else list(symbols)
@@ -146,7 +145,7 @@ def import_roll_dates(
 
 
 def _imported(home: Home) -> Path:
-    """Return the file of imported roll dates; in a home of an older Forge it has another name."""
+    """Return the file of imported roll dates, which has another name in homes of older versions."""
     older = home.root / _OLDER_NAME
     return older if older.is_file() and not home.roll_dates.is_file() else home.roll_dates
 
@@ -164,14 +163,14 @@ def roll_text(times: Mapping[str, pd.DatetimeIndex], mappings: Mapping[str, str]
 
 
 def _quoted(symbol: str) -> str:
-    """Quote what YAML would take for something else than text: ``6E`` is safe, ``1E5`` or ``NO`` are not."""
+    """Quote text that YAML would read as another type, such as ``1E5`` or ``NO`` (but not ``6E``)."""
     return symbol if yaml.safe_load(symbol) == symbol else f'"{symbol}"'
 
 
 def trade_date_opens(dates: Iterable[date], session: Session) -> pd.DatetimeIndex:
-    """Return when the session of each trade date opens, UTC; a date that is none stands for the next that is.
+    """Return the opening of the session of each trade date, UTC; other dates are moved to the next trade date.
 
-    A date that several sessions belong to (Monday: those of Friday, Saturday and Sunday evening) opens with the last.
+    A date with several sessions (Monday: those of Friday, Saturday and Sunday evening) opens with the last of them.
     """
     days = np.array([np.datetime64(d, "D").astype(np.int64) for d in dates], np.int64)
     if days.size == 0:
@@ -183,7 +182,7 @@ def trade_date_opens(dates: Iterable[date], session: Session) -> pd.DatetimeInde
 
 
 class _Reader:
-    """Reads the parts of one file; every complaint names its line."""
+    """Reads the parts of one file; every error has its line."""
 
     def __init__(self, source: str, lines: dict[Location, int], timezone: str | None, trade_dates: bool) -> None:
         self.source = source
@@ -217,7 +216,7 @@ class _Reader:
         return pd.DatetimeIndex(times, tz="UTC").as_unit("us").unique().sort_values()
 
     def moment(self, symbol: str, index: int, stamp: Any) -> datetime:
-        """Return an aware time, or, where trade dates are meant, a naive one whose date counts."""
+        """Return an aware time, or for trade dates a naive one."""
         moment = stamp
         if isinstance(stamp, str):
             try:

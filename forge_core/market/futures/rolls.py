@@ -1,7 +1,7 @@
-"""Contract rolls in a continuous futures series: their positions, their gaps, and roll dates that do not fit.
+"""Contract rolls in a continuous futures series: positions, gaps, and a check of the roll dates.
 
-An unadjusted continuous series jumps where it passes from one contract to the next. Features see a series without these
-jumps (``futures.adjustment``); fills are at the traded prices.
+An unadjusted continuous series jumps at its rolls. Features are computed without these jumps (``futures.adjustment``);
+fills are at the traded prices.
 """
 
 import numpy as np
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from forge_core.market.reference.sessions import microseconds
 
-_FITTING = 0.75  # share of rolls that lie at a jump of the prices, below which their dates are doubted
+_FITTING = 0.75  # minimum fraction of rolls at price jumps, below which the dates are doubted
 _ENOUGH_ROLLS = 4
 _NEIGHBOURS = 5  # session openings before and after a roll that its gap is compared with
 
 
 def first_bars(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex) -> NDArray[np.int64]:
-    """Return the positions of the first bars at or after the ``roll_dates``, each once, ascending.
+    """Return the positions of the first bars at or after the ``roll_dates``, unique and ascending.
 
-    A roll before the first bar or after the last one has none: the series does not show it.
+    Rolls before the first or after the last bar are left out.
     """
     times, stamps = microseconds(bars.index), microseconds(roll_dates)
     positions = np.unique(np.searchsorted(times, stamps, side="left"))
@@ -34,10 +34,10 @@ def roll_gaps(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex) -> pd.DataFrame:
 
 
 def fitting_share(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex) -> float | None:
-    """Return the share of rolls whose gap is wider than the usual gap between sessions around it; None without rolls.
+    """Return the fraction of rolls whose gap exceeds the usual gap between sessions around it; None without rolls.
 
-    The usual gap is the median of the widest jumps from close to open of neighbouring days. Dates of the right series
-    come out well above one half; those of another series or time zone near or below it.
+    The usual gap is the median of the largest jumps from close to open of neighbouring days. The right dates give well
+    above one half, those of another series or time zone one half or less.
     """
     first = first_bars(bars, roll_dates)
     if first.size == 0:
@@ -54,7 +54,7 @@ def fitting_share(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex) -> float | N
 
 
 def roll_doubt(bars: pd.DataFrame, roll_dates: pd.DatetimeIndex, name: str, origin: str) -> str | None:
-    """Return a warning where prices of ``bars`` do not jump at ``roll_dates``, which are from file ``origin``."""
+    """Return a warning if prices of ``bars`` do not jump at ``roll_dates`` from file ``origin``, else None."""
     rolls, share = first_bars(bars, roll_dates).size, fitting_share(bars, roll_dates)
     if share is None or rolls < _ENOUGH_ROLLS or share >= _FITTING:
         return None

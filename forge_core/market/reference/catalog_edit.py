@@ -1,4 +1,4 @@
-"""Changing the catalog's YAML file: datasets come and go, and every other line, comments among them, stays as it is."""
+"""Edits of the catalog's YAML file that keep all other lines, including comments, byte for byte."""
 
 import io
 from datetime import date, datetime, time
@@ -22,9 +22,9 @@ def catalog_path() -> Path:
 
 
 def add_dataset(spec: DatasetSpec, path: Path | None = None) -> Path:
-    """Put a dataset into the catalog, after the last one of its symbol, and return the file.
+    """Add a dataset to the catalog, after the last one of its symbol; return the file.
 
-    Raises ConfigError for a name that is taken or a symbol that is not declared; the file is then unchanged.
+    Raises ConfigError for an existing name or an undeclared symbol; the file is then unchanged.
     """
     path = path or catalog_path()
     get_instrument(spec.symbol)
@@ -48,7 +48,7 @@ def add_dataset(spec: DatasetSpec, path: Path | None = None) -> Path:
 
 
 def remove_dataset(name: str, path: Path | None = None) -> Path:
-    """Take a dataset out of the catalog, with the comment right above it, and return the file.
+    """Remove a dataset and the comment right above it from the catalog; return the file.
 
     Raises ConfigError for an unknown name. Versions on disk stay.
     """
@@ -67,18 +67,18 @@ def remove_dataset(name: str, path: Path | None = None) -> Path:
 
 
 def _read(path: Path) -> tuple[list[str], dict[str, int]]:
-    """Return the lines of the file, and in which of them each dataset begins; ConfigError unless each has its own."""
-    load_catalog(path)  # a faulty file is told as usual
+    """Return the lines of the file and the first line of each dataset; raise ConfigError if two share a line."""
+    load_catalog(path)  # raises the usual errors of an invalid file
     text = path.read_text(encoding="utf-8")
     value, lines = parse_yaml(text, str(path))
     begins = {name: lines[("datasets", name)] - 1 for name in value["datasets"] or {}}
     if len({*begins.values(), lines[("datasets",)] - 1}) <= len(begins):
-        raise ConfigError(f"{path}: several datasets stand in one line; write one below the other first")
+        raise ConfigError(f"{path}: several datasets in one line: write each on its own lines first")
     return text.split("\n"), begins
 
 
 def _end(text: list[str], begins: dict[str, int], name: str) -> int:
-    """Return the line after the last of a dataset's own; comments and blank lines below belong to what follows."""
+    """Return the line after a dataset's last one; comments and blank lines below belong to the next entry."""
     end = min((begin for begin in begins.values() if begin > begins[name]), default=len(text))
     while not text[end - 1].strip() or text[end - 1].lstrip().startswith("#"):
         end -= 1
@@ -91,19 +91,19 @@ def _specs(text: list[str], path: Path) -> dict[str, DatasetSpec]:
 
 
 def _write(path: Path, text: list[str], meant: dict[str, DatasetSpec]) -> Path:
-    """Write the lines if they say what is meant."""
+    """Write the lines if they parse to the datasets ``meant``; raise ConfigError otherwise."""
     try:
         safe = _specs(text, path) == meant
     except ConfigError:
         safe = False
     if not safe:
-        raise ConfigError(f"{path} is written in a way that Forge cannot change safely; change it by hand")
+        raise ConfigError(f"{path} cannot be changed automatically without changing other entries: change it by hand")
     write_text(path, "\n".join(text).rstrip("\n") + "\n")
     return path
 
 
 def _date(moment: datetime) -> date | datetime:
-    """Return a moment as the date it is, if it is midnight."""
+    """Return a moment at midnight as a date, others unchanged."""
     return moment.date() if moment.time() == time() else moment
 
 

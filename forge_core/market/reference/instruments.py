@@ -1,4 +1,4 @@
-"""Instruments: the contract specs that turn price moves into money, read from ``datasets/instruments.yaml``."""
+"""Instruments: contract specs, read from ``datasets/instruments.yaml``."""
 
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ _SOURCES = Path(__file__).parents[1] / "sources" / "providers"  # a module each;
 
 
 def source_names() -> list[str]:
-    """Return what an instrument's ``source`` can be: Forge's sources and those of extensions."""
+    """Return the names of all sources: Forge's own and those of extensions."""
     return sorted({*builtin_sources(), *load_extensions().of_kind("source")})
 
 
@@ -30,10 +30,10 @@ def builtin_sources() -> list[str]:
 
 
 class Session(BaseModel):
-    """When the instrument's trade date begins.
+    """Opening of the instrument's sessions, at ``opens`` in ``timezone``.
 
-    A bar belongs to the trade date of the session that holds its open time: sessions begin at ``opens`` in
-    ``timezone``; one that opens in the evening (at or after 12:00) belongs to the next weekday.
+    A bar belongs to the trade date of the session at its open time; a session that opens in the evening (at or after
+    12:00) belongs to the next weekday.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -158,7 +158,7 @@ def load_instruments(path: Path | None = None) -> dict[str, Instrument]:
 
 
 def get_instrument(symbol: str) -> Instrument:
-    """Return the instrument of ``symbol``, or raise ConfigError naming those declared."""
+    """Return the instrument of ``symbol``; raise ConfigError with the declared symbols if it is unknown."""
     instruments = load_instruments()
     if symbol not in instruments:
         raise ConfigError(unknown("symbol", symbol, instruments) + "; declare it in datasets/instruments.yaml")

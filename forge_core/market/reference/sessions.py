@@ -32,8 +32,8 @@ def weekday(day: Integers) -> Integers:
 def sessions_between(first: int, last: int, session: Session) -> Sessions:
     """Return every session from at least a week before ``first`` to a week after ``last`` (microseconds, UTC).
 
-    Openings follow the wall clock of the session's zone: one that falls into the hour skipped by daylight saving
-    opens right after it, one that comes twice opens the first time.
+    Openings follow the local time of the session's zone: an opening in the hour skipped by daylight saving is moved
+    right after it, an ambiguous one is the first of the two.
     """
     local = pd.DatetimeIndex(np.array([first, last], dtype="datetime64[us]"), tz="UTC").tz_convert(session.timezone)
     dates = pd.date_range(
@@ -59,7 +59,7 @@ def microseconds(index: "pd.Index[Any]") -> Integers:
 def trade_days(index: "pd.Index[Any]", session: Session) -> Integers:
     """Return the trade date of each bar of a sorted UTC index, in days since 1970-01-01; never decreasing.
 
-    A bar belongs to the session that holds its open time; a session that opens in the evening (at or after 12:00 of
+    A bar belongs to the session at its open time; a session that opens in the evening (at or after 12:00 of
     its zone) belongs to the next weekday, so that a future's Sunday evening counts to Monday.
     """
     times = microseconds(index)

@@ -14,7 +14,7 @@ _MOST_TIMEFRAMES = 3
 
 
 def stored_closes(store: BarStore, instrument: Instrument) -> pd.Series:
-    """Return the daily closes of a symbol's longest series in the store; raises DataError if it has none."""
+    """Return the daily closes of a symbol's longest series in the store; raise DataError if it has none."""
     coverage = store.coverage()
     series = coverage[(coverage["symbol"] == instrument.symbol) & coverage["timeframe"].map(_up_to_a_day)]
     if series.empty:

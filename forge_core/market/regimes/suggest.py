@@ -62,7 +62,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A period [start, end) of whole months, what regime it is, why, and its figures."""
+    """A period [start, end) of whole months with its regime, the reason, and its figures."""
 
     regime: Regime
     start: pd.Timestamp
