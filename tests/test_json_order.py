@@ -148,6 +148,6 @@ def test_a_study_started_in_process_is_resumed_by_the_plan_document(tmp_path: Pa
         run_island(again, island, 2)
     merge_epoch(again, 2)
     finish_study(plan)
-    begun = StudyPlan.begun("order", home)  # from the manifest, whose keys are sorted
-    begun.tables.read(begun.folder.generation_table(4))
-    assert begun.tables.schema == StudyPlan.read(plan).tables.schema
+    opened = StudyPlan.open("order", home)  # from the manifest, whose keys are sorted
+    opened.tables.read(opened.folder.generation_table(4))
+    assert opened.tables.schema == StudyPlan.read(plan).tables.schema

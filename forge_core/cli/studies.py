@@ -355,7 +355,7 @@ def reset(
     from forge_core.evolution.steps import reset_study, study_status
 
     status = study_status(name)
-    if status.state != "not begun" and not yes:
+    if status.state != "not started" and not yes:
         typer.confirm(
             f"study {name} is {status.state}, generation {status.generation} of {status.generations}; archive it?",
             abort=True,

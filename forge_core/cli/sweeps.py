@@ -47,7 +47,7 @@ def list_all() -> None:
         try:
             status = sweep_status(read_plan(name))
             tests, done = int(status["tests"].sum()), int(status["done"].sum())
-            state = "complete" if done == tests else "begun"
+            state = "complete" if done == tests else "under way"
         except StudyError:
             tests, done, state = None, None, "not run yet"
         rows.append((name, ", ".join(spec.symbols), len(spec.variants), tests, done, state))

@@ -100,7 +100,7 @@ def test_a_study_that_is_not_complete_is_refused(tmp_path, monkeypatch) -> None:
         result = prove(instance)
     (failure,) = result.get_step_failure_events()
     message = failure.step_failure_data.user_failure_data.description
-    assert "study 'tiny' is not begun" in message.replace("not started", "not begun")
+    assert "study 'tiny' is not started" in message
     assert "make evolve STUDY=tiny" in message
 
 

@@ -163,7 +163,7 @@ def test_fill_rules_of_the_study_are_used(home: Home, plays: list) -> None:
             np.testing.assert_array_equal(judged.metrics[i], simulate(play, feed, fills=fills).metrics)
             differs += not np.array_equal(judged.metrics[i], simulate(play, feed).metrics, equal_nan=True)
     assert differs
-    assert StudyPlan.begun("touched", home).spec.fills == fills
+    assert StudyPlan.open("touched", home).spec.fills == fills
     assert Experiment(plan.search, **plan.spec.terms).terms == plan.spec.terms
     assert "fill rules: levels=exact, target=touch (not strict)" in status_text("touched", home)
     with pytest.raises(StudyError, match=r"study.fills: was .*, is gone"):

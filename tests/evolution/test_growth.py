@@ -64,7 +64,7 @@ def test_each_epoch_in_a_process_of_its_own_or_not_the_tables_are_the_same(home:
 
 
 def test_known_plays_are_those_of_the_tables(home: Home) -> None:
-    study = StudyPlan.begun("grown", home)
+    study = StudyPlan.open("grown", home)
     ends = [study.last_generation(epoch) for epoch in range(1, EPOCHS + 1)]
     for last in (0, 1, 3, 4, 15, 18):
         known = read_known_plays(study.tables, study.folder, 0, last, ends)
@@ -82,7 +82,7 @@ def test_known_plays_are_those_of_the_tables(home: Home) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "foreign"])
 def test_a_file_of_known_plays_that_cannot_be_used_is_written_again(home: Home, damage: str) -> None:
-    study = StudyPlan.begun("grown", home)
+    study = StudyPlan.open("grown", home)
     ends = [3, 6]
     path = study.folder.known_plays(1, 1, 3)
     expected = set(read_known_plays(study.tables, study.folder, 1, 6, ends))
@@ -102,7 +102,7 @@ def test_a_file_of_known_plays_that_cannot_be_used_is_written_again(home: Home, 
 
 
 def test_the_front_of_a_merged_table_is_that_of_all_generations_up_to_it(home: Home) -> None:
-    study = StudyPlan.begun("grown", home)
+    study = StudyPlan.open("grown", home)
     seen = np.empty((0, 2))
     for generation in range(1, 19):
         seen = distinct_front(np.vstack([seen, merge._merged_losses(study, generation)]))

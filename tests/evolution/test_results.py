@@ -166,8 +166,8 @@ def test_status(done: tuple) -> None:
 
 
 def test_status_of_what_has_not_begun(home: Home) -> None:
-    assert study_status("quickstart", home).state == "not begun"
-    assert status_text("quickstart", home) == "study quickstart: not begun, generation 0 of 30"
+    assert study_status("quickstart", home).state == "not started"
+    assert status_text("quickstart", home) == "study quickstart: not started, generation 0 of 30"
     with pytest.raises(StudyError, match="unknown study 'nothing'"):
         study_status("nothing", home)
     with pytest.raises(StudyError, match="has a front once it is complete"):

@@ -124,7 +124,7 @@ def test_what_is_imported_takes_the_place_of_the_projects_dates(home, tmp_path):
 def test_nothing_is_stored_of_a_file_with_a_fault(home, tmp_path):
     with pytest.raises(ConfigError):
         import_roll_dates(written(tmp_path, "ZS: ['2024-02-15T00:00:00Z']\nGC: [never]\n"), home=home)
-    with pytest.raises(ConfigError, match="HG, none of which is declared"):
+    with pytest.raises(ConfigError, match="HG, but none of these symbols is declared"):
         import_roll_dates(written(tmp_path, "HG: ['2024-02-15T00:00:00Z']\n"), home=home)
     assert not home.roll_dates.exists()
 

@@ -217,10 +217,10 @@ def test_a_fault_that_passes_is_lived_through(home, published, fault, ranges):
 def test_a_source_that_is_down_leaves_the_store_as_it_was_and_the_next_refresh_catches_up(home, published, fault):
     put_in_store(home, BARS[:500])
     published.always = fault
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(DataError, match=r"source binance failed \(http.*no bars were stored, and the next"):
         refresh(home)
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - started < 6
     same_bars(stored(home), BARS[:500])
     published.always = None
     refresh(home)
@@ -335,7 +335,7 @@ CHILD = """
 import pandas as pd
 from tests.market.test_sources_binance import refresh
 from forge_core.paths import Home
-print("begun", flush=True)
+print("started", flush=True)
 refresh(Home.current())
 """
 

@@ -69,7 +69,7 @@ def test_tables_that_were_lost_are_written_as_they_were(make, instance):
 def test_a_newer_version_of_a_dataset_changes_nothing_for_a_study_that_was_begun(make, instance):
     make()
     evolve(instance)
-    begun = latest_version("SP500_BEAR_2008")
+    version = latest_version("SP500_BEAR_2008")
     folder = Home.current().dataset("SP500_BEAR_2008")
     newer = dg.AssetMaterialization(
         "regime_dataset", partition="SP500_BEAR_2008", tags={"dagster/data_version": "another"}
@@ -78,7 +78,7 @@ def test_a_newer_version_of_a_dataset_changes_nothing_for_a_study_that_was_begun
     again = evolve(instance)
     assert again.success
     assert materialized(again) == []
-    assert (folder / begun.content_hash).is_dir()
+    assert (folder / version.content_hash).is_dir()
 
 
 def test_data_that_were_deleted_are_built_again(make, instance):

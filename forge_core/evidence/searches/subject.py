@@ -44,7 +44,7 @@ class Subject:
         state = study_status(study, home).state
         if state != "complete":
             raise StudyError(f"study {study!r} is {state}: run `make evolve STUDY={study}` first, then `make prove`")
-        plan = StudyPlan.begun(study, home)
+        plan = StudyPlan.open(study, home)
         datasets = {name: open_version(name, entry["hash"], home) for name, entry in plan.manifest["datasets"].items()}
         check_unchanged(study, plan.manifest, make_manifest(plan.spec, plan.genome.space, datasets))
         listed = study in list_studies()

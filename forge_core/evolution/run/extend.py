@@ -57,11 +57,11 @@ def extend_study(name: str, generations: int, home: Home | None = None) -> Study
     prepared = folder.root.with_name(f".{name}.extended")
     if not folder.root.exists() and (prepared / "manifest.json").is_file():
         prepared.rename(folder.root)  # of an extension that was killed between the two renames
-        return StudyPlan.begun(name, home).spec
+        return StudyPlan.open(name, home).spec
     status = study_status(name, home)
     if status.state != "complete":
         raise StudyError(f"study {name!r} is {status.state}; run it to its end before it is extended")
-    plan = StudyPlan.begun(name, home)
+    plan = StudyPlan.open(name, home)
     if plan.final_generation < plan.spec.generations:
         raise StudyError(
             f"study {name!r} stopped early after generation {plan.final_generation}, and a longer one would stop there "

@@ -30,7 +30,7 @@ def evaluate_front_on_holdout(name: str, home: Home | None = None, limit: int | 
     """
     home = home or Home.current()
     front = _finished_front(name, home)
-    plan = StudyPlan.begun(name, home)
+    plan = StudyPlan.open(name, home)
     if not plan.spec.holdout:
         raise StudyError(f"study {name!r} has no holdout dataset: add `holdout:` to its file and give it a new name")
     rows = []
@@ -76,7 +76,7 @@ def export_study(name: str, folder: Path, home: Home | None = None) -> list[Path
         text = champion.yaml
         written.append(folder / "champion.yaml")
         write_text(written[-1], text)
-        plan = StudyPlan.begun(name, home)
+        plan = StudyPlan.open(name, home)
         for dataset in (*plan.spec.train, *plan.spec.holdout):
             result = backtest(parse_play(text), plan.open_feed(dataset), **plan.spec.terms)
             for kind, frame in (("trades", result.trades), ("equity", result.equity.to_frame())):

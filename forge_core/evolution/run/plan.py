@@ -73,18 +73,18 @@ class StudyPlan:
         """
         home = home or Home.current()
         folder = StudyFolder.of(spec.name, home)
-        begun = read_manifest(folder)
-        pinned = {} if begun is None else {name: entry["hash"] for name, entry in begun["datasets"].items()}
+        stored = read_manifest(folder)
+        pinned = {} if stored is None else {name: entry["hash"] for name, entry in stored["datasets"].items()}
         datasets = {name: _dataset(name, pinned.get(name), home, log) for name in (*spec.train, *spec.holdout)}
         manifest = make_manifest(spec, _space(spec), datasets)
-        if begun is None:
+        if stored is None:
             _check_periods(spec, datasets, home)
             days = sum((datasets[name].end - datasets[name].start).days for name in spec.train)
             needed = bytes_written(spec, len(Genome(_space(spec)).genes), days)
             check_free_space(home.root, needed, f"study {spec.name!r}")
             write_json(folder.manifest, manifest)
         else:
-            check_unchanged(spec.name, begun, manifest)
+            check_unchanged(spec.name, stored, manifest)
         plan = cls(spec, home, manifest)
         plan.ledger.write_manifest(manifest)
         if log:
@@ -98,7 +98,7 @@ class StudyPlan:
         return plan
 
     @classmethod
-    def begun(cls, study: str, home: Home, expected_hash: str | None = None) -> "StudyPlan":
+    def open(cls, study: str, home: Home, expected_hash: str | None = None) -> "StudyPlan":
         """Return the plan of a started study from its manifest.
 
         Raises StudyError if it has not started, or if its manifest does not have the ``expected_hash``.
@@ -115,7 +115,7 @@ class StudyPlan:
     @classmethod
     def read(cls, document: PlanDocument) -> "StudyPlan":
         """Return the plan of a ``document``; raise StudyError if the study was reset since."""
-        return cls.begun(document["study"], Home(Path(document["home"])), document["manifest_hash"])
+        return cls.open(document["study"], Home(Path(document["home"])), document["manifest_hash"])
 
     def document(self) -> PlanDocument:
         """Return the plan as JSON-able data."""

@@ -148,7 +148,7 @@ class StudyStatus:
     pinned and its latest hash."""
 
     study: str
-    state: str  # ``not begun``, ``under way`` or ``complete``
+    state: str  # ``not started``, ``under way`` or ``complete``
     generations: int
     islands: list[int]
     champion: ChampionReport | None = None

@@ -34,7 +34,7 @@ def study_status(name: str, home: Home | None = None) -> StudyStatus:
         if name not in list_studies():
             raise StudyError(unknown("study", name, list_studies()))
         spec = load_study(name)
-        return StudyStatus(name, "not begun", spec.generations, [0] * spec.islands, fills=spec.fills.label)
+        return StudyStatus(name, "not started", spec.generations, [0] * spec.islands, fills=spec.fills.label)
     islands = [folder.last_generation(island) for island in range(manifest["study"]["islands"])]
     champion = ChampionReport.read(read_json(folder.champion)) if folder.champion.is_file() else None
     if champion is not None and champion.manifest_hash != manifest_hash(manifest):

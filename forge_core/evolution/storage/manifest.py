@@ -65,9 +65,9 @@ def read_manifest(folder: StudyFolder) -> dict[str, Any] | None:
     return read_json(folder.manifest) if folder.manifest.is_file() else None
 
 
-def check_unchanged(study: str, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_unchanged(study: str, stored: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise StudyError with the differences and the remedies, unless the manifests are equal."""
-    differences = list(_differences(begun, now))
+    differences = list(_differences(stored, now))
     if differences:
         raise StudyError(
             f"study {study!r} was started with other inputs:\n"
@@ -76,18 +76,18 @@ def check_unchanged(study: str, begun: Mapping[str, Any], now: Mapping[str, Any]
         )
 
 
-def _differences(begun: Any, now: Any, place: str = "") -> Iterator[str]:
-    if isinstance(begun, Mapping) and isinstance(now, Mapping):
-        for key in sorted({*begun, *now}):
+def _differences(stored: Any, now: Any, place: str = "") -> Iterator[str]:
+    if isinstance(stored, Mapping) and isinstance(now, Mapping):
+        for key in sorted({*stored, *now}):
             inner = f"{place}.{key}" if place else str(key)
-            if key not in begun:
+            if key not in stored:
                 yield f"{inner}: was not there, is {_short(now[key])}"
             elif key not in now:
-                yield f"{inner}: was {_short(begun[key])}, is gone"
+                yield f"{inner}: was {_short(stored[key])}, is gone"
             else:
-                yield from _differences(begun[key], now[key], inner)
-    elif canonical_json(begun) != canonical_json(now):
-        yield f"{place}: was {_short(begun)}, is {_short(now)}"
+                yield from _differences(stored[key], now[key], inner)
+    elif canonical_json(stored) != canonical_json(now):
+        yield f"{place}: was {_short(stored)}, is {_short(now)}"
 
 
 def _short(value: Any) -> str:

@@ -1,14 +1,14 @@
 """Roll dates: the times at which the continuous series of a dated future changes to the next contract.
 
-Two files of the same form are read: the project's ``datasets/roll_dates.yaml``, and the imported ``roll_dates.yaml`` of
-the home folder, which takes precedence for its symbols. The form is a list of times by symbol, each with its UTC offset,
-and ``_symbol_mappings`` for symbols that roll with another (micros with the full-size contract)::
+Two files of the same form are read: the project's ``datasets/roll_dates.yaml``, and the imported ``roll_dates.yaml``
+of the home folder, which takes precedence for its symbols. The form is a list of times by symbol, each with its UTC
+offset, and ``_symbol_mappings`` for symbols that roll with another (micros with the full-size contract)::
 
     ZS: ["2024-02-15T01:00:00Z", "2024-04-17T00:00:00Z"]
     _symbol_mappings: {MZS: ZS}
 
-Times without an offset are ambiguous: ``read_roll_file`` refuses them unless the caller declares them as wall-clock times
-of a zone or as trade dates.
+Times without an offset are ambiguous: ``read_roll_file`` refuses them unless the caller declares them as local times of
+a zone or as trade dates.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -121,8 +121,8 @@ def import_roll_dates(
     """Import the roll dates of a file into the home folder, whole or not at all; return the imported ones.
 
     Imports ``symbols``, or all that ``datasets/instruments.yaml`` declares; dates imported before are replaced. Times
-    are stored in UTC. Raises the errors of ``read_roll_file``, and ConfigError for a requested symbol that is not in the
-    file.
+    are stored in UTC. Raises the errors of ``read_roll_file``, and ConfigError for a requested symbol that the file
+    does not have.
     """
     target = (home or Home.current()).roll_dates
     wanted = list(load_instruments()) if symbols is None else list(symbols)
@@ -131,7 +131,9 @@ def import_roll_dates(
         if symbol not in found.times:
             raise ConfigError(f"{path}: {unknown('symbol', symbol, [*found.times, *found.left_out])}")
     if not found.times:
-        raise ConfigError(f"{path} has roll dates of {', '.join(found.left_out)}, none of which is declared")
+        raise ConfigError(
+            f"{path} has roll dates of {', '.join(found.left_out)}, but none of these symbols is declared"
+        )
     existing = _imported(home or Home.current())
     before = read_roll_file(existing) if existing.is_file() else RollDates({})
     mappings = {micro: big for micro, big in found.mappings.items() if big in found.times}

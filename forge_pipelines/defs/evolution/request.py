@@ -76,7 +76,7 @@ def read_request(context: dg.OpExecutionContext, config: EvolveConfig, home: Hom
 def _started_or_declared(study: str, home: Home) -> StudySpec:
     """Return a study as its manifest has it, else as its file declares it."""
     started = read_manifest(StudyFolder.of(study, home)) is not None
-    return StudyPlan.begun(study, home).spec if started else load_study(study)
+    return StudyPlan.open(study, home).spec if started else load_study(study)
 
 
 def with_changes(spec: StudySpec, config: EvolveConfig) -> StudySpec:
