@@ -69,7 +69,7 @@ def run(options: Options) -> dict[str, Any]:
 def _measure(home: Home, dataset: str) -> tuple[Parts, dict[str, float]]:
     """Return the parts, and the wall milliseconds of an evaluation with one worker and with two."""
     _islands(home, dataset, "warm", _LONG, workers=1)  # computes the columns
-    plan = StudyPlan.begun("warm", home)
+    plan = StudyPlan.open("warm", home)
     evaluator = plan.evaluator(plan.spec.train)
     seconds = []
     survivors = plan.tables.survivors(plan.tables.read(plan.folder.island_table(0, _LONG)))
@@ -90,7 +90,7 @@ def _measure(home: Home, dataset: str) -> tuple[Parts, dict[str, float]]:
     serial = per_evaluation("serial_cpu_seconds")
     writing = per_evaluation("cpu_seconds") - per_evaluation("workers_cpu_seconds") - serial
     begun = time.process_time()
-    merge_epoch(StudyPlan.begun(f"two_{_LONG}", home).document(), 1)
+    merge_epoch(StudyPlan.open(f"two_{_LONG}", home).document(), 1)
     merging = (time.process_time() - begun) / _LONG
     one = _islands(home, dataset, "one", _LONG, workers=1)
     walls = {"1": _wall(one), "2": _wall(long)}

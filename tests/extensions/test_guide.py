@@ -61,7 +61,7 @@ def test_the_indicator_is_searched_and_the_manifest_names_its_version(examples, 
     spec = small_spec("own", space={"level": 2, "indicators": ["ema_gap", "sma"], "structures": ["inside_bar"]})
     report = run_study(spec, home)
     assert report.champion is not None
-    plan = StudyPlan.begun("own", home)
+    plan = StudyPlan.open("own", home)
     assert set(plan.manifest["versions"]["extensions"]) == {"ema_gap"}
     read = {column.name for column in play_columns(parse_play(report.champion.yaml))}
     assert read <= {"ema_gap", "sma", "close"}
