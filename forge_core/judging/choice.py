@@ -16,7 +16,7 @@ def study_play(study: str, play: str | None = None, home: Home | None = None) ->
     state = study_status(study, home).state
     if state != "complete":
         raise StudyError(f"study {study!r} is {state}; run it to its end first")
-    plan = StudyPlan.begun(study, home)
+    plan = StudyPlan.open(study, home)
     if play is None:
         champion = ChampionReport.read(read_json(plan.folder.champion)).champion
         if champion is None:

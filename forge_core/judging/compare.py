@@ -52,7 +52,7 @@ def compare_studies(
         state = study_status(name, home).state
         if state != "complete":
             raise StudyError(f"study {name!r} is {state}; run it to its end before it is compared")
-        plan = StudyPlan.begun(name, home)
+        plan = StudyPlan.open(name, home)
         report = ChampionReport.read(read_json(plan.folder.champion))
         rows.append(_row(plan, report))
         front = read_table(plan.folder.pareto_front, ["play", "yaml"]).to_pandas().head(limit)

@@ -113,7 +113,7 @@ def test_the_champion_and_the_front_of_a_study_are_shown_simplified(done):
     from forge_core.plays.canonical import play_hash
 
     home, report, _ = done
-    plan = StudyPlan.begun("reference", home)
+    plan = StudyPlan.open("reference", home)
     front = read_table(plan.folder.pareto_front).to_pandas()
     feeds = {name: plan.open_feed(name) for name in plan.spec.train}
     for row in front.to_dict("records"):
