@@ -12,6 +12,8 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; d
 STUDY ?= $(or $(FORGE_STUDY),quickstart)
 PORT ?= 3000
 PYTEST := $(BIN)/python -m pytest
+# files in the order of tests/conftest.py, slow ones first; xdist would sort them by their number of tests
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := $(MODULE)
 export DAGSTER_HOME ?= $(CURDIR)
@@ -35,18 +37,18 @@ ui: $(VENV)/.compiled ## Open the Dagster UI: make ui PORT=3000
 	$(BIN)/dagster dev --port '$(PORT)'
 
 test: $(VENV)/.compiled ## Run the tests, except those that take minutes
-	$(PYTEST) -n 2 --dist loadfile -m 'not long'
+	$(PYTEST) $(PARALLEL) -m 'not long'
 
 test-extras: $(VENV)/.extras ## Install the extras bench, ccxt and yahoo, and run the tests that need them
-	FORGE_TEST_EXTRAS=1 $(PYTEST) -n 2 --dist loadfile -m 'extras and not long'
+	FORGE_TEST_EXTRAS=1 $(PYTEST) $(PARALLEL) -m 'extras and not long'
 
 # `make test-long LONG=tests/engine` runs those of one folder.
 test-long: $(VENV)/.compiled ## Run the tests that take minutes
-	$(PYTEST) -n 2 --dist loadfile -m long $(LONG)
+	$(PYTEST) $(PARALLEL) -m long $(LONG)
 
 # NUMBA_BOUNDSCHECK=1 is the checked build: its machine code has a cache folder of its own.
 test-checked: $(VENV)/.installed ## Run the engine's tests with every array index checked
-	NUMBA_BOUNDSCHECK=1 $(PYTEST) -n 2 --dist loadfile -m 'not long' tests/engine tests/sweeps/test_months.py
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) $(PARALLEL) -m 'not long' tests/engine tests/sweeps/test_months.py
 
 test-faults: $(VENV)/.compiled ## Damage files, kill processes and flip bits from seeds; prints counts, takes half an hour
 	$(PYTEST) -m long -s tests/faults tests/test_sql_read_only.py

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from forge_core.errors import ConfigError, suggest
@@ -28,6 +28,17 @@ def _in_key_order(value: Any) -> Any:
 InKeyOrder = AfterValidator(_in_key_order)
 """Annotates the mappings of a spec: sorted by key at every depth, so that a JSON file with sorted keys, which is how
 manifests and hashes are written, restores the same order."""
+
+
+def with_names(field: str) -> BeforeValidator:
+    """Return the validator of a mapping that sets each entry's ``field`` to its key; other values stay as they are."""
+
+    def named(entries: Any) -> Any:
+        if not isinstance(entries, dict):
+            return entries
+        return {key: {field: key, **entry} if isinstance(entry, dict) else entry for key, entry in entries.items()}
+
+    return BeforeValidator(named)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -26,6 +26,19 @@ settings.register_profile("forge", deadline=None, derandomize=True, database=Non
 settings.load_profile("forge")
 
 
+SLOW_FIRST = ("pipelines", "evidence", "sweeps", "evolution")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the folders with slow files first, so that no worker starts a slow file when the others are done."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        return SLOW_FIRST.index(folder) if folder in SLOW_FIRST else len(SLOW_FIRST)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home for one test, which is also the current one."""

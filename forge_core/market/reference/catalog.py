@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from forge_core.configuration import load_yaml_model
+from forge_core.configuration import load_yaml_model, with_names
 from forge_core.errors import ConfigError, unknown
 from forge_core.market.futures.adjustment import Adjustment
 from forge_core.market.reference.instruments import load_instruments
@@ -71,7 +71,7 @@ class DatasetSpec(BaseModel):
         return labels
 
     def lead_in_start(self, timeframe: str) -> pd.Timestamp:
-        """Return from when bars of a timeframe are wanted: ``LEAD_IN`` of its lengths before the start."""
+        """Return the start of the lead-in of a timeframe: ``LEAD_IN`` bars before the start."""
         return pd.Timestamp(self.start) - LEAD_IN * Timeframe.parse(timeframe).timedelta
 
     @model_validator(mode="after")
@@ -86,15 +86,7 @@ class CatalogFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    datasets: dict[str, DatasetSpec]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _names(cls, value: dict[str, Any]) -> dict[str, Any]:
-        items = value.get("datasets")
-        if isinstance(items, dict):
-            value = {**value, "datasets": {k: {"name": k, **v} if isinstance(v, dict) else v for k, v in items.items()}}
-        return value
+    datasets: Annotated[dict[str, DatasetSpec], with_names("name")]
 
 
 @cache

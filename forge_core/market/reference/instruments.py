@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from forge_core.configuration import load_yaml_model
+from forge_core.configuration import load_yaml_model, with_names
 from forge_core.errors import ConfigError, suggest, unknown
 from forge_core.extension_files import load_extensions, refusals_note
 from forge_core.paths import project_root
@@ -129,18 +129,7 @@ class InstrumentFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    instruments: dict[str, Instrument]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _symbols(cls, value: dict[str, Any]) -> dict[str, Any]:
-        items = value.get("instruments")
-        if isinstance(items, dict):
-            value = {
-                **value,
-                "instruments": {k: {"symbol": k, **v} if isinstance(v, dict) else v for k, v in items.items()},
-            }
-        return value
+    instruments: Annotated[dict[str, Instrument], with_names("symbol")]
 
 
 @cache
