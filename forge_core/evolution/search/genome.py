@@ -94,7 +94,7 @@ class Genome:
             self.layout.append(Gene(f"{name}_value", max((len(values) for values in kinds), default=1)))
         self.layout.append(Gene("max_bars", len(space.risk.max_bars) + 1))
         self.genes: tuple[Gene, ...] = tuple(gene for gene in self.layout if gene.size > 1)
-        self._present = [gene.size > 1 for gene in self.layout]
+        self._places = [(place, gene.size) for place, gene in enumerate(self.layout) if gene.size > 1]
         self._close = price_field("close", space.timeframe)
         self.rule = lru_cache(maxsize=_CACHED_RULES)(self._make_rule)
         self._mirrored = lru_cache(maxsize=_CACHED_RULES)(mirror_rule)
@@ -105,8 +105,10 @@ class Genome:
         Any values within the genes' sizes give a Play that ``check_play`` passes, that has an entry, and a way out of
         each side it enters.
         """
-        reading = iter(self._spread(values))
-        slots = [SlotGenes(*(next(reading) for _ in SlotGenes._fields)) for _ in self.space.slots]
+        spread, width = self._spread(values), len(SlotGenes._fields)
+        behind = width * len(self.space.slots)
+        slots = [SlotGenes._make(spread[begin : begin + width]) for begin in range(0, behind, width)]
+        reading = iter(spread[behind:])
         mirrored = self.space.sides == "both" and bool(next(reading))
         entry_quorum, exit_quorum = next(reading), next(reading)
         stop, take_profit, trailing = (self._distance(name, next(reading), next(reading)) for name in self.distances)
@@ -135,11 +137,12 @@ class Genome:
         """Return a value for each place of the layout, 0 where there is no choice and so no gene."""
         if len(values) != len(self.genes):
             raise ValueError(f"{len(values)} values for {len(self.genes)} genes")
-        for value, gene in zip(values, self.genes, strict=True):
-            if not 0 <= value < gene.size:
-                raise ValueError(f"gene {gene.name} is {value}; it must lie between 0 and {gene.size - 1}")
-        given = iter(values)
-        return [next(given) if present else 0 for present in self._present]
+        spread = [0] * len(self.layout)
+        for value, (place, size) in zip(values, self._places, strict=True):
+            if not 0 <= value < size:
+                raise ValueError(f"gene {self.layout[place].name} is {value}; it must lie between 0 and {size - 1}")
+            spread[place] = value
+        return spread
 
     def _sort_rules(self, slots: list[SlotGenes], mirrored: bool) -> tuple[_Rules, _Rules]:
         """Return the entry and the exit rules of each side."""
