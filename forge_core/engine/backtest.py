@@ -13,6 +13,7 @@ from forge_core.engine.frames import (
     checked_frame,
     checked_funding,
     checked_higher,
+    checked_references,
     checked_roll_dates,
     finer_timeframe,
 )
@@ -50,6 +51,7 @@ def backtest(
     higher: Mapping[str, pd.DataFrame] | None = None,
     finer: pd.DataFrame | Feed | None = None,
     funding: pd.Series | None = None,
+    references: Mapping[str, pd.DataFrame] | None = None,
     roll_dates: pd.DatetimeIndex | None = None,
     adjust: Adjustment = "forward",
     roll_mode: RollMode = "prev_open",
@@ -84,6 +86,9 @@ def backtest(
     funding
         Funding rates of a perpetual by timestamp (fractions, paid by longs), without a gap of more than 8 hours;
         required for perpetuals.
+    references
+        For a DataFrame: bars of the Play's timeframe of other symbols, for features with a ``symbol``. Their coarser
+        timeframes are resampled. A bar counts until three bars after it are missing.
     roll_dates
         Contract switch times of a dated future, required for a DataFrame of one; empty for a series that does not
         roll. ``roll_mode`` and ``rollover`` control positions at rolls.
@@ -109,7 +114,7 @@ def backtest(
     >>> result.metrics["sharpe"], len(result.trades)  # doctest: +SKIP
     """
     resolved = resolve_play(play)
-    feed = resolve_feed(resolved, data, instrument, higher, roll_dates, adjust, resample)
+    feed = resolve_feed(resolved, data, instrument, higher, roll_dates, adjust, resample, references)
     if funding is not None:
         feed = feed.with_funding(checked_funding(funding, feed))
     if isinstance(finer, pd.DataFrame):
@@ -170,6 +175,7 @@ def resolve_feed(
     roll_dates: pd.DatetimeIndex | None,
     adjust: Adjustment,
     resample: bool,
+    references: Mapping[str, pd.DataFrame] | None = None,
 ) -> Feed:
     """Return the feed of ``data`` for ``play``; the parameters are those of ``backtest``."""
     if isinstance(instrument, str):
@@ -181,6 +187,7 @@ def resolve_feed(
             instrument=instrument,
             timeframe=play.timeframe,
             higher=checked_higher(higher, instrument),
+            references=checked_references(references, play.timeframe),
             roll_dates=checked_roll_dates(roll_dates, instrument),
             adjust=adjust,
         )

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from forge_core.errors import ConfigError, DataError
+from forge_core.features.column import ReferenceBars
 from forge_core.feeds.feed import Feed
 from forge_core.market.bars.funding import MAX_INTERVAL, checked_rates, funding_holes
 from forge_core.market.bars.model import BAR_COLUMNS, resample_bars, validate_bars
 from forge_core.market.bars.resampling import most_common_step
 from forge_core.market.importing.bar_checker import check_spacing
-from forge_core.market.reference.instruments import Instrument
+from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.sessions import microseconds
 from forge_core.market.reference.timeframes import Timeframe
 
@@ -58,6 +59,16 @@ def checked_higher(higher: Mapping[str, pd.DataFrame] | None, instrument: Instru
     return {
         label: checked_frame(frame, label, instrument, role="higher bars") for label, frame in (higher or {}).items()
     }
+
+
+def checked_references(references: Mapping[str, pd.DataFrame] | None, timeframe: str) -> dict[str, ReferenceBars]:
+    """Return the bars of other symbols, each checked by ``checked_frame``; raises ConfigError for an unknown symbol."""
+    found = {}
+    for symbol, frame in (references or {}).items():
+        instrument = get_instrument(symbol)
+        bars = checked_frame(frame, timeframe, instrument, role=f"bars of {symbol}")
+        found[symbol] = ReferenceBars({timeframe: bars}, session=instrument.session)
+    return found
 
 
 def checked_roll_dates(roll_dates: pd.DatetimeIndex | None, instrument: Instrument) -> pd.DatetimeIndex | None:

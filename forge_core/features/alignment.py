@@ -28,6 +28,22 @@ def aligned_index(execution_open_us: Integers, execution_us: int, higher_open_us
     return index
 
 
+def fresh_index(
+    execution_open_us: Integers, execution_us: int, other_open_us: Integers, other_us: int, max_age: int
+) -> Integers:
+    """Return ``aligned_index`` of the bars of another symbol, -1 where more than ``max_age`` bars are missing.
+
+    A bar is followed by the next one after ``other_us``: with none missing its age at the close of an execution bar is
+    below that.
+    """
+    index = aligned_index(execution_open_us, execution_us, other_open_us, other_us)
+    known = np.maximum(index, 0)
+    if other_open_us.size == 0:
+        return index
+    age = execution_open_us + execution_us - (other_open_us[known] + other_us)
+    return np.where(age < (1 + max_age) * other_us, index, -1)
+
+
 @compiled
 def take_aligned(values: Floats, index: Integers) -> Floats:
     """Return ``values[index]`` (float64, one value per execution bar), NaN where ``index`` is -1."""

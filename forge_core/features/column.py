@@ -114,6 +114,21 @@ class BarArrays:
         return self.time.size
 
 
+UTC_DAYS = Session()
+
+
+@dataclass(frozen=True)
+class ReferenceBars:
+    """Bars of another symbol by timeframe label; others are resampled from the finest, by its ``session``.
+
+    ``max_age``: number of missing bars after which its last known one no longer counts.
+    """
+
+    bars: Mapping[str, pd.DataFrame]
+    max_age: int = 3
+    session: Session = UTC_DAYS
+
+
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """Return a contiguous, read-only view or copy of ``array``, so that kernels are compiled for one type."""
     view = np.ascontiguousarray(array).view()

@@ -20,7 +20,7 @@ Bars = Mapping[str, Floats]  # open, high, low, close, volume, one value per bar
 Params = dict[str, Any]  # every parameter, checked: int where a whole number is expected, else float
 _RESOLVED = 4_096  # parameter sets remembered per feature
 
-Kind = Literal["indicator", "structure", "price", "calendar"]
+Kind = Literal["indicator", "structure", "price", "calendar", "relative"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from forge_core.features.catalogue.calendar import CALENDAR
 from forge_core.features.catalogue.cutler_rsi import RSI_SMA
 from forge_core.features.catalogue.ichimoku import ICHIMOKU
 from forge_core.features.catalogue.prices import PRICES
+from forge_core.features.catalogue.relative import RELATIVE_CLOSE
 from forge_core.features.catalogue.structures import STRUCTURES
 from forge_core.features.catalogue.talib.indicators import INDICATORS
 from forge_core.features.definition import FeatureDefinition, Output, Parameter
@@ -32,7 +33,8 @@ __all__ = [
 ]
 
 _BUILTIN: dict[str, FeatureDefinition] = {
-    definition.name: definition for definition in (*PRICES, *CALENDAR, *INDICATORS, RSI_SMA, ICHIMOKU, *STRUCTURES)
+    definition.name: definition
+    for definition in (*PRICES, *CALENDAR, RELATIVE_CLOSE, *INDICATORS, RSI_SMA, ICHIMOKU, *STRUCTURES)
 }
 
 

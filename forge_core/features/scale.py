@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-ScaleKind = Literal["price", "bounded", "centred", "volume", "unbounded", "percent", "zscore"]
+ScaleKind = Literal["price", "bounded", "centred", "volume", "unbounded", "percent", "zscore", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Scale:
     ``price``: in price units, comparable with ``close``. ``bounded``: between ``low`` and ``high`` for every
     instrument (RSI 0..100). ``centred``: oscillates about zero (MACD, momentum). ``volume``: in traded units.
     ``percent``: a distance or slope in percent of the close. ``zscore``: in standard deviations.
+    ``ratio``: a price divided by that of another symbol.
     ``unbounded``: anything else (ATR, variance), comparable only with itself and with numbers. ``low`` of a scale that
     is not bounded is a bound on one side: 0 for an ATR.
     """

@@ -10,7 +10,7 @@ from forge_core.errors import ConfigError, DataError, unknown
 from forge_core.features.bank.bank import Bank
 from forge_core.features.bank.lazy_columns import MemoryColumns
 from forge_core.features.bank.lru import LruArrays
-from forge_core.features.column import BarArrays, ColumnSource, read_only
+from forge_core.features.column import BarArrays, ColumnSource, ReferenceBars, read_only
 from forge_core.feeds.feed import Feed, Floats, Integers
 from forge_core.market.bars.model import resample_bars, trade_days
 from forge_core.market.futures.adjustment import Adjustment, RollAdjustment
@@ -56,6 +56,7 @@ def feed_from_bars(
     roll_dates: pd.DatetimeIndex | None = None,
     adjust: Adjustment = "forward",
     recent: LruArrays | None = None,
+    references: Mapping[str, ReferenceBars] | None = None,
 ) -> Feed:
     """Return the feed of a bars frame; its columns are computed lazily in memory.
 
@@ -64,7 +65,8 @@ def feed_from_bars(
     ``roll_dates`` are the contract rolls of a dated future. The feed rolls there, and its columns, including bar fields
     in rules, are computed from prices without the gaps between contracts (``futures.adjustment``, anchored at bar
     ``start``, one level for all timeframes) unless ``adjust`` is ``none``; fills always use unadjusted prices. The
-    frames are copied, not changed. ``recent`` caches the columns and may be shared by several feeds.
+    frames are copied, not changed. ``references`` are bars of other symbols for features. ``recent`` caches the columns
+    and may be shared by several feeds.
 
     Raises DataError for an invalid frame or a ``start`` outside it, ConfigError for an unknown ``adjust``.
     """
@@ -91,6 +93,7 @@ def feed_from_bars(
         higher=higher,
         calendar=instrument.calendar,
         recent=LruArrays(_MEMORY_BYTES) if recent is None else recent,
+        references=references,
     )
     feed = _feed(instrument, traded, trade_days(bars.index, instrument.session), start, columns, scale)
     return feed if roll_dates is None else feed.with_rolls(roll_dates)

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from forge_core.features.catalogue.relative import RELATIVE
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef
 from forge_core.features.registry import get_feature
 from forge_core.features.transforms import steps_of
@@ -64,6 +65,8 @@ def describe_column(reference: FeatureRef, timeframe: str) -> str:
 def _column(reference: FeatureRef, timeframe: str) -> str:
     """Return a column as text, before its transform."""
     at = "" if reference.timeframe == timeframe else f"@{reference.timeframe}"
+    if reference.name == RELATIVE:
+        return f"relative({reference.symbol}){at}"
     at += f"@{reference.symbol}" if reference.symbol else ""
     if reference.name in PRICE_FIELDS:
         return f"{reference.name}{at}"

@@ -8,9 +8,12 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from forge_core.features.catalogue.relative import RELATIVE
 from forge_core.features.definition import FeatureDefinition
 from forge_core.features.registry import builtin_features
 from forge_core.plays.schema import FEATURE_KINDS, FeatureShape, PlayShape
+
+_OWN = ("calendar", RELATIVE)  # kinds that take no symbol
 
 
 class _Optional(GenerateJsonSchema):
@@ -34,7 +37,8 @@ def play_json_schema() -> dict[str, Any]:
     schema = PlayShape.model_json_schema(schema_generator=_Optional)
     feature = schema["$defs"][FeatureShape.__name__]
     for kind in FEATURE_KINDS:
-        feature["properties"][kind]["enum"] = sorted(d.name for d in builtin_features() if d.kind == kind)
+        if kind != RELATIVE:
+            feature["properties"][kind]["enum"] = sorted(d.name for d in builtin_features() if d.kind == kind)
     feature["allOf"] = _feature_rules()
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "Play"}
 
@@ -47,8 +51,13 @@ def _feature_rules() -> list[dict[str, Any]]:
         groups.setdefault(json.dumps([definition.kind, keys]), (definition.kind, keys, []))[2].append(definition.name)
     return [
         {
-            "if": {"properties": {kind: {"enum": names}}, "required": [kind]},
-            "then": {"properties": keys, "propertyNames": {"enum": [kind, "timeframe", "transform", *keys]}},
+            "if": {"properties": {} if kind == RELATIVE else {kind: {"enum": names}}, "required": [kind]},
+            "then": {
+                "properties": keys,
+                "propertyNames": {
+                    "enum": [kind, "timeframe", "transform", *([] if kind in _OWN else ["symbol"]), *keys],
+                },
+            },
         }
         for kind, keys, names in groups.values()
     ]

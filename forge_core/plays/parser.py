@@ -150,5 +150,10 @@ def _feature(shape: FeatureShape, timeframe: str) -> FeatureRef:
     if kinds[shape.what] != shape.kind:
         raise PlayError(f"{shape.what} is not of kind {shape.kind}; write {kinds[shape.what]}: {shape.what}")
     return make_reference(
-        shape.what, shape.parameters, output=shape.output, timeframe=shape.timeframe or timeframe, transform=shape.step
+        shape.what,
+        shape.parameters,
+        output=shape.output,
+        timeframe=shape.timeframe or timeframe,
+        transform=shape.step,
+        symbol=shape.other,
     )

@@ -17,6 +17,7 @@ from pydantic import (
 from typing_extensions import TypeAliasType
 
 from forge_core.errors import suggest
+from forge_core.features.catalogue.relative import RELATIVE
 from forge_core.features.reference import PRICE_FIELDS
 from forge_core.features.transforms import MAX_WINDOW, TRANSFORMS
 from forge_core.market.reference.instruments import Session
@@ -24,7 +25,7 @@ from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import safe_name
 from forge_core.plays.model import Distance, Risk, Size, When
 
-FEATURE_KINDS = ("indicator", "structure", "price", "calendar")
+FEATURE_KINDS = ("indicator", "structure", "price", "calendar", "relative")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 OPERATORS = (">", "<", ">=", "<=", "crosses_above", "crosses_below", "rising", "falling")
 CONNECTIVES = ("and", "or", "not")  # not operators, but a rule that uses them gets a hint
@@ -88,6 +89,7 @@ Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_share)]
 Gain = Annotated[float, Field(gt=0, le=10), BeforeValidator(_number)]
 Whole = Annotated[int, Field(strict=True)]
 Clock = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"), BeforeValidator(_clock)]
+SymbolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$")]
 FeatureName = Annotated[str, AfterValidator(check_feature_name)]
 
 
@@ -128,6 +130,12 @@ class WindowShape(_Shape):
         return f"{name}:{getattr(self, name)}"
 
 
+class RelativeShape(_Shape):
+    """The close divided by that of another symbol."""
+
+    to: SymbolName = Field(description="The other symbol, one of the dataset's references.", examples=["BTCUSDT"])
+
+
 class FeatureShape(_Shape):
     """One feature: its kind and name, its parameters (under the indicator's own names), and the column it denotes."""
 
@@ -138,6 +146,8 @@ class FeatureShape(_Shape):
     structure: str | None = _optional("A price structure, such as zones, swings.", "zones")
     price: str | None = _optional("A bar field of another timeframe: open, high, low, close, volume.", "close")
     calendar: str | None = _optional("Date or time of the bar's close: hour, weekday, minutes_since_open ...", "hour")
+    relative: RelativeShape | None = _optional("The close divided by that of another symbol.", {"to": "BTCUSDT"})
+    symbol: SymbolName | None = _optional("Another symbol, one of the dataset's references.", "BTCUSDT")
     timeframe: str | None = _optional("The bars it is computed from; the Play's own if left out.", "1h")
     output: str | None = _optional("The column its name denotes, if it has several.", "upperband")
 
@@ -182,6 +192,8 @@ class FeatureShape(_Shape):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         self._exactly_one(*FEATURE_KINDS)
+        if self.symbol is not None and (self.relative is not None or self.calendar is not None):
+            raise ValueError(f"a {self.kind} feature takes no symbol; remove it")
         return self
 
     @field_validator("timeframe")
@@ -191,18 +203,23 @@ class FeatureShape(_Shape):
 
     @property
     def kind(self) -> str:
-        """The key given: ``indicator``, ``structure``, ``price`` or ``calendar``."""
+        """The key given: ``indicator``, ``structure``, ``price``, ``calendar`` or ``relative``."""
         return self._exactly_one(*FEATURE_KINDS)
 
     @property
     def what(self) -> str:
         """The name of the indicator, structure, bar field or calendar feature."""
-        return str(getattr(self, self.kind))
+        return RELATIVE if self.relative is not None else str(getattr(self, self.kind))
 
     @property
     def step(self) -> str:
         """The transform as a step of ``features.transforms``, empty without one."""
         return self.transform.step if isinstance(self.transform, WindowShape) else self.transform or ""
+
+    @property
+    def other(self) -> str:
+        """The other symbol it is computed from, empty without one."""
+        return self.relative.to if self.relative is not None else self.symbol or ""
 
     @property
     def parameters(self) -> dict[str, int | float]:

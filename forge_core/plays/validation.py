@@ -105,6 +105,9 @@ def _column(reference: FeatureRef, timeframe: Timeframe) -> Iterator[str]:
     except (PlayError, ConfigError) as error:
         yield str(error)
         return
+    kind = get_feature(reference.name).kind
+    if (kind == "relative" and not reference.symbol) or (kind == "calendar" and reference.symbol):
+        yield f"{reference}: a ratio needs the other symbol, a calendar feature takes none"
     if resolved.canonical != reference.canonical:  # 2 where 2.0 is meant is equal, but would have another hash
         yield f"{reference} is not fully resolved; make_reference gives {resolved}"
     if Timeframe.parse(reference.timeframe) < timeframe:
@@ -150,6 +153,8 @@ def _comparison(rule: Compare, timeframe: str) -> str | None:
     if rule.left == rule.right:
         return f"{left} is compared with itself"
     other = column_scale(rule.right)
+    if rule.left.symbol != rule.right.symbol and scale.kind not in ("bounded", "percent", "zscore"):
+        return f"{left} and {right} are of different symbols: compare their transforms, such as zscore or distance"
     if scale.kind == other.kind == "unbounded" and rule.left.name != rule.right.name:
         return f"{left} and {right} have no common scale: compare {rule.left.name} with {rule.left.name} or a number"
     if not scale.comparable(other):
@@ -190,6 +195,7 @@ def _noun(scale: Scale) -> str:
         "unbounded": "on a scale of its own",
         "percent": "in percent of the close",
         "zscore": "a z-score",
+        "ratio": "a ratio of two closes",
     }[scale.kind]
 
 

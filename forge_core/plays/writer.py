@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from forge_core.features.catalogue.relative import RELATIVE
 from forge_core.features.reference import PRICE_FIELDS, FeatureRef, Number
 from forge_core.features.registry import get_feature
 from forge_core.features.transforms import steps_of
@@ -155,9 +156,11 @@ def _word(value: Number) -> str:
 def _feature(reference: FeatureRef, timeframe: str) -> dict[str, Any]:
     definition = get_feature(reference.name)
     result: dict[str, Any] = {definition.kind: reference.name, **dict(reference.params)}
+    if reference.name == RELATIVE:
+        result = {RELATIVE: {"to": reference.symbol}}
     if reference.timeframe != timeframe:
         result["timeframe"] = reference.timeframe
-    if reference.symbol:
+    if reference.symbol and reference.name != RELATIVE:
         result["symbol"] = reference.symbol
     if reference.output != definition.default_output:
         result["output"] = reference.output

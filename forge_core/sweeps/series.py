@@ -65,6 +65,15 @@ class SeriesVersion:
         return [self.series.interval]
 
     @property
+    def references(self) -> dict[str, int]:
+        """Other symbols for features: none."""
+        return {}
+
+    def reference_bars(self, symbol: str, timeframe: str) -> pd.DataFrame:
+        """Raise DataError: a mass test has the bars of one symbol."""
+        raise DataError(f"a mass test has no {timeframe} bars of {symbol}")
+
+    @property
     def adjustment(self) -> None:
         """None: features see the prices as they are traded."""
         return

@@ -64,3 +64,15 @@ def test_the_document_says_what_was_asked_for():
 def test_unknown_transforms_are_refused(transforms, why):
     with pytest.raises((ValueError, ConfigError), match=why):
         SpaceSpec(level=1, transforms=transforms)
+
+
+def test_a_space_with_references_draws_columns_of_other_symbols_and_their_ratio():
+    genome = genome_of(references=["BTCUSDT"], transforms=["zscore"])
+    seen = set()
+    for number, (_, play) in enumerate(drawn(genome)):
+        check_play(play)
+        seen |= {(get_feature(r.name).kind, r.symbol) for r in references(play)}
+        if number < 25:
+            assert play_hash(genome.decode(encode(genome, play))) == play_hash(play)
+    assert seen >= {("indicator", "BTCUSDT"), ("structure", "BTCUSDT"), ("relative", "BTCUSDT"), ("indicator", "")}
+    assert ("relative", "") not in seen

@@ -26,7 +26,7 @@ def first_difference(definition: FeatureDefinition, params: Params, bars: Bars, 
     return ""
 
 
-OF_PRICES = [definition for definition in all_features() if definition.kind != "calendar"]
+OF_PRICES = [definition for definition in all_features() if definition.kind not in ("calendar", "relative")]
 
 
 @pytest.mark.parametrize("definition", OF_PRICES, ids=lambda definition: definition.name)

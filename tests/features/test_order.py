@@ -108,9 +108,10 @@ def test_a_strict_order_is_a_weak_one_where_nothing_moves():
             assert (a <= b + 1e-9 * np.abs(b) + 1e-9)[defined].all(), (str(low), str(high))
 
 
-@pytest.mark.parametrize(
-    "definition", [each for each in all_features() if each.kind != "calendar"], ids=lambda definition: definition.name
-)
+OF_PRICES = [each for each in all_features() if each.kind not in ("calendar", "relative")]
+
+
+@pytest.mark.parametrize("definition", OF_PRICES, ids=lambda definition: definition.name)
 def test_outputs_that_are_ordered_on_random_bars_are_declared_so(definition):
     cache: dict = {}
     if definition.name == "swings":  # the exception is an outside bar, which random bars hardly have

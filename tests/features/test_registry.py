@@ -23,9 +23,9 @@ def by_name(definition):
     return definition.name
 
 
-def test_names_are_unique_and_of_four_kinds():
+def test_names_are_unique_and_of_five_kinds():
     assert len({definition.name for definition in ALL}) == len(ALL)
-    assert {definition.kind for definition in ALL} == {"indicator", "structure", "price", "calendar"}
+    assert {definition.kind for definition in ALL} == {"indicator", "structure", "price", "calendar", "relative"}
     assert [get_feature(definition.name) for definition in ALL] == list(ALL)
 
 

@@ -168,12 +168,12 @@ def test_the_description_is_for_the_file_s_reader(tmp_path):
         (
             "indicator: rsi, ",
             "",
-            "example.yaml:6: features.rsi: one of indicator, structure, price, calendar is required",
+            "example.yaml:6: features.rsi: one of indicator, structure, price, calendar, relative is required",
         ),
         (
             "indicator: rsi",
             "indicator: rsi, price: close",
-            "exactly one of indicator, structure, price, calendar is expected",
+            "exactly one of indicator, structure, price, calendar, relative is expected",
         ),
         (
             "rsi, timeperiod: 14",

@@ -9,13 +9,14 @@ import pandas as pd
 
 from forge_core.errors import DataError
 from forge_core.features.bank.lru import LruArrays
+from forge_core.features.column import ReferenceBars
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed
 from forge_core.market.bars.model import trade_days
 from forge_core.market.bars.resampling import resample_bars
 from forge_core.market.datasets.build import DatasetDraft
 from forge_core.market.datasets.versions import DatasetVersion
-from forge_core.market.reference.instruments import Instrument
+from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
 
 
@@ -24,7 +25,8 @@ class Market:
     """Bars of one symbol: ``bars`` of the execution ``timeframe`` and ``higher`` ones by label, all with lead-in.
 
     Trading begins at ``start``. ``roll_dates``: contract rolls of a dated future; ``adjust``: whether its features
-    see prices without their gaps. ``funding``: rates of a perpetual.
+    see prices without their gaps. ``funding``: rates of a perpetual. ``references``: the bars of other symbols for
+    features, by symbol, with the number of missing bars after which a value no longer counts (``max_ages``).
     """
 
     instrument: Instrument
@@ -35,6 +37,8 @@ class Market:
     roll_dates: pd.DatetimeIndex | None = field(default=None, repr=False)
     adjust: bool = False
     funding: "pd.Series[float] | None" = field(default=None, repr=False)
+    references: Mapping[str, "Market"] = field(default_factory=dict, repr=False)
+    max_ages: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, version: DatasetVersion, timeframe: str) -> "Market":
@@ -52,6 +56,17 @@ class Market:
             roll_dates=version.roll_dates,
             adjust=version.adjusts,
             funding=version.funding(),
+            references={
+                symbol: cls(
+                    instrument=get_instrument(symbol),
+                    timeframe=timeframe,
+                    bars=version.reference_bars(symbol, timeframe),
+                    higher={label: version.reference_bars(symbol, label) for label in coarser},
+                    start=version.start,
+                )
+                for symbol in version.references
+            },
+            max_ages=version.references,
         )
 
     @classmethod
@@ -69,6 +84,17 @@ class Market:
             roll_dates=None if rolls is None else pd.DatetimeIndex(rolls["times"], tz="UTC").as_unit("us"),
             adjust=rolls is not None and rolls["adjust"] == "forward",
             funding=draft.rates,
+            references={
+                symbol: cls(
+                    instrument=get_instrument(symbol),
+                    timeframe=timeframe,
+                    bars=draft.references[symbol, timeframe],
+                    higher={label: draft.references[symbol, label] for label in higher},
+                    start=start,
+                )
+                for symbol in draft.manifest.get("references", {})
+            },
+            max_ages={symbol: e["max_age"] for symbol, e in draft.manifest.get("references", {}).items()},
         )
 
     @property
@@ -98,6 +124,12 @@ class Market:
             roll_dates=self.roll_dates,
             adjust="forward" if self.adjust else "none",
             recent=recent,
+            references={
+                symbol: ReferenceBars(
+                    {other.timeframe: other.bars, **other.higher}, self.max_ages[symbol], other.instrument.session
+                )
+                for symbol, other in self.references.items()
+            },
         )
         return feed if self.funding is None else feed.with_funding(self.funding)
 
@@ -115,7 +147,14 @@ class Market:
         cut = self.bars.iloc[:end]
         closes = cut.index[-1] + self._length(self.timeframe)
         higher = {label: bars[bars.index <= closes - self._length(label)] for label, bars in self.higher.items()}
-        return replace(self, bars=cut, higher=higher, start=cut.index[begin])
+        references = {symbol: other._until(closes, cut.index[begin]) for symbol, other in self.references.items()}
+        return replace(self, bars=cut, higher=higher, start=cut.index[begin], references=references)
+
+    def _until(self, end: pd.Timestamp, start: pd.Timestamp) -> "Market":
+        """Return the bars that have closed at ``end``, with trading from ``start``."""
+        bars = self.bars[self.bars.index <= end - self._length(self.timeframe)]
+        higher = {label: frame[frame.index <= end - self._length(label)] for label, frame in self.higher.items()}
+        return replace(self, bars=bars, higher=higher, start=start)
 
     def lead_in(self, label: str) -> pd.DataFrame:
         """Return the coarser bars that have closed when the first execution bar opens."""

@@ -12,6 +12,7 @@ test is too shy.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -29,18 +30,34 @@ _PRICES = ("open", "high", "low", "close")
 
 
 def mirrored_markets(markets: Mapping[str, Market], rng: np.random.Generator) -> dict[str, Market]:
-    """Return every market mirrored, one coin a timestamp for all of them: correlations between symbols stay.
+    """Return every market mirrored, one coin a timestamp for all of them and their references.
+
+    Correlations between symbols stay.
 
     Coarser bars are resampled from the mirrored execution bars (mirrored by themselves they would tell the real
     direction); those before the first execution bar are mirrored like it, and join it at the real price.
     """
+    given, markets = markets, dict(markets)
+    for name, market in given.items():
+        markets |= {_reference_key(name, symbol): other for symbol, other in market.references.items()}
     coins = toss_coins([market.bars.index for market in markets.values()], rng)
     labels = sorted({label for market in markets.values() for label in market.higher}, key=Timeframe.parse)
     early = {
         label: toss_coins([market.lead_in(label).index for market in markets.values() if label in market.higher], rng)
         for label in labels
     }
-    return {name: _mirrored(market, coins, early) for name, market in markets.items()}
+    mirrored = {name: _mirrored(market, coins, early) for name, market in markets.items()}
+    return {
+        name: replace(
+            mirrored[name],
+            references={symbol: mirrored[_reference_key(name, symbol)] for symbol in market.references},
+        )
+        for name, market in given.items()
+    }
+
+
+def _reference_key(name: str, symbol: str) -> str:
+    return f"{name} {symbol}"
 
 
 def toss_coins(indexes: Sequence[pd.Index], rng: np.random.Generator) -> Coins:

@@ -152,8 +152,8 @@ def _column(genome: Genome, place: int, slot: Slot, reference: FeatureRef) -> tu
     """Return the genes column, parameters and timeframe of ``reference`` in a slot, None if unavailable."""
     timeframe = slot.timeframes.index(reference.timeframe) if reference.timeframe in slot.timeframes else None
     for number, column in enumerate(slot.columns):
-        named = (column.definition.name, column.output.name, column.transform)
-        if named == (reference.name, reference.output, reference.transform):
+        named = (column.definition.name, column.output.name, column.transform, column.symbol)
+        if named == (reference.name, reference.output, reference.transform, reference.symbol):
             size = genome.parameter_sizes[place]
             chosen = (
                 gene for gene in range(size) if column.choices[gene * len(column.choices) // size] == reference.params

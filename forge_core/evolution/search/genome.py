@@ -183,7 +183,7 @@ class Genome:
             constants = column.constants_above if operator in _RISES else column.constants_below
             return Compare(left, operator, constants[place * len(constants) // share])
         if kind == "close":
-            return _not_constant(self._close, operator, left)
+            return _not_constant(replace(self._close, symbol=left.symbol), operator, left)
         if kind == "sibling":
             sibling = column.siblings[place * len(column.siblings) // share]
             return _not_constant(left, operator, replace(left, output=sibling))
@@ -211,7 +211,7 @@ def _not_constant(left: FeatureRef, operator: Comparison, right: FeatureRef) -> 
 
 def _reference(column: Column, choice: int, timeframe: str) -> FeatureRef:
     params: tuple[tuple[str, Number], ...] = column.choices[choice]
-    return FeatureRef(column.definition.name, params, column.output.name, timeframe, column.transform)
+    return FeatureRef(column.definition.name, params, column.output.name, timeframe, column.transform, column.symbol)
 
 
 def _distances(grid: DistanceGrid) -> list[list[Distance]]:

@@ -96,7 +96,7 @@ def _turns(reference: FeatureRef) -> bool:
     scale = get_feature(reference.name).output(reference.output).scale  # a transform keeps the direction
     if scale.kind == "bounded":
         return _signed(scale) or mirror_reference(reference) == reference
-    return scale.kind in ("price", "centred")
+    return scale.kind in ("price", "centred", "ratio")
 
 
 def _signed(scale: Scale) -> bool:

@@ -47,6 +47,7 @@ class Column:
     partners: tuple[tuple[int, ...], ...]
     beside_close: bool  # whether a comparison with the close says something
     transform: str = ""  # ``output`` has its scale and constants
+    symbol: str = ""
 
     @cached_property
     def constants_above(self) -> tuple[float, ...]:
@@ -107,7 +108,7 @@ class SearchSpace:
         columns = [
             [
                 [c.definition.name, c.output.name, c.choices, c.constants, c.siblings, c.partners]
-                + ([c.transform] if c.transform else [])
+                + ([c.transform, c.symbol] if c.transform or c.symbol else [])
                 for c in slot.columns
             ]
             for slot in self.slots
@@ -187,20 +188,29 @@ def _columns(kind: SlotKind, given: Mapping[str, Grids] | None, spec: SpaceSpec)
         features = {name: {} for name in names or [d.name for d in searchable() if d.kind == kind]}
     trends = any(operator in TRENDS for operator in spec.operators)
     comparisons = any(operator not in TRENDS for operator in spec.operators)
-    if kind == "indicator" and spec.calendar:
-        features |= {d.name: {} for d in builtin_features() if d.kind == "calendar"}
+    own = {kind, *(("calendar",) if spec.calendar else ()), *(("relative",) if spec.references else ())}
+    if kind == "indicator":
+        features |= {d.name: {} for d in builtin_features() if d.kind in own - {kind}}
     columns = []
     for name, grids in features.items():
         definition = get_feature(name)
         choices = parameter_choices(definition, grids, spec.combinations or vocabulary.combinations)
         for output in definition.outputs:
-            for transform in ("", *_transforms(definition, output, spec)):
-                column = _column(definition, output, choices, transform)
-                if trends or (comparisons and column.comparisons):
-                    columns.append(column)
+            for symbol in _symbols(definition, spec):
+                for transform in ("", *_transforms(definition, output, spec)):
+                    column = _column(definition, output, choices, transform, symbol)
+                    if trends or (comparisons and column.comparisons):
+                        columns.append(column)
     if not columns:
         raise ConfigError(f"the space has {kind} slots but no {kind} that its operators can read")
     return tuple(columns)
+
+
+def _symbols(definition: FeatureDefinition, spec: SpaceSpec) -> tuple[str, ...]:
+    """Return the symbols that a feature can be computed from, empty for the instrument's own."""
+    if definition.kind == "relative":
+        return tuple(spec.references)
+    return ("",) if definition.kind == "calendar" else ("", *spec.references)
 
 
 def _transforms(definition: FeatureDefinition, output: Output, spec: SpaceSpec) -> tuple[str, ...]:
@@ -219,16 +229,16 @@ def _transformed(output: Output, transform: str) -> Output:
     return replace(output, scale=transformed_scale(output.scale, transform), thresholds=constants)
 
 
-def _column(definition: FeatureDefinition, plain: Output, choices: Choices, transform: str) -> Column:
+def _column(definition: FeatureDefinition, plain: Output, choices: Choices, transform: str, symbol: str) -> Column:
     """Return a column with the operands worth comparing it with."""
     output = _transformed(plain, transform)
 
     def read(choice: int, name: str = output.name) -> FeatureRef:
-        return FeatureRef(definition.name, choices[choice], name, _SOME_TIMEFRAME, transform)
+        return FeatureRef(definition.name, choices[choice], name, _SOME_TIMEFRAME, transform, symbol)
 
     numbers = range(len(choices))
     others = [each for each in definition.outputs if each is not plain and each.scale.comparable(plain.scale)]
-    close = price_field("close", _SOME_TIMEFRAME)
+    close = replace(price_field("close", _SOME_TIMEFRAME), symbol=symbol)
     return Column(
         definition,
         output,
@@ -238,4 +248,5 @@ def _column(definition: FeatureDefinition, plain: Output, choices: Choices, tran
         partners=tuple(tuple(m for m in numbers if m != n and worth_comparing(read(n), read(m))) for n in numbers),
         beside_close=all(worth_comparing(close, read(number)) for number in numbers),
         transform=transform,
+        symbol=symbol,
     )

@@ -26,7 +26,7 @@ Operator = Literal[">", "<", "crosses_above", "crosses_below", "rising", "fallin
 Sides = Literal["both", "long", "short"]
 SlotKind = Literal["indicator", "structure"]
 
-_ON_REQUEST = ("calendar", "transforms")
+_ON_REQUEST = ("calendar", "transforms", "references")
 
 TRENDS = ("rising", "falling")
 
@@ -142,7 +142,7 @@ class SpaceSpec(_Spec):
     ``indicators`` and ``structures`` are lists of names, or mappings of name to own parameter grids (by default those
     of the preset's vocabulary). ``combinations`` is the maximum number of parameter choices of one feature, evenly
     spread over its grids. ``calendar`` adds calendar features to the indicator slots, ``transforms`` adds the
-    transformed columns of every feature.
+    transformed columns of every feature, ``references`` adds the columns of other symbols and the ratio of the closes.
     """
 
     level: Annotated[int, Field(ge=1, le=10)] | None = None
@@ -159,6 +159,7 @@ class SpaceSpec(_Spec):
     risk: RiskSpace = RiskSpace()
     calendar: bool = False
     transforms: list[TransformName] = []
+    references: list[Annotated[str, Field(min_length=1, max_length=50)]] = []
 
     @model_serializer(mode="wrap")
     def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -188,6 +189,8 @@ class SpaceSpec(_Spec):
             )
         if self.timeframes is not None and len(set(self.timeframes)) != len(self.timeframes):
             faults.append((("timeframes",), "duplicate timeframe", self.timeframes))
+        if len(set(self.references)) != len(self.references):
+            faults.append((("references",), "duplicate symbol", self.references))
         if len(set(self.transforms)) != len(self.transforms):
             faults.append((("transforms",), "duplicate transform", self.transforms))
         for key, kind, features in (

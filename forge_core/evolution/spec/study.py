@@ -184,6 +184,9 @@ class StudySpec(Spec):
                     faults.append(((key, i), "duplicate dataset", name))
                 elif self.sides != "long" and not get_instrument(symbol := get_dataset_spec(name).symbol).shortable:
                     faults.append((("sides",), f"{symbol} of {name} cannot be sold short; use long", self.sides))
+                elif lacking := sorted(set(self.space.references) - set(get_dataset_spec(name).references)):
+                    message = f"{name} has no bars of {', '.join(lacking)}: add it to its references in the catalog"
+                    faults.append(((key, i), message, None))
                 elif self.timeframe not in (labels := get_dataset_spec(name).timeframes):
                     message = f"{name} has no bars of timeframe {self.timeframe}; it has {', '.join(labels)}"
                     faults.append(((key, i), message, None))

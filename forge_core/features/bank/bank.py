@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from forge_core.features.version import BARS_VERSION, feature_version
 from forge_core.files import canonical_json, check_free_space, content_hash
 from forge_core.market.bars.model import resample_bars, trade_days
 from forge_core.market.futures.adjustment import RollAdjustment
-from forge_core.market.reference.instruments import Instrument
+from forge_core.market.reference.instruments import Instrument, Session, get_instrument
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.paths import Home
 
@@ -122,8 +122,17 @@ class BarsVersion(Protocol):
         """Adjustment of the bars for features, None for traded prices."""
         ...
 
+    @property
+    def references(self) -> Mapping[str, int]:
+        """Other symbols for features, with their largest age in missing bars."""
+        ...
+
     def bars(self, timeframe: str) -> pd.DataFrame:
         """Return the bars of one timeframe."""
+        ...
+
+    def reference_bars(self, symbol: str, timeframe: str) -> pd.DataFrame:
+        """Return the bars of another symbol."""
         ...
 
 
@@ -148,6 +157,7 @@ class Bank(LazyColumns):
         self.folder = bank_folder(home or Home.current(), version.content_hash)
         session = version.instrument.session
         self._adjustment = version.adjustment
+        self._references = version.references
         owner = f"{self.folder} {execution} {session.model_dump_json()} {version.instrument.calendar} {registrations()}"
         super().__init__(Timeframe.parse(execution), session, version.instrument.calendar, recent, owner)
         self._native = {Timeframe.parse(label).microseconds: label for label in version.timeframes}
@@ -213,6 +223,19 @@ class Bank(LazyColumns):
             return self.bars(self.execution)
         return self._arrays("traded ", self.execution, lambda: self._frame(self.execution, self.version.bars))
 
+    @property
+    def references(self) -> Mapping[str, int]:
+        """Other symbols that features can be computed from, with their largest age in missing bars."""
+        return self._references
+
+    def _load_reference(self, symbol: str, timeframe: Timeframe) -> BarArrays:
+        def load(label: str) -> pd.DataFrame:
+            return self.version.reference_bars(symbol, label)
+
+        session = get_instrument(symbol).session
+        prefix = f"{symbol} {session.model_dump_json()} "
+        return self._arrays(prefix, timeframe, lambda: self._frame(timeframe, load, session))
+
     def _load_bars(self, timeframe: Timeframe) -> BarArrays:
         return self._arrays("", timeframe, lambda: self._frame(timeframe, self._seen))
 
@@ -232,7 +255,9 @@ class Bank(LazyColumns):
             }
         return BarArrays(timeframe, arrays["time"], {field: arrays[field] for field in PRICE_FIELDS})
 
-    def _frame(self, timeframe: Timeframe, bars: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    def _frame(
+        self, timeframe: Timeframe, bars: Callable[[str], pd.DataFrame], session: Session | None = None
+    ) -> pd.DataFrame:
         """Return the bars of ``timeframe``, resampled if necessary; ``bars`` loads a timeframe of the dataset."""
         label = self._native.get(timeframe.microseconds)
         if label is not None:
@@ -240,7 +265,7 @@ class Bank(LazyColumns):
         finest = self._native[min(self._native)]
         if timeframe < Timeframe.parse(finest):
             raise DataError(f"dataset {self.version.name} has no {timeframe} bars: its finest timeframe is {finest}")
-        return resample_bars(bars(finest), timeframe, session=self._session)
+        return resample_bars(bars(finest), timeframe, session=session or self._session)
 
     def _seen(self, label: str) -> pd.DataFrame:
         """Return the dataset's bars that features are computed from, adjusted for contract rolls."""
@@ -257,6 +282,7 @@ class Bank(LazyColumns):
         by_clock = definition.kind == "calendar"
         return self._entry(
             **({"calendar": self._calendar} if by_clock else {}),
+            **({"reference": get_instrument(reference.symbol).session.model_dump_json()} if reference.symbol else {}),
             session=by_clock or not used <= self._native.keys(),
             execution=self.execution.label,
             feature=reference.canonical,

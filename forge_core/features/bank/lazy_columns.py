@@ -3,17 +3,20 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-from forge_core.errors import DataError
-from forge_core.features.alignment import aligned_index
+from forge_core.errors import DataError, PlayError
+from forge_core.features.alignment import aligned_index, fresh_index, take_aligned
 from forge_core.features.bank.lru import LruArrays
+from forge_core.features.catalogue.relative import REFERENCE_CLOSE, RELATIVE
 from forge_core.features.column import (
     BarArrays,
     Column,
     Floats,
     Integers,
+    ReferenceBars,
     compute_columns,
     feature_timeframe,
     first_value,
@@ -47,6 +50,7 @@ class LazyColumns(ABC):
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
         self._bars: dict[int, BarArrays] = {}
         self._bars_lock = threading.Lock()
+        self._reference_bars: dict[tuple[str, int], BarArrays] = {}
         self._prices: dict[FeatureRef, Column] = {}
         self._warmups: dict[FeatureRef, int] = {}
 
@@ -82,7 +86,7 @@ class LazyColumns(ABC):
         first = self._warmups.get(reference)
         if first is None:
             timeframe = feature_timeframe(reference, self.execution)
-            first = first_value(reference, self.bars(timeframe), self.bars(self.execution))
+            first = first_value(reference, self._bars_of(reference, timeframe), self.bars(self.execution))
             if len(self._warmups) >= _WARMUPS:
                 self._warmups.clear()
             self._warmups[reference] = first
@@ -97,6 +101,39 @@ class LazyColumns(ABC):
                 if bars is None:
                     bars = self._bars[timeframe.microseconds] = self._load_bars(timeframe)
         return bars
+
+    @property
+    def references(self) -> Mapping[str, int]:
+        """Other symbols that features can be computed from, with their largest age in missing bars."""
+        return {}
+
+    def _bars_of(self, reference: FeatureRef, timeframe: Timeframe) -> BarArrays:
+        """Return the bars that a column is computed from; those of a ratio of closes are the instrument's own."""
+        if not reference.symbol or reference.name == RELATIVE:
+            return self.bars(timeframe)
+        return self._other(reference.symbol, timeframe)
+
+    def _other(self, symbol: str, timeframe: Timeframe) -> BarArrays:
+        """Return the bars of another symbol, loaded once; raises PlayError if the data have none of it."""
+        if symbol not in self.references:
+            known = ", ".join(self.references) or "none"
+            raise PlayError(f"the data have no bars of {symbol} (references: {known}); add it to their references")
+        key = symbol, timeframe.microseconds
+        bars = self._reference_bars.get(key)
+        if bars is None:
+            with self._bars_lock:
+                bars = self._reference_bars.get(key)
+                if bars is None:
+                    bars = self._reference_bars[key] = self._load_reference(symbol, timeframe)
+        return bars
+
+    def _load_reference(self, symbol: str, timeframe: Timeframe) -> BarArrays:
+        raise NotImplementedError(symbol)
+
+    def _known_index(self, symbol: str, bars: BarArrays, other: BarArrays) -> Integers:
+        """Return for each of ``bars`` the newest closed bar of another symbol, -1 where it is too old."""
+        length, other_length = bars.timeframe.microseconds, other.timeframe.microseconds
+        return read_only(fresh_index(bars.time, length, other.time, other_length, self.references[symbol]))
 
     @abstractmethod
     def _load_bars(self, timeframe: Timeframe) -> BarArrays: ...
@@ -124,7 +161,17 @@ class LazyColumns(ABC):
 
     def _computed(self, reference: FeatureRef) -> dict[FeatureRef, Floats]:
         timeframe = feature_timeframe(reference, self.execution)
-        return compute_columns(reference, self.bars(timeframe), self._index(timeframe), self._session, self._calendar)
+        bars, index = self._bars_of(reference, timeframe), None
+        if not reference.symbol:
+            index = self._index(timeframe)
+        elif reference.name == RELATIVE:
+            other = self._other(reference.symbol, timeframe)
+            known = take_aligned(other.fields["close"], self._known_index(reference.symbol, bars, other))
+            bars = replace(bars, fields={"close": bars.fields["close"], REFERENCE_CLOSE: known})
+            index = self._index(timeframe)
+        else:
+            index = self._known_index(reference.symbol, self.bars(self.execution), bars)
+        return compute_columns(reference, bars, index, self._session, self._calendar)
 
     def _index(self, timeframe: Timeframe) -> Integers | None:
         if timeframe.microseconds == self.execution.microseconds:
@@ -163,9 +210,11 @@ class MemoryColumns(LazyColumns):
         recent: LruArrays,
         calendar: str = "",
         coarser: Callable[[Timeframe], pd.DataFrame] | None = None,
+        references: Mapping[str, ReferenceBars] | None = None,
     ) -> None:
         super().__init__(execution, session, calendar, recent, owner=object())
         self._coarser = coarser
+        self._references = dict(references or {})
         self._frame = bars
         self._bars[execution.microseconds] = BarArrays.of(bars, execution)
         for label, frame in higher.items():
@@ -173,6 +222,21 @@ class MemoryColumns(LazyColumns):
             if timeframe.microseconds <= execution.microseconds:
                 raise DataError(f"higher bars of {label} are not coarser than the execution timeframe {execution}")
             self._bars[timeframe.microseconds] = BarArrays.of(frame, timeframe)
+
+    @property
+    def references(self) -> Mapping[str, int]:
+        """Other symbols that features can be computed from, with their largest age in missing bars."""
+        return {symbol: other.max_age for symbol, other in self._references.items()}
+
+    def _load_reference(self, symbol: str, timeframe: Timeframe) -> BarArrays:
+        other = self._references[symbol]
+        frames = {Timeframe.parse(label).microseconds: frame for label, frame in other.bars.items()}
+        if timeframe.microseconds in frames:
+            return BarArrays.of(frames[timeframe.microseconds], timeframe)
+        finest = min(frames)
+        if timeframe.microseconds < finest:
+            raise DataError(f"there are no {timeframe} bars of {symbol}, only {', '.join(other.bars)}")
+        return BarArrays.of(resample_bars(frames[finest], timeframe, session=other.session), timeframe)
 
     def _load_bars(self, timeframe: Timeframe) -> BarArrays:
         if self._coarser is not None:

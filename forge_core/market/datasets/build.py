@@ -2,8 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -69,6 +70,10 @@ def fetch_missing_bars(
     Returns the error of a failure instead of raising it: the store may have enough bars, which ``build_dataset``
     checks. ``wait``: seconds to wait for another process to close the store.
     """
+    for symbol in spec.references:
+        failure = fetch_missing_bars(_of_reference(spec, symbol), home, wait=wait, log=log)
+        if failure is not None:
+            return failure
     instrument = get_instrument(spec.symbol)
     with BarStore(home.store, wait=wait) as store:
         missing = [label for label in spec.timeframes if not _spans(store.span(spec.symbol, label), spec, label)]
@@ -95,11 +100,13 @@ def build_dataset(
 
 
 class DatasetDraft(NamedTuple):
-    """A dataset from the current store, not yet exported: manifest, bars by timeframe, and funding rates."""
+    """A dataset from the current store, not yet exported: manifest, bars by timeframe, funding rates, and bars of other
+    symbols by symbol and timeframe."""
 
     manifest: dict[str, Any]
     bars: dict[str, pd.DataFrame]
     rates: "pd.Series[float] | None"
+    references: Mapping[tuple[str, str], pd.DataFrame] = MappingProxyType({})
 
     @property
     def content_hash(self) -> str:
@@ -118,6 +125,41 @@ def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeEr
     then quotes ``failure``, the error of the import), for fewer than ``MIN_ROWS`` execution bars, for a timeframe
     without bars in the period, for a perpetual with missing funding rates, or for a future without roll dates.
     """
+    instrument = get_instrument(spec.symbol)
+    exported, entries = _cut_bars(spec, store, home, failure)
+    manifest = {
+        "name": spec.name,
+        **spec.model_dump(include={"symbol", "regime", "characteristics"}),
+        "start": spec.start.isoformat(),
+        "end": spec.end.isoformat(),
+        "schema": {"timestamp": "open time, UTC, microseconds"} | dict.fromkeys(BAR_COLUMNS, "float64"),
+        "timeframes": entries,
+    }
+    references: dict[tuple[str, str], pd.DataFrame] = {}
+    for symbol, reference in spec.references.items():
+        bars, described = _cut_bars(_of_reference(spec, symbol), store, home, failure)
+        for label, entry in described.items():
+            entry["file"] = bars_file(label, symbol)
+            references[symbol, label] = bars[label]
+        manifest.setdefault("references", {})[symbol] = {"max_age": reference.max_age, "timeframes": described}
+    rates = None
+    if instrument.kind == "perpetual":
+        rates = dataset_funding(spec, store)
+        manifest["funding"] = funding_entry(spec, store, rates)
+    if instrument.kind == "future":
+        manifest["rolls"] = _rolls(spec, exported, load_roll_dates(home))
+    return DatasetDraft(manifest, exported, rates, references)
+
+
+def _of_reference(spec: DatasetSpec, symbol: str) -> DatasetSpec:
+    """Return the same period of another symbol."""
+    return spec.model_copy(update={"symbol": symbol, "references": {}})
+
+
+def _cut_bars(
+    spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeError | None
+) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, Any]]]:
+    """Return the bars of each timeframe of a dataset's symbol, and their entries in the manifest."""
     instrument = get_instrument(spec.symbol)
     execution = Timeframe.parse(spec.timeframes[0])
     all_bars = store.read(spec.symbol, execution.label, end=spec.end)
@@ -151,21 +193,7 @@ def cut_dataset(spec: DatasetSpec, store: BarStore, home: Home, failure: ForgeEr
             "gaps": _describe_gaps(find_gaps(bars, timeframe, instrument.session)),
             "hash": bars_hash(bars),
         }
-    manifest = {
-        "name": spec.name,
-        **spec.model_dump(include={"symbol", "regime", "characteristics"}),
-        "start": spec.start.isoformat(),
-        "end": spec.end.isoformat(),
-        "schema": {"timestamp": "open time, UTC, microseconds"} | dict.fromkeys(BAR_COLUMNS, "float64"),
-        "timeframes": entries,
-    }
-    rates = None
-    if instrument.kind == "perpetual":
-        rates = dataset_funding(spec, store)
-        manifest["funding"] = funding_entry(spec, store, rates)
-    if instrument.kind == "future":
-        manifest["rolls"] = _rolls(spec, exported, load_roll_dates(home))
-    return DatasetDraft(manifest, exported, rates)
+    return exported, entries
 
 
 def _rolls(spec: DatasetSpec, bars: dict[str, pd.DataFrame], dates: RollDates) -> dict[str, Any]:
@@ -258,6 +286,8 @@ def _export(cut: DatasetDraft, home: Home) -> DatasetVersion:
         try:
             for label, table in cut.bars.items():
                 write_table(building / bars_file(label), bars_table(table))
+            for (symbol, label), table in cut.references.items():
+                write_table(building / bars_file(label, symbol), bars_table(table))
             if cut.rates is not None:
                 write_table(building / FUNDING_FILE, funding_table(cut.rates))
             write_json(building / MANIFEST, {**cut.manifest, "content_hash": version_hash})

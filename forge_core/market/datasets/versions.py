@@ -89,14 +89,28 @@ class DatasetVersion:
         entries = self.manifest["timeframes"]
         if timeframe not in entries:
             raise DataError(f"dataset {self.name} has no {timeframe} bars, only {', '.join(self.timeframes)}")
-        path = self.path / bars_file(timeframe)
+        return self._read(self.path / bars_file(timeframe), entries[timeframe]["hash"])
+
+    def _read(self, path: Path, expected: str) -> pd.DataFrame:
         try:
             bars = _to_bars(read_table(path))
         except (DataError, FileNotFoundError, KeyError) as error:
             raise _unreadable(path, error) from error
-        if bars_hash(bars) != entries[timeframe]["hash"]:
+        if bars_hash(bars) != expected:
             raise _damaged(path, "does not hold the bars it was written with")
         return bars
+
+    @property
+    def references(self) -> dict[str, int]:
+        """Its other symbols for features, with the number of missing bars after which a value no longer counts."""
+        return {symbol: entry["max_age"] for symbol, entry in self.manifest.get("references", {}).items()}
+
+    def reference_bars(self, symbol: str, timeframe: str) -> pd.DataFrame:
+        """Read the bars of another symbol; raises DataError as ``bars``."""
+        entries = self.manifest.get("references", {}).get(symbol, {}).get("timeframes", {})
+        if timeframe not in entries:
+            raise DataError(f"dataset {self.name} has no {timeframe} bars of {symbol}; add it to its references")
+        return self._read(self.path / bars_file(timeframe, symbol), entries[timeframe]["hash"])
 
     def funding(self) -> "pd.Series[float] | None":
         """Read the funding rates of the period, or None without any. Raises the errors of ``bars``."""
@@ -113,9 +127,9 @@ class DatasetVersion:
         return rates
 
 
-def bars_file(timeframe: str) -> str:
-    """Return the file name of the bars of a timeframe."""
-    return f"{timeframe}.parquet"
+def bars_file(timeframe: str, symbol: str = "") -> str:
+    """Return the file name of the bars of a timeframe, of another ``symbol`` if there is one."""
+    return f"{symbol}-{timeframe}.parquet" if symbol else f"{timeframe}.parquet"
 
 
 def manifest_hash(manifest: Mapping[str, Any]) -> str:
@@ -128,6 +142,13 @@ def manifest_hash(manifest: Mapping[str, Any]) -> str:
         rolls = manifest["rolls"]
         levels = rolls.get("levels") or {}
         parts.append([rolls["times"], rolls["adjust"], *(levels[key] for key in ("method", "tick") if key in levels)])
+    if "references" in manifest:
+        parts.append(
+            {
+                symbol: [reference["max_age"], {label: e["hash"] for label, e in reference["timeframes"].items()}]
+                for symbol, reference in manifest["references"].items()
+            }
+        )
     return content_hash(canonical_json(parts))
 
 
@@ -142,6 +163,8 @@ def open_version(name: str, version_hash: str, home: Home | None = None) -> Data
         manifest = read_json(path / MANIFEST)
         unchanged = manifest_hash(manifest) == version_hash
         rows = {bars_file(label): int(entry["rows"]) for label, entry in manifest["timeframes"].items()}
+        for symbol, reference in manifest.get("references", {}).items():
+            rows |= {bars_file(label, symbol): int(e["rows"]) for label, e in reference["timeframes"].items()}
         if "funding" in manifest:
             rows[FUNDING_FILE] = int(manifest["funding"]["rows"])
     except (DataError, FileNotFoundError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -192,6 +215,9 @@ def follows(manifest: Mapping[str, Any], spec: DatasetSpec) -> bool:
         levels = rolls.get("levels") or {}
         if (levels.get("method"), levels.get("tick")) != (adjustment_method(instrument), instrument.tick):
             return False
+    references = {symbol: entry["max_age"] for symbol, entry in manifest.get("references", {}).items()}
+    if references != {symbol: reference.max_age for symbol, reference in spec.references.items()}:
+        return False
     return (manifest["symbol"], manifest["start"], manifest["end"], _labels(manifest)) == (
         spec.symbol,
         spec.start.isoformat(),

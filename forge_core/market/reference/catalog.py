@@ -38,10 +38,23 @@ def _utc(value: Any) -> Any:
 UtcTime = Annotated[datetime, BeforeValidator(_utc)]
 
 
+class ReferenceSpec(BaseModel):
+    """Another symbol of a dataset, for features only.
+
+    ``max_age``: number of its missing bars after which the last known one no longer counts, in bars of a feature's
+    timeframe.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_age: Annotated[int, Field(ge=0, le=100_000)] = 3
+
+
 class DatasetSpec(BaseModel):
     """A named regime: the period [start, end) of one symbol. ``timeframes`` begin with the one that is traded.
 
     ``adjust`` is for dated futures: their features see prices without the gaps between contracts, or as they are.
+    ``references`` are other symbols whose bars features can be computed from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,11 +67,22 @@ class DatasetSpec(BaseModel):
     regime: Regime
     characteristics: str = ""
     adjust: Adjustment = "forward"
+    references: dict[str, ReferenceSpec] = {}
 
     @field_validator("name")
     @classmethod
     def _allowed_name(cls, name: str) -> str:
         return safe_name(name, "dataset")
+
+    @field_validator("references", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Accept a list of symbols in place of a mapping."""
+        if isinstance(value, list) and all(isinstance(symbol, str) for symbol in value):
+            if len(set(value)) < len(value):
+                raise ValueError("a symbol is listed twice")
+            return {symbol: {} for symbol in value}
+        return value
 
     @field_validator("timeframes")
     @classmethod
@@ -76,6 +100,8 @@ class DatasetSpec(BaseModel):
 
     @model_validator(mode="after")
     def _period(self) -> "DatasetSpec":
+        if self.symbol in self.references:
+            raise ValueError(f"references name {self.symbol}, the dataset's own symbol; remove it")
         if self.end <= self.start:
             raise ValueError(f"the end {self.end.date()} is not after the start {self.start.date()}")
         return self
@@ -108,6 +134,12 @@ def load_catalog(path: Path | None = None) -> dict[str, DatasetSpec]:
     for spec in catalog.values():
         if spec.symbol not in instruments:
             raise ConfigError(f"{path}: dataset {spec.name}: {unknown('symbol', spec.symbol, instruments)}")
+        for symbol in spec.references:
+            where = f"{path}: dataset {spec.name}: references"
+            if symbol not in instruments:
+                raise ConfigError(f"{where}: {unknown('symbol', symbol, instruments)}")
+            if instruments[symbol].kind == "future":
+                raise ConfigError(f"{where}: {symbol} is a dated future, which rolls; use a spot, perpetual or index")
     return dict(catalog)
 
 
