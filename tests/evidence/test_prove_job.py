@@ -10,6 +10,8 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
 
 from forge_core.evidence.verdict.export import export_evidence
 from forge_core.evidence.verdict.text import evidence_text, read_verdict
@@ -20,6 +22,7 @@ from tests.pipelines.workspace import TINY, Workspace, load_definitions
 
 STUDY = TINY + "evidence: {luck: 4, windows: 2}\n"
 PROVE = "dagster job execute -j prove"
+ASSETS = ("luck_test", "walk_forward", "robustness", "verdict")
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Proved:
     result: dg.ExecuteInProcessResult
     again: dg.ExecuteInProcessResult
     written: dict[str, str]
+    stale: dict[str, list]
 
 
 def laid_out(folder: Path, patch: pytest.MonkeyPatch, study: str = STUDY) -> Workspace:
@@ -50,7 +54,10 @@ def proved(tmp_path_factory):
         assert read_verdict("tiny", Home.current()) is None
         assert export_evidence("tiny", workspace.root / "none") == []
         first = prove(instance)
-        yield Proved(workspace, text, first, prove(instance), evidence(workspace))
+        graph = load_definitions().resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        stale = {name: list(resolver.get_stale_causes(dg.AssetKey(name), "tiny")) for name in ASSETS}
+        yield Proved(workspace, text, first, prove(instance), evidence(workspace), stale)
 
 
 def prove(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -66,7 +73,7 @@ def test_it_records_the_evidence_and_warns_on_the_champions_page(proved) -> None
     result = proved.result
     assert result.success
     events = {e.asset_key.to_user_string(): e for e in result.get_asset_materialization_events()}
-    assert set(events) == {"luck_test", "walk_forward", "robustness", "verdict"}
+    assert set(events) == set(ASSETS)
     assert {event.partition for event in events.values()} == {"tiny"}
     document = read_verdict("tiny")
     assert document is not None
@@ -91,6 +98,10 @@ def test_it_records_the_evidence_and_warns_on_the_champions_page(proved) -> None
         "walk_forward.png",
         "luck_test.png",
     } <= exported
+
+
+def test_the_verdict_is_in_step_with_what_it_rests_on(proved) -> None:
+    assert proved.stale == {name: [] for name in ASSETS}
 
 
 def test_a_study_that_is_not_complete_is_refused(tmp_path, monkeypatch) -> None:

@@ -71,7 +71,7 @@ def champion_forward(
 def forward_materialization(found: Forward, home: Home) -> Materialization:
     """Return the content of ``champion_forward``."""
     version = content_hash(canonical_json(found.document()))
-    inputs = {"champion": [found.study], "raw_ohlcv": list(found.symbols)}
+    inputs = {"champion": [found.study], "verdict": [found.study], "raw_ohlcv": list(found.symbols)}
     return Materialization("champion_forward", found.study, version, partial(_describe, found, home), inputs=inputs)
 
 
@@ -90,7 +90,7 @@ def _describe(found: Forward, home: Home) -> Metadata:
         "days": found.days,
         "last_day": str(found.last),
         "trades": found.trades,
-        "total_return": found.total_return,
+        "total_return": f"{found.total_return:+.2%}",
         "sharpe": figure(found.sharpe),
         "promised_sharpe": f"{figure(found.promise)} ({found.source})" if found.source else "-",
         "log_e": figure(found.log_e),

@@ -77,25 +77,24 @@ def judge_champion(
     context: dg.OpExecutionContext, study: str, done: list, home: HomeResource
 ) -> Iterator[dg.Output[None]]:
     """Put the evidence together: tables, probes, verdict; and record it."""
-    outputs = []
     with step():
         lock_study(study, context.run_id, context.instance, home.open())
         subject = Subject.of(study, home.open())
         work(subject, log=context.log.info)  # whatever a killed worker left
         evidence = conclude(subject)
         materializations = [_materialization(name, subject, evidence) for name in ASSETS]
-        if context.has_assets_def:
-            outputs = [each.output(context, each.asset) for each in materializations]
-        else:
-            for each in materializations:
+        for each in materializations:  # the verdict last: it names the events of the others as its inputs
+            if context.has_assets_def:
+                yield each.output(context, each.asset)
+            else:
                 record(context, [each])
         context.log_event(verdict_evaluation(evidence))  # type: ignore[arg-type]  # accepted, but not in its annotation
         context.log.info(evidence_text(study, home.open()))
         unlock_study(study, context.run_id, home.open())
-    yield from outputs
 
 
 def _materialization(name: str, subject: Subject, evidence: Evidence) -> Materialization:
     version = content_hash(name, canonical_json(evidence.document()))
-    inputs = {"champion": [subject.spec.name]}
+    before = ASSETS[:-1] if name == ASSETS[-1] else ()
+    inputs = {asset: [subject.spec.name] for asset in ("champion", *before)}
     return Materialization(name, subject.spec.name, version, partial(PAGES[name], subject, evidence), inputs=inputs)
