@@ -6,8 +6,9 @@ writes them for an asset's own output, so that staleness is the same whichever w
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -70,20 +71,29 @@ class Materialization:
 def recorded_tags(
     instance: dg.DagsterInstance, asset: str, partitions: Iterable[str]
 ) -> dict[str, list[Mapping[str, str]]]:
-    """Return the tags of the materializations of each of ``partitions``, the newest first."""
-    wanted = list(partitions)
-    tags: dict[str, list[Mapping[str, str]]] = {partition: [] for partition in wanted}
-    cursor, more = None, bool(wanted)
-    while more:
-        page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=wanted), limit=_PAGE, cursor=cursor
-        )
-        for record in page.records:  # newest first
-            event = record.asset_materialization
-            if event is not None and event.partition is not None:
-                tags[event.partition].append(event.tags or {})
-        cursor, more = page.cursor, page.has_more
+    """Return the tags of the materializations of each of ``partitions``, the newest first.
+
+    Partitions are looked up a thousand at a time: the database limits the values of one query.
+    """
+    tags: dict[str, list[Mapping[str, str]]] = {partition: [] for partition in partitions}
+    for wanted in batched(tags, _PAGE):
+        where = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=wanted)
+        cursor, more = None, True
+        while more:
+            page = instance.fetch_materializations(where, limit=_PAGE + 1, cursor=cursor)
+            for record in page.records:  # newest first
+                event = record.asset_materialization
+                if event is not None and event.partition is not None:
+                    tags[event.partition].append(event.tags or {})
+            cursor, more = page.cursor, page.has_more
     return tags
+
+
+def batched(values: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield ``values`` in lists of ``size``, the last one shorter."""
+    rest = iter(values)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def unrecorded(
