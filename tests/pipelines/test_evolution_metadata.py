@@ -64,6 +64,8 @@ def test_pages_of_a_study(run):
     assert list(champion)[:2] == ["rules", "equity"]
     assert all(len(champion[key]) < 1000 for key in ("rules", "equity"))  # shown without a click
     assert champion["rules"].startswith(("- long: ", "- short: "))
+    assert max(map(len, champion["rules"].splitlines())) <= 50  # what fits the page
+    assert all(len(repr(value)) <= 13 for page in generations for value in page.values() if isinstance(value, float))
     report = study_status("tiny").champion
     held = report.holdout["NASDAQ_BULL_2016"].metrics
     for metric in ("total_return", "max_drawdown"):

@@ -21,13 +21,14 @@ _VERDICT = partitioned_check(
 )
 
 
-@dg.multi_asset_check(name="verdict_check", specs=[_VERDICT])
+@dg.multi_asset_check(name="verdict_check", specs=[_VERDICT], can_subset=True)
 def verdict_check(context: dg.AssetCheckExecutionContext, home: HomeResource) -> Iterator[dg.AssetCheckResult]:
-    """Look at the verdicts of the studies that have one."""
+    """Look at the verdict of a study; without one there is no result."""
     with user_errors():
         studies = checked_partitions(context, STUDIES.get_partition_keys())
         found = {study: read_verdict(study, home.open()) for study in studies}
-    yield _result({study: evidence for study, evidence in found.items() if evidence is not None})
+    if known := {study: evidence for study, evidence in found.items() if evidence is not None}:
+        yield _result(known)
 
 
 def verdict_evaluation(evidence: Evidence) -> dg.AssetCheckEvaluation:

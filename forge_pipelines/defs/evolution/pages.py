@@ -3,6 +3,7 @@
 from collections import Counter
 from functools import partial
 from itertools import combinations
+from textwrap import wrap
 from typing import Any
 
 import dagster as dg
@@ -43,6 +44,7 @@ MANIFEST_TAG = "forge/study_manifest"
 """The tag of a generation's event that names the manifest, which determines all its numbers."""
 
 _FRONT_SHOWN = 25
+_RULES_WIDTH = 46  # characters of a line; the page cuts longer ones off
 _TRADES_SHOWN = 10
 _FRONTS = 4
 _HYPERVOLUMES = 11
@@ -63,7 +65,8 @@ def generation_materialization(
             "dagster/uri": dg.MetadataValue.path(figures.table),
             "content_hash": figures.content_hash,
             **{f"best {name}": rounded(value) for name, value in figures.best.items() if value is not None},
-            **{name: value for name, value in vars(figures).items() if isinstance(value, int | float)},
+            **{name: value for name, value in vars(figures).items() if isinstance(value, int)},
+            **{name: rounded(value) for name, value in vars(figures).items() if isinstance(value, float)},
         }
         if speed is not None:
             metadata["evaluations_per_second"] = round(speed, 1)
@@ -208,9 +211,9 @@ def objective_figures(study: StudyPlan, champion: Champion) -> dict[str, float]:
 
 
 def _rules(play: Play) -> dg.MetadataValue[Any]:
-    """Show the rules in words, a line for each side, without a click."""
+    """Show the rules in words without a click: an item for each side, in lines that fit the page."""
     lines = describe_play(play).splitlines()
-    markdown = "\n".join(f"- {line}" for line in lines)
+    markdown = "\n".join("- " + "\\\n  ".join(wrap(line, _RULES_WIDTH, break_on_hyphens=False)) for line in lines)
     return dg.MetadataValue.md(markdown) if len(markdown) < OPEN_MARKDOWN else dg.MetadataValue.text(" | ".join(lines))
 
 
