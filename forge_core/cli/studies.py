@@ -1,5 +1,6 @@
 """``forge study``: status and results of studies."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from forge_core.evolution.spec.study import StudySpec
 
 app = Commands(help="Studies: create, check, estimate, and read the results of evolution runs.")
+
+
+class Format(StrEnum):
+    """What an export of a study writes."""
+
+    files = "files"
+    optuna = "optuna"
+
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study, see `forge study list`.")]
 
@@ -275,12 +284,22 @@ def holdout(
 @reports_errors
 def export(
     name: StudyName,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to; with --to, the file.")],
+    to: Annotated[
+        Format, typer.Option("--to", help="`files`, or `optuna`: all trials as a journal file.")
+    ] = Format.files,
 ) -> None:
     """Write the report, the front as CSV and Parquet, and the champion and every Play of the front as YAML.
 
+    `--to optuna` writes all trials as an Optuna study instead; `optuna-dashboard FILE` opens it.
+
     Example: `forge study export quickstart --out front/`
     """
+    if to is Format.optuna:
+        from forge_core.exporting.optuna_study import export_optuna
+
+        say(f"{export_optuna(name, out):,} trials written to {out}; open them with `optuna-dashboard {out}`")
+        return
     from forge_core.evidence.verdict.export import export_evidence
     from forge_core.evolution.steps import export_study
     from forge_core.judging.study_report import write_study_report

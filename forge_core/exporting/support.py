@@ -48,10 +48,15 @@ def warmup(play: Play) -> int:
 
 
 def feature_faults(play: Play, known: frozenset[str] | None = None) -> list[str]:
-    """Return the columns that are no indicator of TA-Lib (or of the ``known`` names) on the Play's own timeframe."""
-    faults = []
+    """Return hours, and the columns that are no indicator of TA-Lib (or of ``known``) on the Play's own bars."""
+    faults = ["entries at some hours alone (when)"] if play.when is not None and play.when.restricts else []
+    faults += ["a time of day at which positions are closed (flat_by)"] if play.flat_by is not None else []
     for reference in play_columns(play):
         text = describe_column(reference, play.timeframe)
+        if reference.transform:
+            faults.append(f"the transform of {text}")
+        if reference.symbol:
+            faults.append(f"the column {text} of another symbol")
         if reference.timeframe != play.timeframe:
             faults.append(f"the column {text} of another timeframe")
         if reference.name not in PRICE_FIELDS and reference.name not in (TALIB if known is None else known):

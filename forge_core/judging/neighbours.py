@@ -138,7 +138,7 @@ def _with_parameter(base: Numbered, key: str, value: Number) -> Callable[[Featur
     def change(reference: FeatureRef) -> FeatureRef:
         if (reference.name, reference.params, reference.timeframe) != base:
             return reference
-        return FeatureRef(reference.name, params, reference.output, reference.timeframe, reference.transform)
+        return replace(reference, params=params)
 
     return change
 

@@ -74,10 +74,7 @@ def signal(play: Play, feed: Feed, *, costs: Costs | None = None, cash: float = 
     names = ("entry long", "entry short", "exit long", "exit short")
     given = (play.entry_long, play.entry_short, play.exit_long, play.exit_short)
     words = program.bitmaps.reshape(len(names), -1)
-    truths = [
-        group is not None and bool(int(row[last // LANES]) >> (last % LANES) & 1)
-        for group, row in zip(given, words, strict=True)
-    ]
+    truths = [bool(int(row[last // LANES]) >> (last % LANES) & 1) for row in words]  # `when` and `flat_by` included
     side, entered, price, held, last_exit = _position(result.trades, feed)
     if len(result.trades) and result.trades["exit_reason"].iloc[-1] == "ruin":
         order, reason = _NONE, "the backtest ended in ruin"
@@ -147,7 +144,7 @@ def _order(play: Play, truths: list[bool], side: int, held: int, since_exit: int
                 return ("enter short" if side > 0 else "enter long"), "reversal: the entry of the other side is true"
             return "close", "the entry of the other side is true"
         if leave_long if side > 0 else leave_short:
-            return "close", "the exit rule is true"
+            return "close", "the exit rule is true" if play.flat_by is None else "the exit rule or flat_by is true"
         if play.risk.max_bars is not None and held >= play.risk.max_bars:
             return "close", f"held for {held} bars, at most {play.risk.max_bars}"
         return "none", clash or f"the {_SIDE_NAMES[side]} position is held; its stop and target stay live"

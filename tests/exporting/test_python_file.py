@@ -8,6 +8,7 @@ import forge_core
 from forge_core.engine.costs import Costs
 from forge_core.errors import ConfigError
 from forge_core.exporting.python_file import python_file
+from forge_core.exporting.targets import TARGETS
 from forge_core.market.reference.instruments import Instrument, get_instrument
 from forge_core.plays.parser import load_play, parse_play
 from tests.judging.test_signal import BASE, PLAYS
@@ -46,7 +47,10 @@ def assert_same(play, bars, instrument=COIN, costs=None):
     return expected
 
 
-@pytest.mark.parametrize("rules", [*PLAYS.values(), *MORE.values()], ids=[*PLAYS, *MORE])
+SAME = {name: rules for name, rules in (PLAYS | MORE).items() if name != "hours"}
+
+
+@pytest.mark.parametrize("rules", SAME.values(), ids=SAME)
 def test_the_trades_are_the_same(rules):
     assert len(assert_same(parse_play(BASE + rules), walk(1_500))) > 20
 
@@ -67,6 +71,16 @@ def test_the_file_runs_as_a_program(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["play.py", str(tmp_path / "bars.csv")])
     exec(compile(source, "play.py", "exec"), {"__name__": "__main__"})
     assert "net profit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["python", "pine"])
+def test_hours_and_transforms_are_refused_by_name(target):
+    play = parse_play(
+        BASE + "  far: {indicator: rsi, timeperiod: 14, transform: {zscore: 100}}\n"
+        "entry: {long: far > 1}\nexit: {long: fast < slow}\nwhen: {from: '08:00', to: '16:00'}\nflat_by: '20:00'\n"
+    )
+    with pytest.raises(ConfigError, match=r"\(when\); .*\(flat_by\); the transform of "):
+        TARGETS[target](play, COIN)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,10 @@ PLAYS = {
         "entry: {long: slow rising 2, short: {at_least: 1, of: [rsi > 60, fast falling 3]}}\n"
         "sides: long\nrisk: {trailing: {percent: 0.01}, take_profit: {percent: 0.02}}\n"
     ),
+    "hours": (
+        "entry: {long: fast > slow, short: fast < slow}\nexit: {long: rsi > 80}\n"
+        "when: {from: '07:00', to: '15:00'}\nflat_by: '18:00'\n"
+    ),
     "clashing": "entry: {long: rsi > 45, short: rsi < 55}\nexit: {long: rsi > 65}\nwarmup_bars: 40\n",
 }
 
@@ -44,7 +48,9 @@ def feed_of(bars: pd.DataFrame):
 def done_at(result, moment) -> tuple[str, ...]:
     """Return what was executed at the open of a bar: of orders alone, not of levels."""
     trades = result.trades
-    left = trades[(trades["exit_time"] == moment) & trades["exit_reason"].isin(["exit", "reversal", "max_bars"])]
+    left = trades[
+        (trades["exit_time"] == moment) & trades["exit_reason"].isin(["exit", "reversal", "max_bars", "flat_by"])
+    ]
     # a stop in the entry bar itself has its entry at this open too
     entered = trades[trades["entry_time"] == moment]
     if len(entered):
