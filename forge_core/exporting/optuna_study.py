@@ -27,9 +27,9 @@ def export_optuna(name: str, path: Path, home: Home | None = None) -> int:
     StudyError for a study without a merged generation.
     """
     home = home or Home.current()
-    if study_status(name, home).state == "not begun":
+    if study_status(name, home).state == "not started":
         raise StudyError(f"study {name!r} has not been run; run `make evolve STUDY={name}` first")
-    plan = StudyPlan.begun(name, home)
+    plan = StudyPlan.open(name, home)
     objectives = plan.objectives.terms
     trials = [trial for generation in _generations(plan) for trial in _trials(plan, generation)]
     if not trials:
