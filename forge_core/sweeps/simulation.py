@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forge_core.engine.signals.bytecode import bytecode_of
 from forge_core.engine.simulate import simulate
 from forge_core.engine.windows import WindowResults, simulate_windows
-from forge_core.errors import DataError
+from forge_core.errors import DataError, PlayError
 from forge_core.features.column import ColumnSource
 from forge_core.feeds.build import feed_from_bars
 from forge_core.feeds.feed import Feed, Floats
@@ -56,6 +57,9 @@ class Simulator:
         """Return a variant as a Play; raise PlayError if it is not tradable."""
         play = variant.strategy.play(self.task.interval, variant.options)
         check_play(play)
+        other = next((column.symbol for column in bytecode_of(play).columns if column.symbol), "")
+        if other:
+            raise PlayError(f"Play {play.name!r} reads {other}; a mass test has the bars of one symbol only")
         return play
 
     def simulate(

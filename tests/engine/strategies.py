@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from forge_core.engine.costs import Costs
 from forge_core.engine.fill_rules import FillRules
+from forge_core.features.column import ReferenceBars
 from forge_core.features.reference import FeatureRef, price_field
 from forge_core.features.registry import make_reference
 from forge_core.feeds.build import feed_from_bars
@@ -300,8 +301,18 @@ PRICES = (
     feature("ema", timeframe="4h", timeperiod=2),
     price_field("close", "4h"),
     feature("swings", "last_high", left=1, right=1),
+    make_reference("ema", {"timeperiod": 3}, timeframe="1h", transform="lag:2"),
 )
-OSCILLATORS = (feature("rsi", timeperiod=3), feature("rsi", timeframe="4h", timeperiod=2))
+OTHER = "OTHER"  # another symbol
+OSCILLATORS = (
+    feature("rsi", timeperiod=3),
+    feature("rsi", timeframe="4h", timeperiod=2),
+    make_reference("ema", {"timeperiod": 5}, timeframe="1h", transform="percentile_rank:10"),
+    make_reference("rsi", {"timeperiod": 3}, timeframe="1h", symbol=OTHER),
+    make_reference("relative", {}, timeframe="4h", transform="percentile_rank:5", symbol=OTHER),
+    make_reference("hour", {}, timeframe="1h"),
+    make_reference("minutes_to_close", {}, timeframe="1h"),
+)
 
 
 def comparisons(prices: tuple[FeatureRef, ...]) -> st.SearchStrategy[Compare]:
@@ -338,12 +349,16 @@ def frame_of(walk: Walk, rng: np.random.Generator, instrument: Instrument) -> pd
 
 @st.composite
 def feature_cases(draw: st.DrawFn) -> Case:
-    """Random rules over real features of random bars, the coarser timeframe among them."""
+    """Random rules over real features of random bars: coarser timeframes, transforms, hours, another symbol."""
     traded = draw(instruments())
     walk = draw(walks((60, 150, 300)))
     rng = np.random.default_rng(walk.seed)
     bars = frame_of(walk, rng, traded)
-    feed = feed_from_bars(bars, instrument=traded, timeframe="1h", start=draw(pick(0, 0, 10, 40)))
+    other = frame_of(replace(walk, seed=walk.seed ^ 1), rng, traded)
+    references = {OTHER: ReferenceBars({"1h": other}, draw(pick(0, 3)))}
+    feed = feed_from_bars(
+        bars, instrument=traded, timeframe="1h", start=draw(pick(0, 0, 10, 40)), references=references
+    )
     if traded.kind == "perpetual":
         feed = replace(feed, funding=rng.choice([0.0, 0.0001, -0.0003], walk.bars))
     if traded.kind == "future":
@@ -359,6 +374,8 @@ def feature_cases(draw: st.DrawFn) -> Case:
         risk=draw(risks()),
         sides=draw(pick("both", "both", "long", "short")),
         warmup_bars=draw(pick(0, 0, 20)),
+        when=draw(st.none() | st.none() | whens()),
+        flat_by=draw(pick(None, None, 300)),
     )
     return Case(
         play=play,

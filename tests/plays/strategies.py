@@ -5,30 +5,38 @@ Hypothesis draws a seed and the standard library's generator the Play: Hypothesi
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from forge_core.features.order import difference_of
 from forge_core.features.reference import FeatureRef
-from forge_core.features.registry import all_features
+from forge_core.features.registry import all_features, column_scale
 from forge_core.plays.constant import constant_result
 from forge_core.plays.model import Compare, Distance, Group, Play, Risk, Rule, Size, Trend
 
 EXECUTION, HIGHER = "15m", "1h"
+OTHER = "BTCUSDT"  # another symbol
 OPERATORS = (">", "<", ">=", "<=", "crosses_above", "crosses_below")
 NAMES = ("fast", "slow", "ema_5", "sma_55_1h", "on", "_x")  # two are names that features without one are given
 
 
 def _columns() -> dict[str, list[FeatureRef]]:
-    """Every output of every feature, twice, by what it may be compared with."""
+    """Every output of every feature, twice and as z-score, by what it may be compared with."""
     by_scale: dict[str, list[FeatureRef]] = defaultdict(list)
+    chance = random.Random(1)
     for definition in all_features():
         choices = definition.combinations()
         for output in definition.outputs:
             own = definition.name if output.scale.kind == "unbounded" else ""
             for i, timeframe in enumerate((EXECUTION, HIGHER)):
                 params = definition.resolve(choices[7 * i % len(choices)])
-                by_scale[f"{output.scale} {own}"].append(FeatureRef(definition.name, params, output.name, timeframe))
+                symbol = OTHER if definition.kind == "relative" else ""
+                column = FeatureRef(definition.name, params, output.name, timeframe, symbol=symbol)
+                by_scale[f"{output.scale} {own}"].append(column)
+                if definition.kind != "calendar" and i == 0:
+                    score = replace(column, transform="zscore:50", symbol=symbol or chance.choice(("", OTHER)))
+                    by_scale[f"{column_scale(score)} "].append(score)
     return by_scale
 
 
