@@ -5,6 +5,7 @@ Each checks the part when the file is loaded; see docs/extending.md.
 
 from forge_core.extensions.features import indicator, structure
 from forge_core.extensions.market import import_format, source
+from forge_core.extensions.metrics import metric
 from forge_core.extensions.strategies import ClassicStrategy, column, strategy, when
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "column",
     "import_format",
     "indicator",
+    "metric",
     "source",
     "strategy",
     "structure",

@@ -19,6 +19,17 @@ def {name}(bars, timeperiod=20):
     return 100 * (bars["close"] / talib.SMA(bars["close"], timeperiod) - 1)
 '''
 
+_METRIC = '''"""Own metric {name} for objectives and constraints of studies."""
+
+from forge_core.extensions import metric
+
+
+@metric("maximize", worst=0.0)
+def {name}(trades, equity, daily):
+    """Share of the trades that earned more than 1 %."""
+    return (trades["return_pct"] > 0.01).mean() if len(trades) else None
+'''
+
 _STRATEGY = '''"""Own strategy {name} for mass tests."""
 
 from typing import ClassVar
@@ -92,6 +103,7 @@ class {title}(Format):
 TEMPLATES = {
     "indicator": _INDICATOR,
     "structure": _INDICATOR,
+    "metric": _METRIC,
     "strategy": _STRATEGY,
     "source": _SOURCE,
     "format": _FORMAT,
@@ -101,7 +113,7 @@ TEMPLATES = {
 def new_extension(kind: str, name: str) -> Path:
     """Write a file with a part that works to the folder of extensions; raise ConfigError if the file exists."""
     if kind not in TEMPLATES:
-        raise ConfigError(unknown("kind of extension", kind, [each for each in KINDS if each in TEMPLATES]))
+        raise ConfigError(unknown("kind of extension", kind, KINDS))
     if not name.isidentifier() or name.startswith("_"):
         raise ConfigError(f"{name!r} is no name of a part: use letters, digits and _, beginning with a letter")
     folder = extension_folder()

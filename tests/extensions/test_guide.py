@@ -10,9 +10,12 @@ import pytest
 import forge_core
 from forge_core.errors import StudyError
 from forge_core.evolution.run.plan import StudyPlan
+from forge_core.evolution.spec.study import StudySpec
 from forge_core.evolution.steps import run_study
+from forge_core.extension_files import KINDS
 from forge_core.features.bank.bank import Bank
 from forge_core.features.registry import make_reference
+from forge_core.files import read_table
 from forge_core.market.datasets.build import ensure_dataset
 from forge_core.market.importing.importer import read_bars_file
 from forge_core.market.reference.instruments import get_instrument
@@ -46,7 +49,7 @@ def examples(folder, home):
 
 def test_there_is_an_example_of_each_kind_of_at_most_twenty_lines(examples):
     kinds = {kind for kind, _ in examples.load().parts}
-    assert kinds >= {"indicator", "structure", "strategy", "source", "format"}
+    assert kinds == set(KINDS)
     for name, text in FILES.items():
         lines = [line for line in text.splitlines()[1:] if line.strip()]
         assert len(lines) <= 20, name
@@ -70,6 +73,37 @@ def test_the_indicator_is_searched_and_the_manifest_names_its_version(examples, 
     with pytest.raises(StudyError, match=r"versions.extensions.ema_gap: was \"\w+\", is \"\w+\"") as caught:
         run_study(spec, home)
     assert "forge study reset own" in str(caught.value)
+
+
+def test_the_metric_and_formulas_are_objectives_and_constraints(examples, home):
+    spec = small_spec(
+        "measured",
+        objectives=[
+            {"metric": "tail_ratio"},
+            {"formula": "sharpe * sqrt(total_trades)", "direction": "maximize"},
+        ],
+        constraints={"min_tail_ratio": 0.1, "max_pain": {"formula": "max_drawdown * 2", "value": 1.5}},
+    )
+    report = run_study(spec, home)
+    plan = StudyPlan.begun("measured", home)
+    assert StudySpec.model_validate(plan.manifest["study"]) == spec
+    assert set(plan.manifest["versions"]["extensions"]) == {"metric tail_ratio"}
+    front = read_table(plan.folder.pareto_front).to_pandas()
+    assert report.champion is not None
+    for row in front.to_dict("records"):
+        values = []
+        for name in spec.train:
+            result = forge_core.backtest(parse_play(row["yaml"]), plan.open_feed(name), cash=spec.cash)
+            low, high = np.percentile(result.daily_returns, [5, 95])
+            values.append((high / -low, result.metrics["sharpe"] * result.metrics["total_trades"] ** 0.5))
+            assert row[f"{name}.tail_ratio"] == pytest.approx(values[-1][0])
+            assert result.metrics["max_drawdown"] <= 0.75
+        tail, quality = np.min(values, axis=0)
+        assert row["objective.tail_ratio"] == pytest.approx(tail)
+        assert row["objective.sharpe_sqrt_total_trades"] == pytest.approx(quality)
+    examples.write("tail_ratio.py", FILES["tail_ratio.py"].replace("[5, 95]", "[10, 90]"))
+    with pytest.raises(StudyError, match=r"versions.extensions.metric tail_ratio: was"):
+        run_study(spec, home)
 
 
 def test_an_edited_indicator_gives_new_numbers_in_the_bank(examples, home):

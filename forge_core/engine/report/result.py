@@ -96,7 +96,7 @@ class BacktestResult:
             feed=feed,
             costs=costs,
             cash=float(cash),
-            trades=_trades_table(trades),
+            trades=trades_table(trades),
             equity=pd.Series(equity, index=closes, name="equity"),
             daily_returns=pd.Series(daily, index=dates, name="return"),
             metrics=MetricValues(vector),
@@ -196,7 +196,7 @@ def _utc(microseconds: NDArray[np.int64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(np.asarray(microseconds, np.int64).view("datetime64[us]")).tz_localize("UTC")
 
 
-def _trades_table(trades: NDArray[np.void]) -> pd.DataFrame:
+def trades_table(trades: NDArray[np.void]) -> pd.DataFrame:
     """Return the trades as a table: times in UTC, reasons by name, NaN for what is undefined."""
 
     def column(name: str) -> Any:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forge_core.evolution.search.evaluation import Objective
-from forge_core.metrics.catalog import get_metric
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +18,7 @@ def losses(values: Floats, objectives: Sequence[Objective]) -> Floats:
 
 def reference_point(objectives: Sequence[Objective]) -> list[float]:
     """Return the point, in the objectives' own values, from which the hypervolume is measured."""
-    return [get_metric(objective.metric).reference_value for objective in objectives]
+    return [objective.definition.reference_value for objective in objectives]
 
 
 def nondominated(points: Floats) -> NDArray[np.bool_]:
@@ -77,7 +76,7 @@ def desirability(points: Floats, objectives: Sequence[Objective]) -> Floats:
     values = losses(points, objectives)  # turned back
     scaled = np.empty(values.shape)
     for k, objective in enumerate(objectives):
-        metric, value = get_metric(objective.metric), values[:, k]
+        metric, value = objective.definition, values[:, k]
         above = value - metric.reference_value
         if metric.scale is None:
             scaled[:, k] = above / (metric.ideal - metric.reference_value)

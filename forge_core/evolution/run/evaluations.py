@@ -8,6 +8,7 @@ from forge_core.evolution.run.plan import StudyPlan
 from forge_core.evolution.run.reports import DatasetFigures
 from forge_core.evolution.spec.study import holdout_relation
 from forge_core.feeds.feed import Feed
+from forge_core.metrics.catalog import METRICS
 from forge_core.metrics.summary import metrics_mapping, undefined_reasons
 from forge_core.plays.model import Play
 
@@ -38,6 +39,7 @@ def dataset_figures(
     failure: str | None = None,
 ) -> DatasetFigures:
     """Return the figures of a metrics vector: null where undefined, with the reasons."""
+    metrics = metrics[: len(METRICS)]  # own metrics follow
     return DatasetFigures(metrics_mapping(metrics), undefined_reasons(metrics), held, evaluation, relation, failure)
 
 

@@ -107,7 +107,7 @@ class ForkedAssessor:
         self._genes = shared_array((size, len(genome.genes)), np.int16)
         self._status = shared_array((size,), np.int64)
         self._hashes = shared_array((size,), np.uint64)
-        self._metrics = shared_array((size, len(self._days), len(METRICS)), np.float64)
+        self._metrics = shared_array((size, len(self._days), len(METRICS) + len(objectives.own)), np.float64)
         self._objectives = shared_array((size, len(objectives.terms)), np.float64)
         self._violations = shared_array((size, len(objectives.constraints)), np.float64)
         self._returns = shared_array((size, int(self._returned[-1])), np.float32)

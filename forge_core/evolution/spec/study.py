@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from forge_core.configuration import Fault, InKeyOrder, Location, line_of, raise_faults, validate_model
 from forge_core.engine.costs import Costs
@@ -22,12 +22,14 @@ from forge_core.evolution.spec.objectives import (
     ObjectiveSpec,
     Spec,
     constraint_metric,
-    known_constraint,
+    constraint_reads,
+    known_constraints,
 )
 from forge_core.evolution.spec.space import Sides, SpaceSpec, TimeframeLabel
 from forge_core.market.reference.catalog import DatasetSpec, get_dataset_spec
 from forge_core.market.reference.instruments import get_instrument
 from forge_core.market.reference.timeframes import Timeframe
+from forge_core.metrics.catalog import METRIC_INDEX
 from forge_core.metrics.summary import ANNUAL_RETURNS, SHORTEST_ANNUALIZED
 from forge_core.paths import safe_name
 from forge_core.plays.canonical import play_hash
@@ -60,7 +62,7 @@ class StudySpec(Spec):
     space: SpaceSpec
     sides: Sides = "both"
     objectives: list[ObjectiveSpec] = Field(min_length=1, max_length=4)
-    constraints: Annotated[dict[Annotated[str, AfterValidator(known_constraint)], ConstraintSpec], InKeyOrder] = Field(
+    constraints: Annotated[dict[str, ConstraintSpec], BeforeValidator(known_constraints), InKeyOrder] = Field(
         default={}, validate_default=True
     )
     population: int = Field(ge=2, le=10_000)
@@ -148,7 +150,7 @@ class StudySpec(Spec):
             if pair in pairs[:i]:
                 faults.append((("objectives", i), f"duplicate objective {pair[1]} {pair[0]}", None))
         for name, constraint in self.constraints.items():
-            low, high = BOUNDS.get(constraint_metric(name), (-float("inf"), float("inf")))
+            low, high = BOUNDS.get(constraint_metric(name, constraint.formula), (-float("inf"), float("inf")))
             if not low <= constraint.value <= high:
                 faults.append((("constraints", name), f"it must lie between {low:g} and {high:g}", constraint.value))
         faults += self._short_period_faults()
@@ -162,9 +164,16 @@ class StudySpec(Spec):
     @property
     def annual_returns(self) -> dict[Location, str]:
         """Metrics of objectives and constraints that are undefined for periods under 360 days, by location."""
-        used: dict[Location, str] = {("objectives", i): o.metric for i, o in enumerate(self.objectives)}
-        used |= {("constraints", name): constraint_metric(name) for name in self.constraints}
-        return {location: metric for location, metric in used.items() if metric in ANNUAL_RETURNS}
+        used: dict[Location, tuple[str, ...]] = {("objectives", i): o.reads for i, o in enumerate(self.objectives)}
+        used |= {("constraints", name): constraint_reads(name, c.formula) for name, c in self.constraints.items()}
+        return {location: m for location, metrics in used.items() for m in metrics if m in ANNUAL_RETURNS}
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """Metrics of extensions that objectives and constraints use, sorted."""
+        names = {o.metric for o in self.objectives if o.formula is None}
+        names |= {constraint_metric(name) for name, c in self.constraints.items() if c.formula is None}
+        return tuple(sorted(name for name in names if name not in METRIC_INDEX))
 
     def _short_period_faults(self) -> list[Fault]:
         days = {name: (spec.end - spec.start).days for name in self.train if (spec := get_dataset_spec(name))}

@@ -12,6 +12,7 @@ from forge_core.evolution.search.evaluation import Objectives
 from forge_core.evolution.search.search_space import SearchSpace
 from forge_core.evolution.spec.study import StudySpec
 from forge_core.evolution.storage.paths import StudyFolder
+from forge_core.extension_files import find_part
 from forge_core.features.registry import is_builtin
 from forge_core.features.version import REGISTRY_VERSION, feature_version
 from forge_core.files import canonical_json, content_hash, read_json
@@ -52,6 +53,7 @@ def _extensions(spec: StudySpec, space: SearchSpace) -> dict[str, Any]:
     names = {column.definition.name for slot in space.slots for column in slot.columns}
     names |= {reference.name for seed in spec.seeds for reference in play_columns(parse_play(seed))}
     used = {name: feature_version(name) for name in sorted(names) if not is_builtin(name)}
+    used |= {f"metric {n}": part.version for n in spec.own_metrics if (part := find_part("metric", n)) is not None}
     return {"extensions": used} if used else {}
 
 

@@ -63,9 +63,10 @@ class TableFormat:
         self.manifest_hash = manifest_hash
         self.objectives = [f"objective.{objective.name}" for objective in objectives.terms]
         self.constraints = [f"constraint.{constraint.name}" for constraint in objectives.constraints]
-        self.metrics = [f"{dataset}.{metric.name}" for dataset in datasets for metric in METRICS]
+        names = [*(metric.name for metric in METRICS), *objectives.own]
+        self.metrics = [f"{dataset}.{name}" for dataset in datasets for name in names]
         self.genes = [gene.name for gene in genes]
-        self._shape = (len(datasets), len(METRICS))
+        self._shape = (len(datasets), len(names))
         self.evaluation_columns = ["play", "error", *self.objectives, *self.constraints, *self.metrics]
         # "element" is what Parquet calls the items of a list
         self._genes_type = pa.list_(pa.field("element", pa.int16()), len(self.genes))

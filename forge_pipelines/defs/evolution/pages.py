@@ -203,7 +203,7 @@ def objective_figures(study: StudyPlan, champion: Champion) -> dict[str, float]:
     figures = {f"train {name}": rounded(value) for name, value in champion.objectives.items()}
     for metric in dict.fromkeys(objective.metric for objective in study.objectives.terms):
         for dataset, held in champion.holdout.items():
-            value = held.metrics[metric]
+            value = held.metrics.get(metric)  # none of a formula or of an extension's metric
             name = f"holdout {metric}" if len(champion.holdout) == 1 else f"holdout {metric}, {dataset}"
             if value is not None:
                 figures[name] = rounded(value)
