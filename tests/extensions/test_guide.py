@@ -85,7 +85,7 @@ def test_the_metric_and_formulas_are_objectives_and_constraints(examples, home):
         constraints={"min_tail_ratio": 0.1, "max_pain": {"formula": "max_drawdown * 2", "value": 1.5}},
     )
     report = run_study(spec, home)
-    plan = StudyPlan.begun("measured", home)
+    plan = StudyPlan.open("measured", home)
     assert StudySpec.model_validate(plan.manifest["study"]) == spec
     assert set(plan.manifest["versions"]["extensions"]) == {"metric tail_ratio"}
     front = read_table(plan.folder.pareto_front).to_pandas()
