@@ -14,13 +14,15 @@ from forge_core.evidence.following import champion_forward
 from forge_core.evidence.following.champion_forward import DAYS, follow_champion, forward_folder, read_forward
 from forge_core.evidence.following.cone import expected_cone
 from forge_core.evidence.following.document import Expected, Forward
-from forge_core.evidence.following.forward_bars import seen_until
+from forge_core.evidence.following.forward_bars import forward_markets, seen_until
 from forge_core.evidence.following.promise import Promise, promise_of
 from forge_core.evidence.following.text import forward_lines, forward_picture
 from forge_core.evidence.searches.holdout import holdout_days
 from forge_core.evidence.searches.subject import Subject
 from forge_core.feeds.build import feed_from_bars
 from forge_core.files import read_table
+from forge_core.market.datasets.build import ensure_dataset
+from forge_core.market.datasets.versions import DatasetVersion
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 
@@ -73,6 +75,16 @@ def test_days_stay_as_they_are_when_bars_are_added(copied: Home, tmp_path: Path)
     first, second = follow_champion(STUDY, copied), follow_champion(STUDY, later)
     assert 100 < first.days < second.days
     pd.testing.assert_frame_equal(days(copied), days(later).iloc[: first.days])
+
+
+def test_references_of_the_train_dataset_come_along(copied: Home, monkeypatch) -> None:
+    monkeypatch.setattr(DatasetVersion, "references", {"NASDAQ": 7})
+    subject = Subject.of(STUDY, copied)
+    ensure_dataset("NASDAQ_FULL_CYCLE", copied)  # brings the bars
+    with BarStore(copied.store) as store:
+        (market,) = forward_markets(subject, store, copied).values()
+    assert market.max_ages == {"NASDAQ": 7}
+    assert market.references["NASDAQ"].bars.index[-1] == market.bars.index[-1]
 
 
 def test_it_counts_as_an_evaluation_of_its_own_kind(copied: Home, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from forge_core.evidence.markets.market import Market
 from forge_core.evidence.searches.subject import Subject
 from forge_core.market.datasets.build import cut_dataset, open_version
 from forge_core.market.datasets.versions import DatasetVersion
-from forge_core.market.reference.catalog import DatasetSpec
+from forge_core.market.reference.catalog import DatasetSpec, ReferenceSpec
 from forge_core.market.reference.timeframes import Timeframe
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
@@ -42,6 +42,7 @@ def forward_markets(subject: Subject, store: BarStore, home: Home) -> dict[str, 
             timeframes=version.timeframes,
             regime=version.manifest["regime"],
             adjust="forward" if version.adjusts else "none",
+            references={other: ReferenceSpec(max_age=age) for other, age in version.references.items()},
         )
         draft = cut_dataset(spec, store, home)
         market = Market.of_draft(draft, version.instrument, subject.spec.timeframe, start)
