@@ -14,6 +14,7 @@ from forge_core.evolution.run.reports import Champion, ChampionReport
 from forge_core.evolution.run.simplify import Simplified, near_twins, simplify_all
 from forge_core.evolution.search.generation import Individual
 from forge_core.evolution.search.loop import choose_champion as choose_of
+from forge_core.evolution.search.loop import find_front as front_of
 from forge_core.files import write_json, write_table, write_text
 from forge_core.parallelism import worker_count
 from forge_core.plays.canonical import play_hash
@@ -47,16 +48,12 @@ def find_front(plan: StudyPlan) -> list[Individual]:
     points = _losses(plan, feasible)
     rows = feasible.take(np.flatnonzero(nondominated(points)))
     ids = set(rows["id"].to_pylist())
-    front: dict[bytes, Individual] = {}
+    individuals: list[Individual] = []
     for born in sorted(set(rows["born"].to_pylist())):
         table = plan.tables.read(plan.folder.generation_table(born))
         chosen = table.filter(pa.array([identity in ids for identity in table["id"].to_pylist()]))
-        for individual in plan.tables.individuals(chosen):
-            front.setdefault(individual.evaluation.metrics.tobytes(), individual)
-    turned = [individual.objectives for individual in front.values()]
-    order = np.lexsort(losses(np.array(turned), plan.objectives.terms).T[::-1])
-    individuals = list(front.values())
-    return [individuals[i] for i in order]
+        individuals += plan.tables.individuals(chosen)
+    return front_of(individuals, plan.objectives.terms)
 
 
 def _losses(plan: StudyPlan, table: pa.Table) -> np.ndarray:

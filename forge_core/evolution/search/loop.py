@@ -21,8 +21,8 @@ from forge_core.evolution.spec.algorithm import EarlyStoppingSpec
 class Search:
     """Settings of a search, without the bars: all numbers of the study that affect the result.
 
-    ``sizes``: Plays an island; ``epochs``: generations an epoch; ``seeds``: genes of known Plays, dealt out to the
-    islands in turn; ``champion``: the study's rule.
+    ``sizes``: Plays per island; ``epochs``: generations per epoch; ``seeds``: genes of known Plays, distributed over
+    the islands; ``champion``: the study's rule.
     """
 
     genome: Genome
