@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from forge_core import files
 from forge_core.errors import DataError, PlayError
 from forge_core.features import registry
+from forge_core.features import version as version_module
 from forge_core.features.bank import bank as bank_module
 from forge_core.features.bank import lazy_columns
 from forge_core.features.bank.bank import Bank, bank_contents, bank_stats, prune_bank
@@ -213,8 +214,8 @@ def test_an_edited_indicator_gives_new_numbers_and_leaves_the_others_stored(vers
     def edited(bars, params):
         return tuple(column + 1.0 for column in definition.function(bars, params))
 
-    monkeypatch.setitem(registry._FEATURES, "ema", replace(definition, function=edited))
-    monkeypatch.setitem(bank_module.FEATURE_VERSIONS, "ema", source_hash(edited))
+    monkeypatch.setitem(registry._BUILTIN, "ema", replace(definition, function=edited))
+    monkeypatch.setitem(version_module.FEATURE_VERSIONS, "ema", source_hash(edited))
     bank = make_bank(version, home)
     np.testing.assert_array_equal(bank.column(EMA), before + 1.0)
     bank.column(UPPER)
