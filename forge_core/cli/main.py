@@ -12,6 +12,7 @@ from forge_core.cli import (
     extensions,
     features,
     imports,
+    instruments,
     judging,
     plays,
     refresh,
@@ -40,6 +41,7 @@ app.add_typer(plays.app, name="play")
 app.add_typer(studies.app, name="study")
 app.add_typer(sweeps.app, name="sweep")
 app.add_typer(roll_dates.app, name="roll-dates")
+app.add_typer(instruments.app, name="instruments")
 app.add_typer(extensions.app, name="extensions")
 app.add_typer(cache.app, name="cache")
 app.command("portfolio")(judging.portfolio)
