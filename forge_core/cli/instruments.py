@@ -41,7 +41,7 @@ def add(
     like: Annotated[str | None, typer.Option(help="Instrument whose other values are copied, such as BTCUSDT.")] = None,
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A value of the entry, such as tick=0.01; may be repeated."),
+        typer.Option("--set", help="KEY=VALUE of the entry, such as tick=0.01; may be repeated."),
     ] = None,
 ) -> None:
     """Add an instrument to datasets/instruments.yaml. All other lines of the file are unchanged.
