@@ -4,12 +4,15 @@ import contextlib
 import socket
 import sqlite3
 import threading
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 import pytest
+import yaml
 
 from forge_pipelines.definitions import defs
+from forge_pipelines.lib.code_location import LOCATION
 from forge_pipelines.lib.executor import executor
 from forge_pipelines.lib.instance import resolve
 from forge_pipelines.lib.processes import HOST_TAG, PROCESS_TAG, STARTED_TAG, report_killed_runs, tag_process
@@ -50,6 +53,13 @@ def test_the_sensor_reports_runs_whose_process_is_gone_and_no_others():
         started = {r.run_id for r in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))}
         assert started == {living, elsewhere, unknown}
         assert report_killed_runs(instance) == []
+
+
+def test_the_code_location_has_one_name_whichever_command_loads_it():
+    declared = tomllib.loads((REPOSITORY / "dg.toml").read_text())["project"]
+    assert declared["code_location_name"] == declared["code_location_target_module"] == LOCATION
+    (loaded,) = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())["load_from"]
+    assert loaded == {"python_module": LOCATION}  # its name is the module's
 
 
 def test_history_is_in_the_project_wherever_a_command_is_started(tmp_path, monkeypatch):
