@@ -91,10 +91,32 @@ def test_a_tick_of_a_future_is_worth_what_the_exchange_says(symbol, tick_value, 
     assert spec.positive_prices == (symbol != "CL")
 
 
-def test_no_instrument_trades_for_nothing():
-    for spec in load_instruments().values():
-        assert spec.commission_bps + spec.commission_per_contract > 0
-        assert spec.slippage_bps + spec.slippage_ticks > 0
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "SP500",
+        "NASDAQ",
+        "BTCUSDT",
+        "ETHUSDT",
+        "SOLUSDT",
+        "BTCUSDTPERP",
+        "ZS",
+        "ZC",
+        "ZW",
+        "GC",
+        "SI",
+        "CL",
+        "NG",
+        "ES",
+        "NQ",
+        "YM",
+        "6E",
+    ],
+)
+def test_no_instrument_that_comes_with_forge_trades_for_nothing(symbol):
+    spec = load_instruments()[symbol]
+    assert spec.commission_bps + spec.commission_per_contract > 0
+    assert spec.slippage_bps + spec.slippage_ticks > 0
 
 
 def test_an_unknown_dataset_is_answered_with_the_nearest():
