@@ -16,6 +16,7 @@ from forge_pipelines.lib.code_location import LOCATION
 from forge_pipelines.lib.executor import executor
 from forge_pipelines.lib.instance import resolve
 from forge_pipelines.lib.processes import HOST_TAG, PROCESS_TAG, STARTED_TAG, report_killed_runs, tag_process
+from forge_pipelines.lib.steps import step
 from tests.pipelines.workspace import REPOSITORY
 
 GONE = {PROCESS_TAG: "999999", STARTED_TAG: "1.0", HOST_TAG: socket.gethostname()}
@@ -53,6 +54,16 @@ def test_the_sensor_reports_runs_whose_process_is_gone_and_no_others():
         started = {r.run_id for r in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))}
         assert started == {living, elsewhere, unknown}
         assert report_killed_runs(instance) == []
+
+
+def test_a_step_that_runs_out_of_memory_says_what_to_do_in_one_message():
+    with (
+        pytest.raises(dg.Failure, match=r"out of memory \(too large\): .*ulimit -v.* start the run again") as failed,
+        step(),
+    ):
+        raise MemoryError("too large")
+    assert not failed.value.allow_retries
+    assert failed.value.__cause__ is None
 
 
 def test_the_code_location_has_one_name_whichever_command_loads_it():
