@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from forge_core.errors import StudyError
-from forge_core.evolution.run.champion import NO_FRONT, choose_champion, find_front, finish, write_front
+from forge_core.evolution.run.champion import NO_FRONT, choose_champion, find_front, finish, simplify_front, write_front
 from forge_core.evolution.run.holdout import evaluate_front_on_holdout, export_study
 from forge_core.evolution.run.island import IslandReport, Written, evolve_island
 from forge_core.evolution.run.merge import GenerationFigures, merge_generations
@@ -83,18 +83,18 @@ def merge_epoch(plan: PlanDocument, epoch: int) -> list[GenerationFigures]:
     return merge_generations(StudyPlan.read(plan), epoch)
 
 
-def write_pareto_front(plan: PlanDocument) -> FrontReport:
+def write_pareto_front(plan: PlanDocument, workers: int | None = None) -> FrontReport:
     """Write only the Pareto front; return its size and the candidate for champion."""
     study = StudyPlan.read(plan)
     front = find_front(study)
-    write_front(study, front)
+    write_front(study, front, simplify_front(study, front, workers or worker_count()))
     play = choose_champion(study, front).play if front else None
     return FrontReport(study.spec.name, len(front), play, None if front else NO_FRONT)
 
 
-def finish_study(plan: PlanDocument) -> ChampionReport:
+def finish_study(plan: PlanDocument, workers: int | None = None) -> ChampionReport:
     """Write the Pareto front and the champion, evaluate it on the holdout, and return the champion's report."""
-    return finish(StudyPlan.read(plan))
+    return finish(StudyPlan.read(plan), workers or worker_count())
 
 
 def run_study(
@@ -120,6 +120,6 @@ def run_study(
                     )
                 if figures.stopped:
                     break
-            return finish_study(plan)
+            return finish_study(plan, workers)
     except Timeout:
         raise StudyError(f"study {spec.name!r} is being run by another process; wait for it, or stop it") from None

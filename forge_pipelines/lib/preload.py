@@ -9,6 +9,8 @@ import os
 import sys
 
 from forge_core.engine.load_kernels import load_kernels
+from forge_core.evolution.nsga.nsga2 import make_nsga2
+from forge_core.evolution.search.genes import Gene
 from forge_pipelines import definitions  # noqa: F401  (what a step imports)
 
 
@@ -25,6 +27,7 @@ def leave_terminal() -> None:
 
 leave_terminal()
 load_kernels()
+make_nsga2([Gene("any", 2)], ["maximize"]).asker([], seed=0)(1)  # the kernel that draws children
 gc.collect()
 gc.freeze()  # what is loaded by now is never collected, so that the forks keep sharing its memory
 atexit.register(gc.unfreeze)  # libraries that count their objects at exit complain about frozen ones

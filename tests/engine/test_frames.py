@@ -74,7 +74,7 @@ def test_finer_bars_are_joined_when_asked_for():
         (changed(9, "low", 1e6), r"row 9 .*is below low 1000000\.0"),
         (changed(9, "volume", -1.0), r"row 9 .*volume is -1\.0, below zero"),
         (pd.concat([HOURLY.iloc[20:], HOURLY.iloc[:20]]), r"row 380 .*the row before it is later"),
-        (pd.concat([HOURLY.iloc[:20], HOURLY.iloc[19:]]), r"row 20 .*the same time"),
+        (pd.concat([HOURLY.iloc[:20], HOURLY.iloc[19:]]), r"row 20 .*duplicate time"),
         (HOURLY.tz_localize(None), r"need a DatetimeIndex in UTC"),
         (HOURLY.reset_index(drop=True), r"need a DatetimeIndex in UTC"),
         (HOURLY.drop(columns="volume"), r"column 'volume' is missing.*fill it with zeros"),

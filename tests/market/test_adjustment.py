@@ -236,7 +236,7 @@ def test_stops_by_atr_stand_in_traded_prices():
     play = {
         "name": "stopped",
         "timeframe": "1h",
-        "entry": {"long": {"all": ["volume >= 0"]}},
+        "entry": {"long": {"all": ["volume > 0.001"]}},
         "risk": {
             "size": {"contracts": 1},
             "stop": {"atr": 1.0, "timeperiod": 14},

@@ -140,8 +140,8 @@ def test_gaps_of_daily_bars_are_holidays_or_holes_by_the_exchanges_calendar(stor
 @pytest.mark.parametrize(
     ("calendar", "message"),
     [
-        ("XNYZ", "SP500: calendar: unknown calendar 'XNYZ'.*XNYS"),
-        ("XKRX", "calendar XKRX has no sessions from 1950"),
+        ("XNYZ", "SP500: calendar XNYZ: unknown calendar 'XNYZ'.*XNYS"),
+        ("XKRX", "calendar XKRX has no sessions from 1949"),
     ],
 )
 def test_a_calendar_that_does_not_fit_is_named(calendar, message):

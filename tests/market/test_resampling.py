@@ -156,6 +156,6 @@ def test_what_is_not_coarser_or_no_multiple_is_refused(rows, finer, coarser):
 
 
 def test_one_bar_does_not_tell_its_length_and_none_give_none():
-    with pytest.raises(DataError, match="its own length cannot be told"):
+    with pytest.raises(DataError, match="its length is unknown"):
         to(walk(1), "1h")
     assert to(walk(4).iloc[:0], "1h").empty

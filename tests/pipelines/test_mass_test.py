@@ -7,7 +7,7 @@ from dagster._core.loader import LoadingContextForTest
 
 from forge_core.errors import ConfigError
 from forge_core.paths import Home
-from forge_core.sweeps import task
+from forge_core.sweeps import simulation
 from forge_core.sweeps.plan import read_plan
 from forge_core.sweeps.report import sweep_status
 from tests.pipelines.workspace import Workspace, load_definitions
@@ -139,14 +139,14 @@ def test_failed_tests_are_a_warning_of_their_month_and_all_of_them_fail_the_run(
     workspace, instance, monkeypatch, failing
 ):
     (workspace.root / "project" / "studies" / "rsi.yaml").write_text(SMALL.replace(EMA, ""))
-    check_play = task.check_play
+    check_play = simulation.check_play
 
     def broken(play, *arguments):
         if any(f"'timeperiod', {period})" in repr(play) for period in failing):
             raise ConfigError("a test that cannot be run")
         return check_play(play, *arguments)
 
-    monkeypatch.setattr(task, "check_play", broken)
+    monkeypatch.setattr(simulation, "check_play", broken)
     result = run(instance, "rsi")
     key = dg.AssetCheckKey(dg.AssetKey("mass_test_results"), "no_failed_tests")
     records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)

@@ -13,6 +13,7 @@ from forge_core.market.sources.providers.binance import URL_SETTING, BinanceSour
 from forge_core.market.store.bar_store import BarStore
 from forge_core.paths import Home
 from forge_pipelines.definitions import defs
+from forge_pipelines.lib.resources import HomeResource
 from tests.market.archive_server import serving
 from tests.market.bar_tables import walk
 
@@ -29,7 +30,9 @@ def home(tmp_path, monkeypatch):
 
 def look(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
     """Let the sensor of the import folder look once."""
-    with dg.build_sensor_context(instance, cursor=cursor, repository_def=defs.get_repository_def()) as context:
+    with dg.build_sensor_context(
+        instance, cursor=cursor, repository_def=defs.get_repository_def(), resources={"home": HomeResource()}
+    ) as context:
         return defs.resolve_sensor_def("import_folder").evaluate_tick(context)
 
 

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_core.engine.simulate import simulate
+from forge_core.features.column import ReferenceBars
 from forge_core.feeds.build import feed_from_bars
 from forge_core.market.reference.instruments import Instrument
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.parser import parse_play, play_to_yaml
-from tests.plays.strategies import random_play
+from tests.plays.strategies import OTHER, random_play
 from tests.plays.test_canonical import rewritten
 
 INSTRUMENT = Instrument(symbol="SIM", kind="index", tick=0.01, lot=0.001, commission_bps=2.0, slippage_ticks=1.0)
@@ -22,13 +23,19 @@ INSTRUMENT = Instrument(symbol="SIM", kind="index", tick=0.01, lot=0.001, commis
 
 @pytest.fixture(scope="module")
 def feed():
-    """1,500 bars of a random walk with volume."""
-    chance = np.random.default_rng(11)
+    """1,500 bars of a random walk with volume, and those of another symbol."""
+    own, other = walk_with_volume(11), walk_with_volume(12)
+    references = {OTHER: ReferenceBars({"15m": other}, 3)}
+    return feed_from_bars(own, instrument=INSTRUMENT, timeframe="15m", references=references)
+
+
+def walk_with_volume(seed: int) -> pd.DataFrame:
+    chance = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(chance.normal(0, 0.004, 1500)))
     opened = np.r_[100.0, close[:-1]]
     spread = close * np.abs(chance.normal(0, 0.002, 1500))
     index = pd.date_range("2024-01-01", periods=1500, freq="15min", tz="UTC", unit="us", name="timestamp")
-    bars = pd.DataFrame(
+    return pd.DataFrame(
         {
             "open": opened,
             "high": np.maximum(opened, close) + spread,
@@ -38,7 +45,6 @@ def feed():
         },
         index=index,
     )
-    return feed_from_bars(bars, instrument=INSTRUMENT, timeframe="15m")
 
 
 @settings(max_examples=40, deadline=None)

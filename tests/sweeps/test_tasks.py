@@ -30,7 +30,7 @@ from forge_core.market.reference.instruments import load_instruments
 from forge_core.market.store.bar_store import BarStore
 from forge_core.metrics.catalog import METRICS
 from forge_core.paths import Home
-from forge_core.sweeps import pending
+from forge_core.sweeps import pending, simulation
 from forge_core.sweeps import plan as planning
 from forge_core.sweeps import task as tasks
 from forge_core.sweeps.months import cut_months
@@ -253,14 +253,14 @@ def test_new_bars_and_switches_redo_the_months_they_touch_and_no_others(futures)
 
 
 def test_a_failing_test_is_recorded_and_the_others_go_on(futures, monkeypatch, caplog):
-    simulate_windows = tasks.simulate_windows
+    simulate_windows = simulation.simulate_windows
 
     def breaking(play, *rest, **settings):
         if play.name == "ema_5_13":
             raise ZeroDivisionError("by hand")
         return simulate_windows(play, *rest, **settings)
 
-    monkeypatch.setattr(tasks, "simulate_windows", breaking)
+    monkeypatch.setattr(simulation, "simulate_windows", breaking)
     spec = sweep(strategies={"ema": {"short_period": [3, 5, 8], "long_period": 13}})
     log = logging.getLogger("tests.failing")
     with caplog.at_level(logging.INFO, "tests.failing"):
@@ -284,7 +284,7 @@ def test_a_sweep_of_which_every_test_failed_ends_as_failed(futures, monkeypatch)
     def breaking(play, *rest, **settings):
         raise ZeroDivisionError(f"by hand in {play.name}")
 
-    monkeypatch.setattr(tasks, "simulate_windows", breaking)
+    monkeypatch.setattr(simulation, "simulate_windows", breaking)
     spec = sweep(strategies={"ema": {"short_period": [3, 4, 5, 8], "long_period": 13}})
     for _ in range(2):  # run again, all of it is known, and it fails again
         with pytest.raises(StudyError, match=r"all \d+ tests failed; the first errors: ZS 4h: ZeroDiv") as caught:
@@ -298,7 +298,7 @@ def test_a_sweep_of_which_every_test_failed_ends_as_failed(futures, monkeypatch)
 def test_threads_change_no_result_and_no_file(futures, monkeypatch):
     """The variants of one series run side by side; files are written in the order of the plan."""
     together, inside, most = threading.Barrier(2), 0, 0
-    simulate_windows, lock = tasks.simulate_windows, threading.Lock()
+    simulate_windows, lock = simulation.simulate_windows, threading.Lock()
 
     def meeting(play, *rest, **settings):
         nonlocal inside, most
@@ -318,7 +318,7 @@ def test_threads_change_no_result_and_no_file(futures, monkeypatch):
     files = sorted(path.relative_to(futures.mass_tests) for path in futures.mass_tests.rglob("*.parquet"))
     for kind in ("results", "trades"):
         shutil.rmtree(futures.mass_tests / kind)
-    monkeypatch.setattr(tasks, "simulate_windows", meeting)
+    monkeypatch.setattr(simulation, "simulate_windows", meeting)
     run_sweep(spec, futures, workers=2, log=quiet())
     assert most == 2
     pd.testing.assert_frame_equal(content(futures), expected)
@@ -329,7 +329,7 @@ def test_what_is_the_machines_fault_ends_the_run_and_is_not_recorded(futures, mo
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tasks, "simulate_windows", full)
+    monkeypatch.setattr(simulation, "simulate_windows", full)
     with pytest.raises(OSError, match="No space left"):
         run_sweep(sweep(), futures, log=quiet())
     assert all_rows(futures).num_rows == 0

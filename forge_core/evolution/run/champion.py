@@ -16,7 +16,6 @@ from forge_core.evolution.search.generation import Individual
 from forge_core.evolution.search.loop import choose_champion as choose_of
 from forge_core.evolution.search.loop import find_front as front_of
 from forge_core.files import write_json, write_table, write_text
-from forge_core.parallelism import worker_count
 from forge_core.plays.canonical import play_hash
 from forge_core.plays.model import Play
 from forge_core.plays.writer import play_to_yaml
@@ -65,20 +64,19 @@ def choose_champion(plan: StudyPlan, front: list[Individual]) -> Individual:
     return choose_of(front, plan.objectives.terms, plan.spec.champion)
 
 
-def simplify_front(plan: StudyPlan, front: list[Individual]) -> list[Simplified]:
+def simplify_front(plan: StudyPlan, front: list[Individual], workers: int) -> list[Simplified]:
     """Return each Play of the front as it is shown: without the parts that change no trade on train."""
     feeds = {name: plan.open_feed(name) for name in plan.spec.train}
     plays = [_play(plan, individual, individual.play) for individual in front]
-    return simplify_all(plays, feeds, plan.spec.terms, worker_count())
+    return simplify_all(plays, feeds, plan.spec.terms, workers)
 
 
-def write_front(plan: StudyPlan, front: list[Individual], shown: list[Simplified] | None = None) -> int:
+def write_front(plan: StudyPlan, front: list[Individual], shown: list[Simplified]) -> int:
     """Write ``pareto_front.parquet`` and return the number of Plays that are no near-twins of others.
 
     Columns: identity, objectives, metrics by dataset, the simplified Play as YAML and the number of parts left out, the
     Play that a near-twin is shown with, and the genes. ``play`` is the hash of the Play as it was evaluated.
     """
-    shown = simplify_front(plan, front) if shown is None else shown
     champion = _position(front, choose_champion(plan, front)) if front else 0
     leaders = near_twins([each.trades for each in shown], champion)
     rows: dict[str, list[Any]] = {
@@ -116,7 +114,7 @@ _TYPES = {
 }
 
 
-def finish(plan: StudyPlan) -> ChampionReport:
+def finish(plan: StudyPlan, workers: int) -> ChampionReport:
     """Write the front and the champion, evaluate it on the holdout; return the content of ``champion.json``.
 
     The champion is shown, and evaluated on the holdout, without the parts that change no trade on train. It is fixed
@@ -124,7 +122,7 @@ def finish(plan: StudyPlan) -> ChampionReport:
     backtest. A study without any feasible Play has an empty front and no champion.
     """
     front = find_front(plan)
-    shown = simplify_front(plan, front)
+    shown = simplify_front(plan, front, workers)
     distinct = write_front(plan, front, shown)
     champion = None
     if front:

@@ -128,7 +128,7 @@ def merge_epoch(
     },
     retry_policy=RETRY,
 )
-def finish(context: dg.OpExecutionContext, states: list) -> Iterator[dg.Output]:
+def finish(context: dg.OpExecutionContext, states: list, workers: WorkersResource) -> Iterator[dg.Output]:
     """Find the front of all Plays, choose the champion on train, evaluate it on the holdout, and record both.
 
     Materializing ``pareto_front`` alone leaves the champion and its files as they are.
@@ -141,9 +141,10 @@ def finish(context: dg.OpExecutionContext, states: list) -> Iterator[dg.Output]:
         study = StudyPlan.read(document)
         lock_study(name, context.run_id, context.instance, study.home)
         if selected == {"pareto_front"}:
-            outputs.append(front_materialization(study, write_pareto_front(document)).output(context, "pareto_front"))
+            front = front_materialization(study, write_pareto_front(document, workers.number()))
+            outputs.append(front.output(context, "pareto_front"))
         else:
-            report = finish_study(document)
+            report = finish_study(document, workers.number())
             front, champion = front_materialization(study, report), champion_materialization(study, report)
             if selected is None or "pareto_front" not in selected:
                 record(context, [front])
