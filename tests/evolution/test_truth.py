@@ -108,13 +108,16 @@ def test_there_is_nothing_in_a_fair_game(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.long
-def test_the_quick_start_earns_nothing_in_shuffled_days_of_its_index(
+def test_the_quick_start_leaves_out_most_of_what_stale_opens_add_in_shuffled_days_of_its_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With levels near the open it would: an index opens near its last close whatever its shares do."""
+    """An index opens near its last close whatever its shares do, which flatters levels near the open.
+
+    In 280 markets the mean with far levels was 0.11 (0.04 to 0.19), so zero is not what 40 of them must show.
+    """
     space = {"level": 3, "risk": load_study("quickstart").space.risk.model_dump()}
     far = champions_of(tmp_path / "far", monkeypatch, shuffled_index_bars, space=space)
     near = champions_of(tmp_path / "near", monkeypatch, shuffled_index_bars)
     print(f"levels as the quick start has them: {far}\nall levels: {near}")
-    assert far.interval[0] < 0.0 < far.interval[1]
-    assert near.interval[0] > 0.3
+    assert far.interval[0] < 0.11 < far.interval[1]
+    assert far.interval[1] < 0.5 < near.interval[0]
