@@ -117,7 +117,7 @@ def test_ccxt_itself_is_asked_page_by_page_and_again_after_a_rate_limit(exchange
     (fetched,) = source.fetch(request("1h", "2023-12-20", now), told.append)
     same_bars(fetched.bars, BARS)
     assert len(asked) == 4  # one refused, three pages
-    assert told == ["BTCUSDT 1h: binance gave 2500 bars"]
+    assert told == ["BTCUSDT 1h: binance returned 2500 bars"]
     assert fetched.origin.startswith("binance by ccxt ")
 
 
